@@ -1,0 +1,1 @@
+"""utcloud: an AI container cloud for a network of independent hardware owners."""
