@@ -1,0 +1,51 @@
+"""The messages between server and site: plain data, versioned.
+
+The agent holds ``GET /agent/desired?after=R&wait=S`` open; the server answers at once when the site's revision differs
+from ``R`` and otherwise after ``S`` seconds. The agent posts a ``SiteReport`` to ``POST /agent/reports`` whenever what
+it sees has changed, and every ``HEARTBEAT_S`` seconds. Both are level-triggered: each message is whole by itself, and
+repeating or losing one does no harm.
+"""
+
+from utcloud.protocol.desired import (
+    DesiredMount,
+    DesiredReplica,
+    DesiredState,
+    FileEntry,
+    Limits,
+    Manifest,
+    Phase,
+)
+from utcloud.protocol.observed import (
+    ChipReport,
+    NodeReport,
+    ObservedReplica,
+    ReportAnswer,
+    ResourceReport,
+    SiteReport,
+    StrayContainer,
+)
+
+PROTOCOL_VERSION = 1
+HEARTBEAT_S = 10
+SILENT_AFTER_S = 30
+"""A site that was not heard for so long is not ready, and nothing accrues past its last sign of life."""
+
+__all__ = [
+    "HEARTBEAT_S",
+    "PROTOCOL_VERSION",
+    "SILENT_AFTER_S",
+    "ChipReport",
+    "DesiredMount",
+    "DesiredReplica",
+    "DesiredState",
+    "FileEntry",
+    "Limits",
+    "Manifest",
+    "NodeReport",
+    "ObservedReplica",
+    "Phase",
+    "ReportAnswer",
+    "ResourceReport",
+    "SiteReport",
+    "StrayContainer",
+]

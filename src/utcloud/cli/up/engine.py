@@ -1,0 +1,174 @@
+"""The container engine: find one that answers, or configure our own Podman.
+
+Our own Podman keeps all it writes under one folder, so that it neither sees nor disturbs what else runs on the
+machine, and so that `down` can leave nothing behind.
+"""
+
+import http.client
+import os
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+CGROUP_V2_MARK = Path("/sys/fs/cgroup/cgroup.controllers")
+KNOWN_SOCKETS = (Path("/var/run/docker.sock"), Path("/run/podman/podman.sock"))
+CAP_SYS_RESOURCE = 24
+
+
+class EngineError(RuntimeError):
+    """No container engine can be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where containers run. `own` is the folder of our own Podman, None for an engine somebody else runs."""
+
+    url: str
+    own: Path | None = None
+
+    @property
+    def socket(self) -> Path:
+        """The API socket's path."""
+        return Path(self.url.removeprefix("unix://"))
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def answers(path: Path, *, timeout: float = 2.0) -> bool:
+    """Whether a Docker-compatible API answers on the unix socket at `path`."""
+    if not path.exists():
+        return False
+    connection = _SocketConnection(path, timeout)
+    try:
+        connection.request("GET", "/_ping")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    except http.client.HTTPException:
+        return False
+    finally:
+        connection.close()
+
+
+def detect(home: Path, engine_url: str | None, known: tuple[Path, ...] = KNOWN_SOCKETS) -> Engine:
+    """The engine to use: the one asked for, else one already running, else our own Podman under `home`.
+
+    Raises EngineError when the one asked for does not answer, or when there is none and no Podman to start.
+    """
+    if engine_url:
+        return _asked_for(engine_url)
+    own = home / "engine"
+    own_socket = own / "podman.sock"
+    if (own / "storage").exists():
+        # Volumes and images are already here: an engine that appeared since must not make them vanish.
+        return Engine(f"unix://{own_socket}", own)
+    for path in known:
+        if answers(path):
+            return Engine(f"unix://{path}")
+    if not shutil.which("podman"):
+        raise EngineError("There is no container engine: install podman (or Docker), then run this again.")
+    return Engine(f"unix://{own_socket}", own)
+
+
+def _asked_for(engine_url: str) -> Engine:
+    if not engine_url.startswith("unix://"):
+        raise EngineError(f"UTCLOUD_ENGINE_URL must look like unix:///run/podman/podman.sock, not {engine_url!r}.")
+    engine = Engine(engine_url)
+    if not answers(engine.socket):
+        raise EngineError(
+            f"No container engine answers at UTCLOUD_ENGINE_URL={engine_url}. Start it, or unset the variable."
+        )
+    return engine
+
+
+def runtime(cgroup_v2: bool | None = None) -> str:
+    """The OCI runtime this machine can use: crun only understands pure cgroup v2, runc both."""
+    v2 = CGROUP_V2_MARK.exists() if cgroup_v2 is None else cgroup_v2
+    if v2 and shutil.which("crun"):
+        return "crun"
+    if shutil.which("runc"):
+        return "runc"
+    raise EngineError("No OCI runtime for this machine's cgroups: install runc (or crun, with cgroup v2).")
+
+
+def may_raise_limits(status: Path = Path("/proc/self/status")) -> bool:
+    """Whether we hold CAP_SYS_RESOURCE, without which Podman's default ulimits cannot be set."""
+    for line in status.read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return bool(int(line.split()[1], 16) >> CAP_SYS_RESOURCE & 1)
+    return False
+
+
+def storage_driver(home: Path) -> tuple[str, str | None]:
+    """Podman's storage driver for files under `home`, and the helper program it needs, if any."""
+    if _filesystem(home) != "overlay":
+        return "overlay", None
+    fuse = shutil.which("fuse-overlayfs")
+    if fuse and Path("/dev/fuse").exists():
+        return "overlay", fuse
+    return "vfs", None
+
+
+def _filesystem(path: Path) -> str:
+    """The type of the file system that holds `path`, as the kernel names it."""
+    best, kind = "", ""
+    target = str(path.resolve())
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, mountpoint, fstype, *_ = line.split()
+        inside = mountpoint == "/" or target == mountpoint or target.startswith(mountpoint + "/")
+        if inside and len(mountpoint) >= len(best):
+            best, kind = mountpoint, fstype
+    return kind
+
+
+def write_config(own: Path) -> None:
+    """Write containers.conf and storage.conf of our own Podman into `own`."""
+    own.mkdir(parents=True, exist_ok=True)
+    ulimits = "" if may_raise_limits() else 'default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
+    (own / "containers.conf").write_text(
+        f"""[containers]
+{ulimits}log_driver = "k8s-file"
+
+[engine]
+runtime = "{runtime()}"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+events_logfile_path = "{own}/events.log"
+tmp_dir = "{own}/tmp"
+static_dir = "{own}/storage/libpod"
+volume_path = "{own}/storage/volumes"
+
+[network]
+network_backend = "netavark"
+network_config_dir = "{own}/networks"
+"""
+    )
+    driver, program = storage_driver(own)
+    options = f'\n[storage.options.overlay]\nmount_program = "{program}"\n' if program else ""
+    (own / "storage.conf").write_text(
+        f'[storage]\ndriver = "{driver}"\ngraphroot = "{own}/storage"\nrunroot = "{own}/run"\n{options}'
+    )
+
+
+def environment(own: Path) -> dict[str, str]:
+    """The environment in which `podman` works on our own engine."""
+    return {
+        **os.environ,
+        "CONTAINERS_CONF": str(own / "containers.conf"),
+        "CONTAINERS_STORAGE_CONF": str(own / "storage.conf"),
+    }
+
+
+def service_command(engine: Engine) -> list[str]:
+    """The command that serves our own Podman's API until it is stopped."""
+    return ["podman", "system", "service", "--time=0", engine.url]

@@ -1,0 +1,21 @@
+"""Opaque, time-ordered ids: ``nb_01jd3v6q8r…`` is a prefix and a 26-character ULID in lower case."""
+
+import secrets
+import time
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_id(prefix: str) -> str:
+    """Return a new id; ids made later sort later (to the millisecond)."""
+    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    digits = []
+    for _ in range(26):
+        digits.append(_ALPHABET[value & 31])
+        value >>= 5
+    return f"{prefix}_{''.join(reversed(digits))}"
+
+
+def new_secret() -> str:
+    """Return 256 bits of randomness, safe in URLs, cookies and headers."""
+    return secrets.token_urlsafe(32)

@@ -1,0 +1,98 @@
+"""Every setting, in one place: environment variables ``UTCLOUD_*``. docs/reference/settings.md is made from this."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _default_home() -> Path:
+    return Path("/var/lib/utcloud") if os.geteuid() == 0 else Path.home() / ".local/share/utcloud"
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Everything has a default that works on one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="UTCLOUD_", extra="ignore")
+
+    home: Path = Field(default_factory=_default_home, description="Where all state lives.")
+    port: int = Field(default=8080, ge=1, le=65535, description="Port of the edge.")
+    bind: list[str] = Field(default=["127.0.0.1", "::1"], description="Addresses that the edge listens on.")
+    domain: str = Field(
+        default="",
+        description="Public host name. Empty: http://localhost:PORT. Set: https with automatic certificates; "
+        "replicas' pages are served from *.apps.DOMAIN.",
+    )
+    database_url: str = Field(default="", description="SQLAlchemy URL. Empty: SQLite in the home folder.")
+    store_url: str = Field(default="", description="Object store: a folder or s3://bucket. Empty: a folder in home.")
+    engine_url: str = Field(default="", description="Docker API socket, unix:///…. Empty: found or started by `up`.")
+    simulate_chips: str = Field(default="", description="Simulated chips, such as BM1684X:3. For trying things out.")
+    platform_fee_percent: float = Field(
+        default=5.0, ge=0, le=100, description="Share of a charge that the platform keeps."
+    )
+    max_upload_bytes: int = Field(default=20 * 2**30, ge=1, description="Largest single upload.")
+    max_version_bytes: int = Field(default=50 * 2**30, ge=1, description="Largest version of an asset, unpacked.")
+    max_version_files: int = Field(default=100_000, ge=1, description="Most files in one version of an asset.")
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="Least level logged.")
+    server_url: str = Field(
+        default="", description="Where an agent or the CLI finds the server. Empty: this machine's."
+    )
+    agent_token_file: Path | None = Field(default=None, description="File with the site's token. Empty: in home.")
+    token: str = Field(default="", description="API token for the CLI. Empty: what `utcloud login` kept.")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @cached_property
+    def database(self) -> str:
+        return self.database_url or f"sqlite+aiosqlite:///{self.home / 'utcloud.db'}"
+
+    @cached_property
+    def store(self) -> str:
+        return self.store_url or str(self.home / "store")
+
+    @property
+    def run_dir(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def server_socket(self) -> Path:
+        """The server's own HTTP socket; the edge stands before it."""
+        return self.run_dir / "server.sock"
+
+    @property
+    def edge_admin_socket(self) -> Path:
+        return self.run_dir / "edge-admin.sock"
+
+    @property
+    def simulated_chips_file(self) -> Path:
+        return self.home / "simulated-chips.json"
+
+    @property
+    def token_file(self) -> Path:
+        return self.agent_token_file or self.home / "agent" / "token"
+
+    @property
+    def site_dir(self) -> Path:
+        """The site agent's own folder: volumes, cache, state."""
+        return self.home / "site"
+
+    @property
+    def console_origin(self) -> str:
+        """Scheme, host and port of both consoles and the API, without a trailing slash."""
+        return f"https://{self.domain}" if self.domain else f"http://localhost:{self.port}"
+
+    def replica_origin(self, host_label: str) -> str:
+        """The origin of one replica's pages: another host than the consoles', so no cookie is shared."""
+        parts = urlsplit(self.console_origin)
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{host_label}.apps.{parts.hostname}{port}"
+
+    @property
+    def api_url(self) -> str:
+        return (self.server_url.rstrip("/") or self.console_origin) + "/api/v1"

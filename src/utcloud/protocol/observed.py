@@ -1,0 +1,99 @@
+"""What a site saw."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from utcloud.protocol.desired import Phase
+
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class ResourceReport(BaseModel):
+    """How much of a system resource a node has, in base units (millicores, bytes, pieces)."""
+
+    name: Name
+    capacity: int = Field(ge=0)
+    simulated: bool = False
+
+
+class ChipReport(BaseModel):
+    """One chip. ``uid`` is unique and lasting: a serial number or UUID where the chip has one."""
+
+    uid: Name
+    resource: Name
+    """The system resource that it is a piece of, such as ``sophgo.com/bm1684x``."""
+    index: int = Field(ge=0)
+    model: str = Field(max_length=100)
+    card: str = Field(default="", max_length=100)
+    serial: str = Field(default="", max_length=100)
+    bus_id: str = Field(default="", max_length=100)
+    memory_bytes: int | None = Field(default=None, ge=0)
+    device_paths: list[str] = []
+    healthy: bool = True
+    simulated: bool = False
+
+
+class NodeReport(BaseModel):
+    """One server of the site."""
+
+    name: Name
+    ip: str = Field(default="", max_length=64)
+    os: str = Field(default="", max_length=200)
+    kernel: str = Field(default="", max_length=200)
+    architecture: str = Field(default="", max_length=50)
+    labels: dict[str, str] = Field(default={}, max_length=64)
+    ready: bool = True
+    reason: str = Field(default="", max_length=500)
+    engine: str = Field(default="", max_length=200)
+    """Such as ``podman 4.3.1, runc, cgroup v1``."""
+    resources: list[ResourceReport] = Field(default=[], max_length=256)
+    chips: list[ChipReport] = Field(default=[], max_length=1024)
+
+
+class ObservedReplica(BaseModel):
+    """What is witnessed of one attempt. Times are the engine's."""
+
+    replica_id: str
+    attempt_id: str
+    phase: Phase
+    reason: str = Field(default="", max_length=2000)
+    """For a person: ``unpacking the algorithm (120 of 300 MB)``, ``killed: out of memory (limit 1 GB)``."""
+    cause: str = Field(default="", max_length=50)
+    """For a machine, when ended: exited, stopped, oom, image, device, files, engine, ready_timeout, vanished."""
+    container_id: str = ""
+    endpoint: str | None = None
+    """``host:port`` at which the edge reaches the page; sent as soon as it is known."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    exit_code: int | None = None
+    log_tail: str = Field(default="", max_length=20_000)
+
+
+class StrayContainer(BaseModel):
+    """A container that nobody wanted, and that was removed."""
+
+    container_id: str
+    replica_id: str = ""
+    attempt_id: str = ""
+
+
+class SiteReport(BaseModel):
+    """All that a site sees now, whole."""
+
+    version: int = 1
+    agent_version: str = Field(default="", max_length=50)
+    sent_at: datetime
+    """The agent's clock; the server flags it when it is off."""
+    nodes: list[NodeReport] = Field(default=[], max_length=1000)
+    replicas: list[ObservedReplica] = []
+    strays: list[StrayContainer] = []
+    dropped_volumes: list[str] = []
+
+
+class ReportAnswer(BaseModel):
+    """The server has stored the report."""
+
+    revision: int
+    server_time: datetime
