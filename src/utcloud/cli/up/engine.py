@@ -4,16 +4,17 @@ Our own Podman keeps all it writes under one folder, so that it neither sees nor
 machine, and so that `down` can leave nothing behind.
 """
 
-import http.client
 import os
 import shutil
-import socket
 from dataclasses import dataclass
 from pathlib import Path
+
+from utcloud.cli.up.unixhttp import answers
 
 CGROUP_V2_MARK = Path("/sys/fs/cgroup/cgroup.controllers")
 KNOWN_SOCKETS = (Path("/var/run/docker.sock"), Path("/run/podman/podman.sock"))
 CAP_SYS_RESOURCE = 24
+PING = "/_ping"
 
 
 class EngineError(RuntimeError):
@@ -33,33 +34,6 @@ class Engine:
         return Path(self.url.removeprefix("unix://"))
 
 
-class _SocketConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
-def answers(path: Path, *, timeout: float = 2.0) -> bool:
-    """Whether a Docker-compatible API answers on the unix socket at `path`."""
-    if not path.exists():
-        return False
-    connection = _SocketConnection(path, timeout)
-    try:
-        connection.request("GET", "/_ping")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    except http.client.HTTPException:
-        return False
-    finally:
-        connection.close()
-
-
 def detect(home: Path, engine_url: str | None, known: tuple[Path, ...] = KNOWN_SOCKETS) -> Engine:
     """The engine to use: the one asked for, else one already running, else our own Podman under `home`.
 
@@ -73,7 +47,7 @@ def detect(home: Path, engine_url: str | None, known: tuple[Path, ...] = KNOWN_S
         # Volumes and images are already here: an engine that appeared since must not make them vanish.
         return Engine(f"unix://{own_socket}", own)
     for path in known:
-        if answers(path):
+        if answers(path, PING):
             return Engine(f"unix://{path}")
     if not shutil.which("podman"):
         raise EngineError("There is no container engine: install podman (or Docker), then run this again.")
@@ -84,7 +58,7 @@ def _asked_for(engine_url: str) -> Engine:
     if not engine_url.startswith("unix://"):
         raise EngineError(f"UTCLOUD_ENGINE_URL must look like unix:///run/podman/podman.sock, not {engine_url!r}.")
     engine = Engine(engine_url)
-    if not answers(engine.socket):
+    if not answers(engine.socket, PING):
         raise EngineError(
             f"No container engine answers at UTCLOUD_ENGINE_URL={engine_url}. Start it, or unset the variable."
         )
