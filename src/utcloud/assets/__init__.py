@@ -1,0 +1,1 @@
+"""Algorithms, datasets, images, models: versions, uploads, sharing, and the object store."""

@@ -1,0 +1,20 @@
+"""The database: one base for all tables, sessions, and signals that are sent when a transaction has been committed."""
+
+from utcloud.db.base import Base, Id, JsonDict, JsonList, MicroUnc, ShortText, Timestamp, utcnow_column
+from utcloud.db.database import Database, Tx, emit
+from utcloud.db.paging import paginate
+
+__all__ = [
+    "Base",
+    "Database",
+    "Id",
+    "JsonDict",
+    "JsonList",
+    "MicroUnc",
+    "ShortText",
+    "Timestamp",
+    "Tx",
+    "emit",
+    "paginate",
+    "utcnow_column",
+]

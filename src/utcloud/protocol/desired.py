@@ -93,4 +93,4 @@ class DesiredState(BaseModel):
     drop_volumes: list[str] = []
     """Volumes whose workload was deleted. Listed until the agent reports them in ``dropped_volumes``."""
     store_path: str | None = None
-    """The object store's folder, blobs at ``blobs/<first two digits>/<sha256>``: a site on the same disk reads there."""
+    """The object store's folder, blobs at ``blobs/<first two digits>/<sha256>``: read there on the same disk."""

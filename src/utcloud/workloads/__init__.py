@@ -1,0 +1,1 @@
+"""Workload, subtask, replica: admission, placement, state machine; notebooks on top."""

@@ -1,0 +1,49 @@
+"""Who is asking. Other rooms' routes take ``CurrentActor`` as a parameter; their rules call ``require_…``."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from utcloud.common.errors import Forbidden, Unauthenticated
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The user behind a request, as the credential proved."""
+
+    id: str
+    username: str
+    is_operator: bool = False
+    is_miner: bool = False
+    is_renter: bool = False
+    ip: str = ""
+
+    def require_operator(self) -> None:
+        if not self.is_operator:
+            raise Forbidden("Only an operator may do this.", cure="Ask an operator of the platform.")
+
+    def require_miner(self) -> None:
+        """An operator may do what a miner may."""
+        if not (self.is_miner or self.is_operator):
+            raise Forbidden("Only a miner may do this.", cure="Ask an operator for the role of a miner.")
+
+    def require_renter(self) -> None:
+        """An operator may do what a renter may."""
+        if not (self.is_renter or self.is_operator):
+            raise Forbidden("Only a renter may do this.", cure="Ask an operator for the role of a renter.")
+
+
+SYSTEM = Actor(id="", username="system", is_operator=True)
+"""The platform itself, for what nobody asked for: a wallet that ran dry, a lost node."""
+
+
+def current_actor(request: Request) -> Actor:
+    """The actor whom the server's authentication middleware found; raises Unauthenticated when there is none."""
+    actor = request.scope.get("utcloud.actor")
+    if not isinstance(actor, Actor):
+        raise Unauthenticated("No valid session or API token came with the request.", cure="Log in and try again.")
+    return actor
+
+
+CurrentActor = Annotated[Actor, Depends(current_actor)]

@@ -1,0 +1,122 @@
+"""Sessions and signals.
+
+``async with db.read() as tx`` sees one consistent state; ``async with db.write() as tx`` commits at its end or rolls
+all back. Never await anything but the database inside either. ``emit(tx, "site:…")`` wakes those who wait for that channel,
+in this process and, on PostgreSQL, in every other one, once the transaction has been committed.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+Tx = AsyncSession
+_CHANNEL = "utcloud"
+_SIGNALS = "utcloud.signals"
+
+
+def emit(tx: Tx, channel: str) -> None:
+    """Send a signal on ``channel`` when ``tx`` has been committed; never when it is rolled back."""
+    tx.info.setdefault(_SIGNALS, set()).add(channel)
+
+
+class Database:
+    """One database, SQLite or PostgreSQL, told apart by ``url`` (a SQLAlchemy URL with an async driver)."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        options: dict[str, Any] = {"pool_size": 5, "max_overflow": 15}
+        self.engine = create_async_engine(self.url, **options)
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._one_writer = asyncio.Lock()
+        self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._listener: asyncio.Task[None] | None = None
+        if self.is_sqlite:
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+
+    async def start(self) -> None:
+        """Begin to hear the signals of other processes (PostgreSQL only)."""
+        if not self.is_sqlite:
+            self._listener = asyncio.create_task(self._listen())
+
+    async def close(self) -> None:
+        """End all connections."""
+        if self._listener:
+            self._listener.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._listener
+        await self.engine.dispose()
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncIterator[Tx]:
+        """A session for reading; nothing is written."""
+        async with self._sessions() as tx:
+            yield tx
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[Tx]:
+        """A transaction: committed at the end of the block, rolled back whole when it raises.
+
+        SQLite has one writer at a time, who takes the lock at the start, so no transaction fails half-way.
+        """
+        async with self._one_writer if self.is_sqlite else contextlib.nullcontext(), self._sessions() as tx:
+            if self.is_sqlite:
+                await tx.execute(text("BEGIN IMMEDIATE"))
+            yield tx
+            signals: set[str] = tx.info.get(_SIGNALS, set())
+            if not self.is_sqlite:
+                for channel in sorted(signals):
+                    await tx.execute(text("SELECT pg_notify(:c, :p)"), {"c": _CHANNEL, "p": channel})
+            await tx.commit()
+        for channel in signals:
+            self._wake(channel)
+
+    @contextlib.contextmanager
+    def listening(self, *channels: str) -> Any:
+        """An ``asyncio.Event`` that is set whenever one of ``channels`` gets a signal. Clear it yourself."""
+        woken = asyncio.Event()
+        for channel in channels:
+            self._waiters[channel].add(woken)
+        try:
+            yield woken
+        finally:
+            for channel in channels:
+                self._waiters[channel].discard(woken)
+                if not self._waiters[channel]:
+                    del self._waiters[channel]
+
+    def _wake(self, channel: str) -> None:
+        for woken in self._waiters.get(channel, ()):
+            woken.set()
+
+    async def _listen(self) -> None:
+        dsn = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        while True:
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection = await asyncpg.connect(dsn)
+                try:
+                    await connection.add_listener(_CHANNEL, lambda *args: self._wake(str(args[3])))
+                    for waiters in list(self._waiters.values()):
+                        for woken in waiters:
+                            woken.set()
+                    while not connection.is_closed():
+                        await asyncio.sleep(5)
+                        await connection.execute("SELECT 1")
+                finally:
+                    await connection.close(timeout=1)
+            await asyncio.sleep(1)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

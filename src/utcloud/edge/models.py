@@ -1,0 +1,36 @@
+"""Tables of the routes that the edge shall have, and of opening codes."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from utcloud.db import Base, Id, ShortText, utcnow_column
+
+
+class Route(Base):
+    """A replica's web page. It opens only to the cookie that carries ``secret``."""
+
+    __tablename__ = "edge_routes"
+
+    replica_id: Mapped[Id] = mapped_column(primary_key=True)
+    owner_id: Mapped[Id] = mapped_column(index=True)
+    host_label: Mapped[str] = mapped_column(String(63), unique=True)
+    """First label of its host name; not guessable, and says nothing."""
+    upstream: Mapped[ShortText]
+    """``host:port`` of the page."""
+    upstream_token: Mapped[ShortText] = mapped_column(default="")
+    """Sent along as ``Authorization: token …``, so the page itself also asks for a credential."""
+    secret: Mapped[ShortText]
+    created_at: Mapped[datetime] = utcnow_column()
+
+
+class OpeningCode(Base):
+    """Opens a route once, within a minute. Only its hash is kept."""
+
+    __tablename__ = "opening_codes"
+
+    code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    replica_id: Mapped[Id] = mapped_column(ForeignKey("edge_routes.replica_id", ondelete="CASCADE"), index=True)
+    path: Mapped[ShortText] = mapped_column(default="/lab")
+    expires_at: Mapped[datetime]

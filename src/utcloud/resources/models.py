@@ -1,0 +1,177 @@
+"""Tables of sites, nodes, chips, resources, specifications, pools and allocations."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from utcloud.db import Base, Id, JsonDict, JsonList, MicroUnc, ShortText, utcnow_column
+
+
+class Site(Base):
+    """One place with one engine. ``revision`` grows whenever its desired state changes."""
+
+    __tablename__ = "sites"
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    miner_id: Mapped[Id] = mapped_column(ForeignKey("users.id"), index=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    revision: Mapped[int] = mapped_column(default=0)
+    agent_version: Mapped[str] = mapped_column(String(50), default="")
+    clock_offset_ms: Mapped[int] = mapped_column(default=0)
+    last_seen_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = utcnow_column()
+
+
+class Pool(Base):
+    """Nodes, and the specifications offered on them. A miner's default pool takes the nodes that are found."""
+
+    __tablename__ = "pools"
+    __table_args__ = (UniqueConstraint("miner_id", "name"),)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    miner_id: Mapped[Id] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str] = mapped_column(String(64))
+    description: Mapped[str] = mapped_column(Text, default="")
+    is_default: Mapped[bool] = mapped_column(default=False)
+    open_to_all: Mapped[bool] = mapped_column(default=False)
+    """Every renter may use it; otherwise the groups that it is bound to."""
+    created_at: Mapped[datetime] = utcnow_column()
+
+
+class Node(Base):
+    """A server of a site, found by its agent. Gone when its agent no longer names it."""
+
+    __tablename__ = "nodes"
+    __table_args__ = (UniqueConstraint("site_id", "name"),)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    site_id: Mapped[Id] = mapped_column(ForeignKey("sites.id"))
+    pool_id: Mapped[Id] = mapped_column(ForeignKey("pools.id"), index=True)
+    name: Mapped[ShortText]
+    ip: Mapped[str] = mapped_column(String(64), default="")
+    os: Mapped[ShortText] = mapped_column(default="")
+    kernel: Mapped[ShortText] = mapped_column(default="")
+    architecture: Mapped[str] = mapped_column(String(50), default="")
+    engine: Mapped[ShortText] = mapped_column(default="")
+    labels: Mapped[JsonDict] = mapped_column(default=dict)
+    ready: Mapped[bool] = mapped_column(default=False)
+    """As its agent last said. A silent site's nodes are not ready, whatever stands here."""
+    reason: Mapped[str] = mapped_column(Text, default="")
+    ready_since: Mapped[datetime | None]
+    gone: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = utcnow_column()
+
+
+class NodeResource(Base):
+    """How much of a system resource a node has, in base units."""
+
+    __tablename__ = "node_resources"
+
+    node_id: Mapped[Id] = mapped_column(ForeignKey("nodes.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[ShortText] = mapped_column(primary_key=True)
+    capacity: Mapped[int]
+    simulated: Mapped[bool] = mapped_column(default=False)
+
+
+class Chip(Base):
+    """One AI chip. ``uid`` is its own lasting mark; the same chip cannot stand in two places."""
+
+    __tablename__ = "chips"
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    uid: Mapped[ShortText] = mapped_column(unique=True)
+    node_id: Mapped[Id] = mapped_column(ForeignKey("nodes.id", ondelete="CASCADE"), index=True)
+    resource: Mapped[ShortText]
+    index: Mapped[int]
+    model: Mapped[str] = mapped_column(String(100))
+    card: Mapped[str] = mapped_column(String(100), default="")
+    serial: Mapped[str] = mapped_column(String(100), default="")
+    bus_id: Mapped[str] = mapped_column(String(100), default="")
+    memory_bytes: Mapped[int | None]
+    device_paths: Mapped[JsonList] = mapped_column(default=list)
+    healthy: Mapped[bool] = mapped_column(default=True)
+    simulated: Mapped[bool] = mapped_column(default=False)
+    present: Mapped[bool] = mapped_column(default=True)
+
+
+class CustomResource(Base):
+    """A miner's own name for a system resource, on all of his nodes or on chosen ones."""
+
+    __tablename__ = "custom_resources"
+    __table_args__ = (UniqueConstraint("miner_id", "name"),)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    miner_id: Mapped[Id] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str] = mapped_column(String(64))
+    system_resource: Mapped[ShortText]
+    node_ids: Mapped[JsonList] = mapped_column(default=list)
+    """Empty: all nodes that have the resource."""
+    description: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = utcnow_column()
+
+
+class Spec(Base):
+    """A named bundle of resources with a price in micro-UNC per hour."""
+
+    __tablename__ = "specs"
+    __table_args__ = (UniqueConstraint("miner_id", "name"), CheckConstraint("price >= 0", name="price"))
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    miner_id: Mapped[Id] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str] = mapped_column(String(64))
+    description: Mapped[str] = mapped_column(Text, default="")
+    price: Mapped[MicroUnc]
+    created_at: Mapped[datetime] = utcnow_column()
+
+
+class SpecItem(Base):
+    """So much of a resource, in base units. ``resource`` is a system resource's name or a custom resource's."""
+
+    __tablename__ = "spec_items"
+    __table_args__ = (CheckConstraint("quantity > 0", name="quantity"),)
+
+    spec_id: Mapped[Id] = mapped_column(ForeignKey("specs.id", ondelete="CASCADE"), primary_key=True)
+    resource: Mapped[ShortText] = mapped_column(primary_key=True)
+    quantity: Mapped[int]
+
+
+class PoolSpec(Base):
+    """A specification offered in a pool, for notebooks or for training."""
+
+    __tablename__ = "pool_specs"
+    __table_args__ = (CheckConstraint("purpose in ('notebook', 'training')", name="purpose"),)
+
+    pool_id: Mapped[Id] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"), primary_key=True)
+    spec_id: Mapped[Id] = mapped_column(ForeignKey("specs.id"), primary_key=True, index=True)
+    purpose: Mapped[str] = mapped_column(String(16), primary_key=True)
+
+
+class PoolGroup(Base):
+    """A group that may use a pool."""
+
+    __tablename__ = "pool_groups"
+
+    pool_id: Mapped[Id] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"), primary_key=True)
+    group_id: Mapped[Id] = mapped_column(ForeignKey("groups.id"), primary_key=True, index=True)
+
+
+class Allocation(Base):
+    """What an attempt holds on a node, by system resource, in base units. Gone when the attempt has ended."""
+
+    __tablename__ = "allocations"
+
+    attempt_id: Mapped[Id] = mapped_column(primary_key=True)
+    resource: Mapped[ShortText] = mapped_column(primary_key=True)
+    node_id: Mapped[Id] = mapped_column(ForeignKey("nodes.id"), index=True)
+    quantity: Mapped[int]
+
+
+class ChipClaim(Base):
+    """A chip that an attempt holds: the primary key makes a second holder impossible."""
+
+    __tablename__ = "chip_claims"
+
+    chip_id: Mapped[Id] = mapped_column(ForeignKey("chips.id"), primary_key=True)
+    attempt_id: Mapped[Id] = mapped_column(index=True)

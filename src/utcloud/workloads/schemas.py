@@ -1,0 +1,161 @@
+"""What the API says of notebooks and their replicas."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from utcloud.accounts.schemas import Input, Name, Text
+from utcloud.common.money import Unc
+
+
+class State(StrEnum):
+    PENDING = "pending"
+    ASSIGNED = "assigned"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class ReplicaOut(BaseModel):
+    id: str
+    subtask: str
+    index: int
+    state: State
+    reason: str
+    node: str
+    attempt: int
+    started_at: datetime | None
+    ended_at: datetime | None
+    can_open: bool
+
+
+class NotebookOut(BaseModel):
+    id: str
+    name: str
+    description: str
+    owner_id: str
+    owner_name: str
+    state: State
+    reason: str
+    algorithm: str
+    dataset: str
+    image: str
+    pool: str
+    spec: str
+    price: Unc
+    """UNC per hour of one subtask."""
+    simulated: bool
+    replicas: list[ReplicaOut]
+    created_at: datetime
+    changed_at: datetime
+
+
+class TimelineEventOut(BaseModel):
+    at: datetime
+    replica_id: str
+    subtask: str
+    attempt: int
+    from_state: State
+    to_state: State
+    reason: str
+
+
+class NotebookDetail(NotebookOut):
+    cost: Unc
+    """All its attempts so far."""
+    timeline: list[TimelineEventOut]
+    log_tail: str
+    """The last lines of the last attempt that ended."""
+
+
+class NotebookCreate(Input):
+    """``tasks`` subtasks with one replica each are made; each has its own container, chip and page."""
+
+    name: Name
+    description: Text = ""
+    algorithm_id: str | None = None
+    algorithm_version: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    """Left out: the latest."""
+    dataset_id: str | None = None
+    dataset_version: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    image_id: str
+    pool_id: str
+    spec_id: str
+    tasks: Annotated[int, Field(ge=1, le=32)] = 1
+    start: bool = True
+
+
+class NotebookOpen(Input):
+    """Which subtask to open; left out: the only one."""
+
+    replica_id: str | None = None
+
+
+class Opening(BaseModel):
+    """A link that opens the page once, within a minute, in whichever browser follows it first."""
+
+    url: str
+    expires_at: datetime
+
+
+class StopRequest(Input):
+    """A miner or operator who stops another's notebook says why."""
+
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class OverviewOut(BaseModel):
+    """For the page that a renter sees first."""
+
+    notebooks: dict[State, int]
+    tasks: dict[State, int]
+    algorithms: int
+    datasets: int
+    images: int
+    available: Unc
+    burn_per_hour: Unc
+    runs_out_at: datetime | None
+
+
+class MinerOverviewOut(BaseModel):
+    """For the page that a miner sees first."""
+
+    nodes_ready: int
+    nodes_total: int
+    running_replicas: int
+    waiting_replicas: int
+    users: int
+    usage: list["UsageOut"]
+    earnings_today: Unc
+    earnings_month: Unc
+    simulated: bool
+
+
+class UsageOut(BaseModel):
+    resource: str
+    unit: str
+    capacity: int
+    allocated: int
+    capacity_text: str
+    allocated_text: str
+    simulated: bool
+
+
+class WorkOut(BaseModel):
+    """A replica on a miner's hardware: never the renter's files or pages."""
+
+    replica_id: str
+    workload_id: str
+    kind: str
+    owner_name: str
+    spec: str
+    node: str
+    state: State
+    since: datetime
+    price: Unc
+    chips: list[str]
