@@ -1,8 +1,8 @@
 """Sessions and signals.
 
 ``async with db.read() as tx`` sees one consistent state; ``async with db.write() as tx`` commits at its end or rolls
-all back. Never await anything but the database inside either. ``emit(tx, "site:…")`` wakes those who wait for that channel,
-in this process and, on PostgreSQL, in every other one, once the transaction has been committed.
+all back. Never await anything but the database inside either. ``emit(tx, "site:…")`` wakes those who wait for that
+channel, in this process and, on PostgreSQL, in every other one, once the transaction has been committed.
 """
 
 import asyncio

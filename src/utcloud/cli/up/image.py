@@ -148,6 +148,7 @@ def _build(socket: Path, base: str, wanted: str, sources: Path, output: IO[str])
             "networkmode": "host",
             "rm": "1",
             "forcerm": "1",
+            "layers": "0",  # Podman only: keep no image of each step
             "buildargs": json.dumps({"BASE": base, **passed}),
             "labels": json.dumps({CONTENT_LABEL: wanted}),
         }
