@@ -1,0 +1,1 @@
+"""The container engines that a site may have; all speak ``engines.base.Engine``."""

@@ -1,0 +1,225 @@
+"""Bringing files to a new folder: all of them, or no folder at all."""
+
+import asyncio
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from threading import Event
+
+from utcloud.protocol import FileEntry, Manifest
+from utcloud.site.engines.base import USER_ID
+from utcloud.site.errors import CannotRun, ServerAway, ServerRefused
+from utcloud.site.link import Link
+
+_CHUNK = 16 * 2**20
+_SPARE = 256 * 2**20
+_DOWNLOADS = 4
+_NO_FAST_COPY = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
+_MB = 10**6
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a copy is, in bytes. Written by a thread, read by the agent."""
+
+    total: int = 0
+    done: int = 0
+    cancelled: Event = field(default_factory=Event)
+
+    def text(self) -> str:
+        if self.total < _MB:
+            return "copying the files"
+        return f"copying the files: {self.done // _MB} of {self.total // _MB} MB"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A manifest and the subfolder it goes to."""
+
+    manifest: Manifest
+    folder: str = ""
+
+
+class BlobCache:
+    """Where a file's content is found on this machine: in the server's store, or downloaded and verified."""
+
+    def __init__(self, folder: Path, link: Link):
+        self._folder = folder
+        self._link = link
+        self._slots = asyncio.Semaphore(_DOWNLOADS)
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def locate(self, entry: FileEntry, store: Path | None, progress: Progress) -> Path:
+        """Return a readable file with this content.
+
+        Raises CannotRun with cause ``files`` when what arrives is not what was promised, ServerAway when it must wait.
+        """
+        relative = Path("blobs") / entry.sha256[:2] / entry.sha256
+        if store and _size(store / relative) == entry.size:
+            return store / relative
+        cached = self._folder / relative
+        async with self._locks.setdefault(entry.sha256, asyncio.Lock()), self._slots:
+            if _size(cached) != entry.size:
+                await self._download(entry, cached, progress)
+            os.utime(cached)
+        self._locks.pop(entry.sha256, None)
+        return cached
+
+    async def _download(self, entry: FileEntry, target: Path, progress: Progress) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
+        digest, size = hashlib.sha256(), 0
+        try:
+            with fresh.open("wb") as file:
+                async for chunk in self._link.blob(entry.sha256):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    if size > entry.size:
+                        break
+                    file.write(chunk)
+            if size != entry.size or digest.hexdigest() != entry.sha256:
+                raise CannotRun("files", f"The file {entry.path!r} arrived with another content than was published.")
+            fresh.replace(target)
+        except ServerRefused as refused:
+            raise CannotRun("files", f"The server does not give the file {entry.path!r}: {refused.detail}") from refused
+        except OSError as error:
+            raise CannotRun("files", f"The file {entry.path!r} cannot be kept here: {error.strerror}.") from error
+        finally:
+            fresh.unlink(missing_ok=True)
+
+    def trim(self, least_free: float = 0.1) -> None:
+        """When the disk is nearly full, forget downloads, the least recently used first."""
+        files = [path for path in self._folder.glob("blobs/??/*") if path.is_file()]
+        for path in sorted(files, key=lambda one: one.stat().st_mtime):
+            usage = shutil.disk_usage(self._folder)
+            if usage.free >= usage.total * least_free:
+                return
+            path.unlink(missing_ok=True)
+
+
+async def fill(target: Path, contents: list[Content], cache: BlobCache, store: Path | None, progress: Progress) -> None:
+    """Make the folder ``target``, which must not exist, with these contents, owned by the containers' user.
+
+    It appears under its name only when it is whole. Raises CannotRun with cause ``files``, or ServerAway.
+    """
+    plan = [
+        (PurePosixPath(content.folder) / entry.path, entry)
+        for content in contents
+        for entry in content.manifest.files
+        if _check(content.folder, entry.path)
+    ]
+    progress.total = sum(entry.size for _, entry in plan)
+    free = max(shutil.disk_usage(target.parent).free - _SPARE, 0)
+    if progress.total > free:
+        raise CannotRun(
+            "files", f"The files need {progress.total // _MB} MB and the node's disk has {free // _MB} MB free."
+        )
+    sources = await asyncio.gather(*(cache.locate(entry, store, progress) for _, entry in plan))
+    work = [(source, str(path), entry) for source, (path, entry) in zip(sources, plan, strict=True)]
+    folders = [content.folder for content in contents if content.folder]
+    fresh = target.with_name(f".new-{target.name}-{secrets.token_hex(4)}")
+    copy = asyncio.get_running_loop().run_in_executor(None, _copy_all, fresh, work, folders, progress)
+    try:
+        await asyncio.shield(copy)
+        fresh.rename(target)
+    except OSError as error:
+        raise CannotRun("files", f"The files cannot be copied: {error.strerror or error}.") from error
+    finally:
+        progress.cancelled.set()
+        if not copy.done():
+            await asyncio.wait([copy])
+        if fresh.exists():
+            await asyncio.to_thread(shutil.rmtree, fresh, True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what an agent that died left half made or half deleted."""
+    for path in folder.glob(".new-*"):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in folder.glob(".old-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _check(folder: str, path: str) -> bool:
+    """A second look at paths that the server checked already: they end up on this machine's disk."""
+    for text, required in ((folder, False), (path, True)):
+        parts = text.split("/")
+        if not text and not required:
+            continue
+        if "\0" in text or text.startswith("/") or any(part in ("", ".", "..") for part in parts):
+            raise CannotRun("files", f"The path {text[:200]!r} leaves its folder.")
+    return True
+
+
+def _copy_all(root: Path, work: list[tuple[Path, str, FileEntry]], folders: list[str], progress: Progress) -> None:
+    made: set[str] = set()
+    base = str(root)
+    _make_folders(base, "", made)
+    for folder in folders:
+        _make_folders(base, folder, made)
+    for source, path, entry in work:
+        _make_folders(base, path.rpartition("/")[0], made)
+        _copy_one(str(source), f"{base}/{path}", entry, progress)
+
+
+def _make_folders(base: str, path: str, made: set[str]) -> None:
+    if path in made:
+        return
+    if path:
+        _make_folders(base, path.rpartition("/")[0], made)
+    full = f"{base}/{path}" if path else base
+    os.mkdir(full, 0o755)  # noqa: PTH102 - thousands of them
+    os.chown(full, USER_ID, USER_ID)
+    made.add(path)
+
+
+def _copy_one(source: str, target: str, entry: FileEntry, progress: Progress) -> None:
+    mode = 0o755 if entry.executable else 0o644
+    reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            copied = 0
+            while (count := _copy_some(reading, writing)) > 0:
+                if progress.cancelled.is_set():
+                    raise OSError(errno.ECANCELED, "cancelled")
+                copied += count
+                progress.done += count
+            if copied != entry.size:
+                raise OSError(errno.EIO, f"{entry.path} has {copied} bytes instead of {entry.size}")
+            os.fchown(writing, USER_ID, USER_ID)
+            os.fchmod(writing, mode)
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+
+
+def _copy_some(reading: int, writing: int) -> int:
+    """Copy the next piece inside the kernel, sharing the blocks where the file system can."""
+    try:
+        return os.copy_file_range(reading, writing, _CHUNK)
+    except OSError as error:
+        if error.errno not in _NO_FAST_COPY:
+            raise
+    chunk = os.read(reading, _CHUNK)
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(writing, view) :]
+    return len(chunk)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else None
+
+
+__all__ = ["BlobCache", "Content", "Progress", "ServerAway", "fill", "remove_leftovers"]
