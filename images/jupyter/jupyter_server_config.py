@@ -2,7 +2,7 @@
 
 c = get_config()  # noqa: F821
 
-c.ServerApp.ip = "0.0.0.0"
+c.ServerApp.ip = "0.0.0.0"  # noqa: S104 (the container has a network of its own)
 c.ServerApp.port = 8888
 c.ServerApp.port_retries = 0
 c.ServerApp.open_browser = False

@@ -108,9 +108,11 @@ def _filesystem(path: Path) -> str:
 def write_config(own: Path) -> None:
     """Write containers.conf and storage.conf of our own Podman into `own`."""
     own.mkdir(parents=True, exist_ok=True)
+    scratch = own / "tmp"
     ulimits = "" if may_raise_limits() else 'default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
     (own / "containers.conf").write_text(
-        f"""[containers]
+        f"""# Written by `utcloud up`.
+[containers]
 {ulimits}log_driver = "k8s-file"
 
 [engine]
@@ -118,7 +120,7 @@ runtime = "{runtime()}"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 events_logfile_path = "{own}/events.log"
-tmp_dir = "{own}/tmp"
+tmp_dir = "{scratch}"
 static_dir = "{own}/storage/libpod"
 volume_path = "{own}/storage/volumes"
 

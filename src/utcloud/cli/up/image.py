@@ -101,7 +101,7 @@ def _debootstrap(socket: Path, output: IO[str]) -> None:
     if not shutil.which("debootstrap") or os.geteuid() != 0:
         raise ImageError("A base image is made by debootstrap, as root: apt-get install debootstrap, run as root.")
     sources = _apt_sources()
-    with tempfile.TemporaryDirectory(prefix="utcloud-base-", dir="/var/tmp") as scratch:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="utcloud-base-", dir="/var/tmp") as scratch:
         root = Path(scratch) / "root"
         command = ["debootstrap", "--variant=minbase", DEBIAN, str(root), sources[0].split()[-3]]
         output.flush()
@@ -121,7 +121,13 @@ def _debootstrap(socket: Path, output: IO[str]) -> None:
 def _apt_sources() -> list[str]:
     """This machine's own Debian mirrors, as lines of a sources.list; the main archive first."""
     listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)", "Created-By: Packages"],
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(ORIGIN)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)",
+            "Created-By: Packages",
+        ],
         capture_output=True,
         text=True,
         check=False,

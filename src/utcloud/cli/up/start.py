@@ -1,0 +1,266 @@
+"""`utcloud up`: start every process in order, each only when the one before it answers."""
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from utcloud.cli.up import access, chips, edge, engine, image, metrics, network, ports, unixhttp
+from utcloud.cli.up.instance import CannotRunError, Instance
+from utcloud.cli.up.progress import say, step
+from utcloud.cli.up.stop import take_down
+from utcloud.cli.up.supervise import BIN, NotUpError, Program, alive, end, marked
+from utcloud.common.settings import Settings
+
+WEB = Path(__file__).resolve().parents[4] / "web" / "dist"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+PROBLEMS = (CannotRunError, NotUpError, engine.EngineError, image.ImageError, chips.ChipError)
+# They live and die with their containers, which outlast a crash of everything else.
+CONTAINER_HELPERS = ("conmon", "aardvark-dns", "netavark", "crun", "runc", "catatonit")
+
+
+def up(settings: Settings, *, detach: bool = False) -> int:
+    """Start utcloud and print where it is; return the exit status.
+
+    Without `detach`, stay until Ctrl-C and then take everything down. What was running already is left as it is.
+    """
+    instance = Instance(settings)
+    try:
+        if settings.simulate_chips:
+            chips.parse(settings.simulate_chips)
+        instance.make_folders()
+        with instance.locked():
+            already = instance.supervisor.running()
+            _announce_running(instance) if already else _start(instance)
+    except PROBLEMS as error:
+        say(f"\n{error}")
+        return 1
+    except KeyboardInterrupt:
+        say("\nInterrupted.")
+        return 130
+    return 0 if already or detach else _stay(instance)
+
+
+def _announce_running(instance: Instance) -> None:
+    say(f"utcloud is already running (home {instance.home}).")
+    before, now = instance.remembered().settings, instance.settings
+    if now.model_dump(exclude={"engine_url", "token"}) != before.model_dump(exclude={"engine_url", "token"}):
+        say("Its settings differ from those given now: to change them, `utcloud down` first.")
+    for state in instance.supervisor.states():
+        if state.state != "RUNNING":
+            say(f"{state.name} is {state.state.lower()}.\n{instance.supervisor.tail(state.name)}")
+    _print_access(instance)
+
+
+def _start(instance: Instance) -> None:
+    started = time.monotonic()
+    settings = instance.settings
+    _end_orphans(instance)
+    _check_port(settings)
+    try:
+        with _stoppable():
+            _start_all(instance)
+    except BaseException as error:
+        say()
+        if not isinstance(error, KeyboardInterrupt):
+            say("utcloud did not come up; taking down what was started.")
+        take_down(instance)
+        raise
+    _print_access(instance, seconds=time.monotonic() - started)
+
+
+def _start_all(instance: Instance) -> None:
+    settings, supervisor = instance.settings, instance.supervisor
+    found = engine.detect(settings.home, settings.engine_url or None)
+    if found.own:
+        _forget_last_boot(found.own)
+        engine.write_config(found.own)
+    _note_tables(instance)
+    if settings.simulate_chips:
+        made = chips.create(settings.simulate_chips, settings.simulated_chips_file)
+        say(
+            f"→ simulated chips: {made[0].host_device} to {made[-1].host_device} ({made[0].model}, card {made[0].card})"
+        )
+    environment = instance.environment(found)
+    instance.remember(environment)
+    programs = {program.name: program for program in _programs(instance, found)}
+    supervisor.write_config(list(programs.values()))
+    supervisor.launch(environment)
+
+    if found.own:
+        with step("starting the container engine"):
+            supervisor.start(programs["engine"], lambda: unixhttp.answers(found.socket, engine.PING))
+    else:
+        say(f"→ using the container engine at {found.url}")
+    image.ensure(found.socket, supervisor.log("image"))
+    with step("preparing the database"):
+        _prepare(instance)
+    with step("starting the server"):
+        supervisor.start(programs["server"], lambda: unixhttp.answers(settings.server_socket, "/healthz"))
+    with step("starting the edge"):
+        supervisor.start(programs["edge"], functools.partial(_edge_answers, settings))
+    with step("starting the site agent and the metrics"):
+        for name in ("agent", "node_exporter", "prometheus"):
+            if name in programs:
+                supervisor.start(programs[name], _runs(instance, name))
+    if not metrics.available():
+        say("  Without metrics: prometheus and prometheus-node-exporter are not installed.")
+    if not WEB.is_dir():
+        say(f"  Without pages: {WEB} is not there. `make web` builds them.")
+
+
+def _programs(instance: Instance, found: engine.Engine) -> list[Program]:
+    settings, run = instance.settings, instance.settings.run_dir
+    internal = ports.free(settings.port + 1)
+    edge_config, prometheus_config = run / "caddy.json", run / "prometheus.yml"
+    edge.write(edge_config, settings, WEB, internal)
+    look = (
+        f"Look there for the reason; then `utcloud down` and `utcloud up`. The whole logs: {instance.supervisor.logs}"
+    )
+    programs = [
+        Program("server", [str(BIN / "utcloud"), "server"], look),
+        Program("agent", [str(BIN / "utcloud"), "agent"], look, stop_seconds=15),
+        Program("edge", [str(edge.binary()), "run", "--config", str(edge_config)], look, stop_seconds=5),
+    ]
+    known = {"internal": internal}
+    if found.own:
+        cure = "Check that `podman info` works on this machine, or set UTCLOUD_ENGINE_URL to an engine that does."
+        programs.append(Program("engine", engine.service_command(found), cure))
+    if metrics.available():
+        known["node_exporter"] = ports.free(settings.port + 2)
+        known["prometheus"] = ports.free(settings.port + 3)
+        metrics.write_config(
+            prometheus_config, node_exporter_port=known["node_exporter"], internal_port=known["internal"]
+        )
+        data = settings.home / "prometheus"
+        programs += [
+            Program("node_exporter", metrics.node_exporter_command(known["node_exporter"]), look),
+            Program("prometheus", metrics.prometheus_command(prometheus_config, data, known["prometheus"]), look),
+        ]
+    (run / "ports.json").write_text(json.dumps(known, indent=2) + "\n")
+    return programs
+
+
+def _prepare(instance: Instance) -> None:
+    """Migrate the database, make the first operator and the local site, and write access.json."""
+    from utcloud.server import bootstrap
+
+    preset = bootstrap.PresetImage("jupyter", image.REFERENCE, "JupyterLab, NumPy, ONNX Runtime")
+    first = bootstrap.prepare(instance.settings, [preset])
+    known = access.read(instance.access_file)
+    password = first.password or (known.password if known and known.username == first.username else "")
+    access.write(instance.access_file, access.of(instance.settings.console_origin, first.username, password))
+
+
+def _check_port(settings: Settings) -> None:
+    port = edge.port(settings)
+    addresses = edge.addresses(settings)
+    if not addresses:
+        raise CannotRunError(f"None of the addresses in UTCLOUD_BIND={settings.bind} is one of this machine's.")
+    for address in addresses:
+        if ports.busy(address, port):
+            raise CannotRunError(
+                f"Port {port} of {address} is taken by another program. "
+                "Choose another one: UTCLOUD_PORT=8081 make up (or utcloud up)."
+            )
+
+
+def _edge_answers(settings: Settings) -> bool:
+    if settings.domain:  # its certificate may take a while; that it listens is enough
+        return ports.busy(edge.addresses(settings)[0], edge.port(settings))
+    address = edge.addresses(settings)[0]
+    host = "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104
+    url = f"http://{ports.joined(host, settings.port)}/healthz"
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _runs(instance: Instance, name: str) -> Callable[[], bool]:
+    return lambda: any(state.name == name and state.state == "RUNNING" for state in instance.supervisor.states())
+
+
+def _end_orphans(instance: Instance) -> None:
+    """End what a supervisord that was killed left running, but no container."""
+    orphans = [pid for pid in marked(instance.home) if _name_of(pid) not in CONTAINER_HELPERS and pid != os.getpid()]
+    if orphans:
+        with step("ending what an earlier, killed run left behind"):
+            end(orphans)
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _forget_last_boot(own: Path) -> None:
+    """After a reboot no container runs: take Podman's notes about the running ones away, as a tmpfs would."""
+    noted, boot = own / "boot_id", BOOT_ID.read_text()
+    if noted.exists() and noted.read_text() != boot:
+        for name in ("run", "tmp"):
+            subprocess.run(["rm", "-rf", str(own / name)], check=True)
+    own.mkdir(parents=True, exist_ok=True)
+    noted.write_text(boot)
+
+
+def _note_tables(instance: Instance) -> None:
+    """Note the firewall's tables of before, once, so that `down` can tell what came with us."""
+    note = instance.settings.run_dir / "tables-before.json"
+    if not note.exists():
+        note.write_text(json.dumps(network.tables()))
+
+
+class _stoppable:  # noqa: N801
+    """Treat SIGTERM like Ctrl-C, so that what was started is taken down again."""
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+
+def _stay(instance: Instance) -> int:
+    """Wait for Ctrl-C, SIGTERM, or for `utcloud down` in another shell; then leave nothing running."""
+    say("Ctrl-C stops it.")
+    supervisor = instance.supervisor.pid()
+    try:
+        with _stoppable():
+            while alive(supervisor):
+                time.sleep(0.5)
+    except KeyboardInterrupt:
+        say()
+    # A second Ctrl-C must not leave things half stopped.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with instance.locked():
+            return 1 if take_down(instance) else 0
+    except CannotRunError:
+        return 0  # `utcloud down` is at it already
+
+
+def _print_access(instance: Instance, seconds: float | None = None) -> None:
+    known = access.read(instance.access_file)
+    if known is None:
+        say(f"{instance.access_file} is missing.")
+        return
+    ready = f"utcloud is ready ({seconds:.0f} s)." if seconds is not None else ""
+    say(
+        f"""{ready}
+  Miner management end   {known.admin_url}
+  Chip user end          {known.console_url}
+  User name              {known.username}
+  First password         {known.password or "(it was shown when it was made, and is kept nowhere)"}
+  Both are also in       {instance.access_file}
+"""
+    )
