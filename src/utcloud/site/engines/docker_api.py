@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -40,7 +39,6 @@ _SIGKILLED = 137
 _MIB = 2**20
 _TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5)
 _LOG_SIZE = "10m"
-_MAX_OPEN_FILES = 65_536
 
 
 def candidate_urls(settings: Settings) -> list[str]:
@@ -243,7 +241,6 @@ class DockerEngine:
                 "MemorySwap": limits.memory_bytes,
                 "NanoCpus": limits.cpu_millicores * 1_000_000,
                 "ShmSize": limits.shm_bytes,
-                "Ulimits": _ulimits(),
                 "Init": True,
                 "RestartPolicy": {"Name": "no"},
                 "LogConfig": {"Type": "k8s-file", "Config": {"max-size": _LOG_SIZE}}
@@ -264,25 +261,6 @@ class DockerEngine:
 
 class _NotThere(EngineRefused):
     """The engine knows no such thing."""
-
-
-def _ulimits() -> list[dict[str, Any]]:
-    """Never more than this machine may give, and never a count that tenants would share.
-
-    RLIMIT_NPROC counts all processes of uid 1000 on the machine, so it is left as wide as it is: the pids cgroup
-    bounds each container by itself.
-    """
-    rows = []
-    for name, kind, most in (
-        ("nofile", resource.RLIMIT_NOFILE, _MAX_OPEN_FILES),
-        ("nproc", resource.RLIMIT_NPROC, None),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        if hard == resource.RLIM_INFINITY:
-            hard = most if most is not None else -1
-        value = min(hard, most) if most is not None else hard
-        rows.append({"Name": name, "Soft": value, "Hard": value})
-    return rows
 
 
 def _container(shown: dict[str, Any]) -> Container:
