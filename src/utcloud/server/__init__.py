@@ -1,0 +1,27 @@
+"""Puts the app together: lifespan, authentication, errors, routers, background loops."""
+
+from utcloud.common.settings import Settings
+
+
+def run(settings: Settings) -> None:
+    """Serve on the unix socket ``settings.server_socket`` until SIGTERM. The edge stands before it."""
+    import uvicorn
+
+    from utcloud.server.app import create_app
+    from utcloud.server.logs import configure
+
+    configure(settings.log_level)
+    settings.run_dir.mkdir(parents=True, exist_ok=True)
+    settings.server_socket.unlink(missing_ok=True)
+    uvicorn.run(
+        create_app(settings),
+        uds=str(settings.server_socket),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=3,
+    )

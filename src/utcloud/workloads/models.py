@@ -19,6 +19,7 @@ class Workload(Base):
         CheckConstraint("kind in ('notebook', 'task')", name="kind"),
         CheckConstraint("wanted in ('running', 'stopped', 'deleted')", name="wanted"),
         Index("ix_workloads_owner_id_id", "owner_id", "id"),
+        UniqueConstraint("owner_id", "kind", "name"),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)

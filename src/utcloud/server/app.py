@@ -1,0 +1,108 @@
+"""The app: routers, middleware, lifespan."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from prometheus_client import REGISTRY, generate_latest
+from starlette.responses import PlainTextResponse, Response
+
+from utcloud.accounts.routes import router as accounts
+from utcloud.assets.routes import router as assets
+from utcloud.assets.store import open_store
+from utcloud.billing.routes import router as billing
+from utcloud.common.clock import Clock, SystemClock
+from utcloud.common.settings import Settings
+from utcloud.db import Database
+from utcloud.edge.routes import router as edge
+from utcloud.resources.routes import router as resources
+from utcloud.server import errors, loops
+from utcloud.server.authentication import Authentication
+from utcloud.server.events import router as events
+from utcloud.server.idempotency import Idempotency
+from utcloud.workloads.agent_routes import router as agent
+from utcloud.workloads.routes import router as workloads
+
+_DESCRIPTION = """\
+An AI container cloud. Log in with `POST /auth/tokens` and send `Authorization: Bearer <token>`.
+
+Amounts of UNC are decimal strings; times are RFC 3339 in UTC; lists answer `{"items": […], "next_cursor": …}` to
+`?limit=&cursor=`; errors are RFC 9457 problem details; creating calls take an `Idempotency-Key`.
+"""
+
+
+def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
+    """Return the server for ``settings``. Its database must have been migrated (``bootstrap.prepare``)."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await app.state.db.start()
+        tasks = loops.start(app)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await app.state.db.close()
+
+    app = FastAPI(
+        title="utcloud",
+        version=version("utcloud"),
+        description=_DESCRIPTION,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+        responses={
+            status: {
+                "model": errors.ProblemDetails,
+                "description": description,
+                "content": {"application/problem+json": {}},
+            }
+            for status, description in _PROBLEMS.items()
+        },
+    )
+    app.state.settings = settings
+    app.state.clock = clock or SystemClock()
+    app.state.db = Database(settings.database)
+    app.state.store = open_store(settings.store)
+    errors.install(app)
+    app.add_middleware(Idempotency)
+    app.add_middleware(Authentication)
+    api = APIRouter(prefix="/api/v1")
+    for router in (accounts, resources, assets, billing, workloads, events):
+        api.include_router(router)
+    app.include_router(api)
+    app.include_router(agent, prefix="/api/v1", include_in_schema=False)
+    app.include_router(edge, include_in_schema=False)
+    app.add_api_route("/healthz", _healthz, include_in_schema=False)
+    app.add_api_route("/metrics", _metrics, include_in_schema=False)
+    return app
+
+
+_PROBLEMS = {
+    401: "Nobody is logged in",
+    403: "Not allowed",
+    404: "Not found, or another tenant's",
+    409: "The present state does not allow it",
+    422: "A field is not valid",
+    429: "Too many requests",
+    503: "Not at this moment",
+}
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+async def _healthz() -> PlainTextResponse:
+    return PlainTextResponse("ok\n")
+
+
+async def _metrics() -> Response:
+    return Response(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,64 @@
+"""Finds out who is asking, once per request, before any route runs."""
+
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from utcloud.accounts import service
+from utcloud.common.errors import Problem
+from utcloud.server.errors import from_problem
+
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+_OWN_CREDENTIALS = ("/api/v1/agent/",)
+"""Routes that check a credential of their own kind."""
+_BEFORE_LOGIN = {("POST", "/api/v1/auth/session"), ("POST", "/api/v1/auth/tokens")}
+
+
+class Authentication:
+    """ASGI middleware: puts an ``accounts.auth.Actor`` into ``scope["utcloud.actor"]`` when the credential is good."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/api/v1/"):
+            return await self.app(scope, receive, send)
+        if scope["path"].startswith(_OWN_CREDENTIALS):
+            return await self.app(scope, receive, send)
+        headers = Headers(scope=scope)
+        authorization, cookie = headers.get("authorization"), _session_cookie(headers.get("cookie"))
+        before_login = (scope["method"], scope["path"]) in _BEFORE_LOGIN and authorization is None
+        if (authorization is None and cookie is None) or before_login:
+            return await self.app(scope, receive, send)
+        state = scope["app"].state
+        try:
+            scope["utcloud.actor"] = await service.authenticate(
+                state.db,
+                state.clock.now(),
+                authorization=authorization,
+                cookie=cookie,
+                csrf=headers.get("x-csrf-token"),
+                unsafe=scope["method"] not in _SAFE,
+                ip=client_ip(scope, headers),
+            )
+        except Problem as problem:
+            return await from_problem(problem)(scope, receive, send)
+        return await self.app(scope, receive, send)
+
+
+def client_ip(scope: Scope, headers: Headers) -> str:
+    """The asker's address: the edge's word, since only the edge can reach the server's socket."""
+    forwarded = headers.get("x-forwarded-for", "").split(",")[-1].strip()
+    client = scope.get("client")
+    return (forwarded or (client[0] if client else ""))[:64]
+
+
+def _session_cookie(header: str | None) -> str | None:
+    if not header or "utcloud_session=" not in header:
+        return None
+    try:
+        morsel = SimpleCookie(header).get("utcloud_session")
+    except CookieError:
+        return None
+    return morsel.value if morsel else None

@@ -1,0 +1,68 @@
+"""What must be there before the first request: a migrated database, an operator, this machine's site, the preset image."""
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from utcloud.accounts import service as accounts
+from utcloud.assets import service as assets
+from utcloud.common.clock import SystemClock
+from utcloud.common.settings import Settings
+from utcloud.db import Database
+from utcloud.db.migrations import upgrade
+from utcloud.resources import service as resources
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAccess:
+    """The first operator. ``password`` is None unless it was generated just now: it is kept nowhere."""
+
+    username: str
+    password: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PresetImage:
+    """An image that the engine has and every renter may use."""
+
+    name: str
+    reference: str
+    description: str
+
+
+def prepare(settings: Settings, images: list[PresetImage] | None = None) -> FirstAccess:
+    """Bring the database up to date and make what is missing; safe to call again and again.
+
+    Writes the local site's token to ``settings.token_file`` (mode 0600) when the site is new.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o755)
+    upgrade(settings.database)
+    return asyncio.run(_prepare(settings, images or []))
+
+
+async def _prepare(settings: Settings, images: list[PresetImage]) -> FirstAccess:
+    db = Database(settings.database)
+    now = SystemClock().now()
+    try:
+        async with db.write() as tx:
+            operator, password = await accounts.first_operator(tx, now)
+            site, token = await resources.ensure_site(
+                tx, operator.id, "local", renew_token=not settings.token_file.exists()
+            )
+            for image in images:
+                await assets.ensure_preset_image(tx, operator.id, image.name, image.reference, image.description)
+            if token is not None:
+                write_secret(settings.token_file, token)
+            return FirstAccess(operator.username, password)
+    finally:
+        await db.close()
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write ``text`` so that only its owner can read it, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    draft.replace(path)

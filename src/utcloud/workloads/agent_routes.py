@@ -1,0 +1,93 @@
+"""Where site agents ask what they shall have, say what they saw, and fetch files. Authenticated by the site's token."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from utcloud.assets import service as assets
+from utcloud.assets.store import ObjectStore, blob_key
+from utcloud.common.errors import NotFound, Unauthenticated
+from utcloud.db import Tx
+from utcloud.db.web import Db, Now
+from utcloud.protocol import DesiredState, Manifest, ReportAnswer, SiteReport
+from utcloud.resources import reports
+from utcloud.resources import service as resources
+from utcloud.resources.models import Site
+from utcloud.workloads import observed
+from utcloud.workloads.desired import desired_state
+
+router = APIRouter(prefix="/agent", tags=["agent"])
+Bearer = Annotated[str, Header(alias="Authorization")]
+_SAFETY_NET_S = 5.0
+
+
+async def _site(tx: Tx, authorization: str) -> Site:
+    site = await resources.site_for_token(tx, authorization.removeprefix("Bearer ").strip())
+    if site is None:
+        raise Unauthenticated(
+            "This site's token is not known.", cure="Join again with a token from the miner management end."
+        )
+    return site
+
+
+def _store(request: Request) -> ObjectStore:
+    store: ObjectStore = request.app.state.store
+    return store
+
+
+@router.get("/desired")
+async def get_desired(
+    request: Request,
+    db: Db,
+    authorization: Bearer = "",
+    after: Annotated[int, Query(ge=-1)] = -1,
+    wait: Annotated[float, Query(ge=0, le=60)] = 25,
+) -> Response:
+    """Answer at once when the site's revision differs from ``after``, else when it does, or after ``wait`` seconds."""
+    deadline = asyncio.get_running_loop().time() + wait
+    async with db.read() as tx:
+        site = await _site(tx, authorization)
+    with db.listening(f"site:{site.id}") as woken:
+        while True:
+            woken.clear()
+            async with db.read() as tx:
+                site = await tx.get_one(Site, site.id)
+                left = deadline - asyncio.get_running_loop().time()
+                if site.revision != after or left <= 0:
+                    state: DesiredState = await desired_state(tx, site, _store(request).local_root)
+                    return Response(state.model_dump_json(), media_type="application/json")
+            try:
+                await asyncio.wait_for(woken.wait(), min(left, _SAFETY_NET_S))
+            except TimeoutError:
+                continue
+
+
+@router.post("/reports")
+async def post_report(report: SiteReport, db: Db, now: Now, authorization: Bearer = "") -> ReportAnswer:
+    """Take in what the site saw."""
+    async with db.write() as tx:
+        site = await _site(tx, authorization)
+        await reports.apply(tx, now, site, report)
+        await observed.apply(tx, now, site, report)
+        return ReportAnswer(revision=site.revision, server_time=now)
+
+
+@router.get("/manifests/{version_id}")
+async def get_manifest(version_id: str, db: Db, authorization: Bearer = "") -> Manifest:
+    """The files of a version."""
+    async with db.read() as tx:
+        await _site(tx, authorization)
+        return await assets.manifest(tx, version_id)
+
+
+@router.get("/blobs/{sha256}")
+async def get_blob(sha256: str, request: Request, db: Db, authorization: Bearer = "") -> StreamingResponse:
+    """The content of a file by its hash."""
+    async with db.read() as tx:
+        await _site(tx, authorization)
+    store = _store(request)
+    if await store.stat(blob_key(sha256)) is None:
+        raise NotFound.of("blob", sha256)
+    return StreamingResponse(store.stream(blob_key(sha256)), media_type="application/octet-stream")

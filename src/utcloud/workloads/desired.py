@@ -1,0 +1,101 @@
+"""What a site shall have, read from the tables each time: nothing is remembered that could go wrong."""
+
+import re
+
+from sqlalchemy import select
+
+from utcloud.assets.models import Asset, AssetVersion
+from utcloud.db import Tx
+from utcloud.protocol import DesiredMount, DesiredReplica, DesiredState, Limits, Phase
+from utcloud.resources.models import Node, Site, SpecItem
+from utcloud.workloads.models import Attempt, DroppedVolume, Replica, Subtask, Workload
+
+HOME = "/home/jovyan"
+JUPYTER_PORT = 8888
+
+
+def folder_name(name: str) -> str:
+    """A folder's name made of an asset's name: no separators, no leading dot."""
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "code"
+
+
+async def desired_state(tx: Tx, site: Site, store_path: str | None) -> DesiredState:
+    """Return all that shall be on ``site``."""
+    rows = (
+        await tx.execute(
+            select(Attempt, Replica, Subtask, Workload, Node.name)
+            .join(Replica, Replica.id == Attempt.replica_id)
+            .join(Subtask, Subtask.id == Replica.subtask_id)
+            .join(Workload, Workload.id == Attempt.workload_id)
+            .join(Node, Node.id == Attempt.node_id)
+            .where(Attempt.site_id == site.id, Attempt.done.is_(False))
+            .order_by(Attempt.id)
+        )
+    ).all()
+    limits = await _limits(tx, {subtask.spec_id for _, _, subtask, _, _ in rows})
+    names = await _asset_names(tx, rows)
+    dropped = await tx.scalars(select(DroppedVolume.volume).where(DroppedVolume.site_id == site.id))
+    return DesiredState(
+        site_id=site.id,
+        revision=site.revision,
+        store_path=store_path,
+        drop_volumes=list(dropped.all()),
+        replicas=[
+            DesiredReplica(
+                replica_id=replica.id,
+                attempt_id=attempt.id,
+                workload_id=workload.id,
+                desired=Phase(attempt.desired),
+                node=node,
+                image=subtask.image,
+                env=_environment(attempt, workload, names),
+                limits=limits[subtask.spec_id],
+                devices=attempt.devices,
+                mounts=_mounts(replica, workload, names),
+                port=JUPYTER_PORT,
+                ready_path="/api",
+                reason=attempt.stop_reason,
+            )
+            for attempt, replica, subtask, workload, node in rows
+        ],
+    )
+
+
+def _environment(attempt: Attempt, workload: Workload, names: dict[str, str]) -> dict[str, str]:
+    env = {"JUPYTER_TOKEN": attempt.token, "UTCLOUD_WORKLOAD": workload.name}
+    if workload.algorithm_version_id:
+        env["UTCLOUD_CODE"] = f"{HOME}/{names[workload.algorithm_version_id]}"
+    return env
+
+
+def _mounts(replica: Replica, workload: Workload, names: dict[str, str]) -> list[DesiredMount]:
+    code = workload.algorithm_version_id
+    home = DesiredMount(target=HOME, volume=replica.id, manifest_id=code, fill=names[code] if code else "")
+    data = workload.dataset_version_id
+    return [home, DesiredMount(target=f"/datasets/{names[data]}", manifest_id=data)] if data else [home]
+
+
+async def _limits(tx: Tx, spec_ids: set[str]) -> dict[str, Limits]:
+    items = (await tx.scalars(select(SpecItem).where(SpecItem.spec_id.in_(spec_ids)))).all()
+    by_spec: dict[str, dict[str, int]] = {spec_id: {} for spec_id in spec_ids}
+    for item in items:
+        by_spec[item.spec_id][item.resource] = item.quantity
+    return {
+        spec_id: Limits(cpu_millicores=held.get("cpu", 250), memory_bytes=held.get("memory", 512 * 2**20))
+        for spec_id, held in by_spec.items()
+    }
+
+
+async def _asset_names(tx: Tx, rows: object) -> dict[str, str]:
+    """Version id → folder name."""
+    wanted = {
+        version
+        for _, _, _, workload, _ in rows  # type: ignore[attr-defined]
+        for version in (workload.algorithm_version_id, workload.dataset_version_id)
+        if version
+    }
+    if not wanted:
+        return {}
+    query = select(AssetVersion.id, Asset.name).join(Asset, Asset.id == AssetVersion.asset_id)
+    found = await tx.execute(query.where(AssetVersion.id.in_(wanted)))
+    return {version: folder_name(name) for version, name in found.all()}

@@ -1,0 +1,251 @@
+"""Notebooks: admission, start, stop, open, delete."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, func, select
+
+from utcloud.accounts import audit
+from utcloud.accounts.auth import SYSTEM, Actor
+from utcloud.assets import service as assets
+from utcloud.billing import meters
+from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound
+from utcloud.common.ids import new_id
+from utcloud.common.settings import Settings
+from utcloud.db import Tx, emit
+from utcloud.edge import service as edge
+from utcloud.protocol import Phase
+from utcloud.resources import capacity
+from utcloud.resources import service as resources
+from utcloud.resources.models import Pool, Site, Spec
+from utcloud.workloads.desired import folder_name
+from utcloud.workloads.models import Attempt, DroppedVolume, Replica, Subtask, Workload
+from utcloud.workloads.observed import PLACE
+from utcloud.workloads.placement import place
+from utcloud.workloads.schemas import NotebookCreate, Opening, State
+from utcloud.workloads.states import ACTIVE, FINAL, announce, move
+
+MAX_NOTEBOOKS = 10_000
+"""Per renter."""
+
+
+async def create(tx: Tx, now: datetime, actor: Actor, wish: NotebookCreate, *, fee_ppm: int) -> Workload:
+    """Admit a notebook and, unless ``wish.start`` is false, place it or let it wait; what can never be is refused."""
+    actor.require_renter()
+    pool, spec = await resources.usable_pool(tx, actor, wish.pool_id, "notebook", wish.spec_id)
+    image = await assets.usable_image(tx, actor, wish.image_id)
+    if not image.jupyter:
+        raise Invalid(
+            f"Image {image.name!r} has no JupyterLab in it.", field="image_id", cure="Choose an image for notebooks."
+        )
+    facts = {"image": image.name, "pool": pool.name, "spec": spec.name, "algorithm": "", "dataset": ""}
+    versions: dict[str, str | None] = {"algorithm": None, "dataset": None}
+    for kind, ident, number in (
+        ("algorithm", wish.algorithm_id, wish.algorithm_version),
+        ("dataset", wish.dataset_id, wish.dataset_version),
+    ):
+        if ident is not None:
+            asset, version = await assets.usable_version(tx, actor, kind, ident, number)
+            versions[kind] = version.id
+            facts[kind] = f"{asset.name} v{version.number}"
+    workload = Workload(
+        id=new_id("nb"),
+        kind="notebook",
+        owner_id=actor.id,
+        name=wish.name,
+        description=wish.description,
+        pool_id=pool.id,
+        wanted="running" if wish.start else "stopped",
+        state=State.PENDING if wish.start else State.STOPPED,
+        image_id=image.id,
+        algorithm_version_id=versions["algorithm"],
+        dataset_version_id=versions["dataset"],
+        facts=facts,
+        created_at=now,
+        changed_at=now,
+    )
+    await _check_name(tx, actor, wish.name)
+    shortage = await capacity.can_ever_fit(tx, pool.id, spec.id, wish.tasks)
+    if shortage is not None:
+        raise Conflict(shortage.detail, field="tasks" if wish.tasks > 1 else "spec_id", code="never_fits")
+    tx.add(workload)
+    await tx.flush()
+    for number in range(wish.tasks):
+        subtask = Subtask(
+            id=new_id("st"),
+            workload_id=workload.id,
+            name=f"task-{number}",
+            spec_id=spec.id,
+            image=image.reference,
+        )
+        tx.add(subtask)
+        await tx.flush()
+        tx.add(
+            Replica(
+                id=new_id("rp"),
+                workload_id=workload.id,
+                subtask_id=subtask.id,
+                state=workload.state,
+                queued_at=now,
+            )
+        )
+    await tx.flush()
+    audit.record(tx, actor, "notebook.create", "notebook", workload.id, workload.name, {"spec": spec.name})
+    announce(tx, workload)
+    if wish.start:
+        await _place_or_wait(tx, now, workload, spec, wish.tasks, fee_ppm)
+    return workload
+
+
+async def start(tx: Tx, now: datetime, actor: Actor, ident: str, *, fee_ppm: int) -> Workload:
+    """Start what has ended of a notebook again, each as a new attempt where its files lie."""
+    workload = await own(tx, actor, ident)
+    replicas = await _replicas(tx, workload.id)
+    ended = [replica for replica in replicas if State(replica.state) in FINAL]
+    if not ended:
+        raise Conflict(f"Notebook {workload.name!r} is {workload.state} already.", code="already_started")
+    subtask = await tx.get_one(Subtask, ended[0].subtask_id)
+    spec = await tx.get_one(Spec, subtask.spec_id)
+    pool = await tx.get_one(Pool, workload.pool_id)
+    await resources.usable_pool(tx, actor, pool.id, "notebook", spec.id)
+    shortage = await capacity.can_ever_fit(tx, pool.id, spec.id, len(replicas))
+    if shortage is not None:
+        raise Conflict(shortage.detail, code="never_fits")
+    workload.wanted = "running"
+    for replica in ended:
+        replica.queued_at = now
+        await move(tx, now, replica, State.PENDING)
+    audit.record(tx, actor, "notebook.start", "notebook", workload.id, workload.name)
+    await _place_or_wait(tx, now, workload, spec, len(ended), fee_ppm)
+    return workload
+
+
+async def stop(tx: Tx, now: datetime, actor: Actor, ident: str, reason: str = "") -> Workload:
+    """Stop a notebook gracefully; its files stay. Stopping what has stopped changes nothing."""
+    workload = await own(tx, actor, ident)
+    workload.wanted = "stopped"
+    for replica in await _replicas(tx, workload.id):
+        await stop_replica(tx, now, replica, reason or "stopped by its owner")
+    audit.record(tx, actor, "notebook.stop", "notebook", workload.id, workload.name)
+    return workload
+
+
+async def stop_replica(tx: Tx, now: datetime, replica: Replica, reason: str) -> None:
+    """Stop one replica: at once when it still waits, else as soon as its site says so."""
+    if replica.state == State.PENDING:
+        await move(tx, now, replica, State.STOPPED, reason)
+        emit(tx, PLACE)
+        return
+    if State(replica.state) in FINAL or replica.state == State.STOPPING:
+        return
+    attempt = await tx.get_one(Attempt, replica.attempt_id)
+    attempt.desired, attempt.stop_reason = Phase.STOPPED, reason
+    await move(tx, now, replica, State.STOPPING, reason)
+    await resources.bump(tx, attempt.site_id)
+
+
+async def stop_attempts(tx: Tx, now: datetime, attempt_ids: list[str], reason: str) -> None:
+    """Stop the replicas that run these attempts: a wallet runs dry, a user was frozen."""
+    replicas = (await tx.scalars(select(Replica).where(Replica.attempt_id.in_(attempt_ids)))).all()
+    for replica in replicas:
+        if replica.state in ACTIVE:
+            await stop_replica(tx, now, replica, reason)
+            audit.record(tx, SYSTEM, "replica.stop", "replica", replica.id, "", {"reason": reason})
+
+
+async def stop_all_of(tx: Tx, now: datetime, owner_id: str, reason: str) -> None:
+    """Stop everything that a user runs or waits for."""
+    query = (
+        select(Replica)
+        .join(Workload, Workload.id == Replica.workload_id)
+        .where(Workload.owner_id == owner_id, Replica.state.in_(ACTIVE))
+    )
+    for replica in (await tx.scalars(query)).all():
+        await stop_replica(tx, now, replica, reason)
+
+
+async def remove(tx: Tx, now: datetime, actor: Actor, ident: str) -> None:
+    """Delete a notebook that has ended, with its files; what it cost stays on record."""
+    workload = await own(tx, actor, ident)
+    replicas = await _replicas(tx, workload.id)
+    if any(State(replica.state) in ACTIVE for replica in replicas):
+        raise Conflict(
+            f"Notebook {workload.name!r} is {workload.state}.", cure="Stop it first; then delete it.", code="in_use"
+        )
+    for replica in replicas:
+        if replica.site_id:
+            tx.add(DroppedVolume(volume=replica.id, site_id=replica.site_id, created_at=now))
+            await resources.bump(tx, replica.site_id)
+    await tx.execute(delete(Workload).where(Workload.id == workload.id))
+    audit.record(tx, actor, "notebook.delete", "notebook", workload.id, workload.name)
+    announce(tx, workload)
+
+
+async def open_page(
+    tx: Tx, now: datetime, settings: Settings, actor: Actor, ident: str, replica_id: str | None
+) -> Opening:
+    """Return a link that opens a replica's page once. Only the owner may: a page is his files."""
+    workload = await own(tx, actor, ident)
+    replicas = await _replicas(tx, workload.id)
+    if replica_id is None and len(replicas) > 1:
+        raise Invalid(
+            f"Notebook {workload.name!r} has {len(replicas)} subtasks.", field="replica_id", cure="Say which to open."
+        )
+    replica = next((one for one in replicas if replica_id in (None, one.id)), None)
+    if replica is None:
+        raise NotFound.of("replica", replica_id or "", "replica_id")
+    if replica.state != State.RUNNING:
+        raise Conflict(
+            f"It is {replica.state}: {replica.reason or 'not running'}.",
+            cure="Wait until it runs." if replica.state in ACTIVE else "Start it first.",
+            code="not_running",
+        )
+    code = workload.facts["algorithm"]
+    path = f"/lab/tree/{folder_name(code.rpartition(' v')[0])}" if code else "/lab"
+    url, expires_at = await edge.issue_code(tx, now, settings, replica.id, path)
+    audit.record(tx, actor, "notebook.open", "notebook", workload.id, workload.name, {"replica": replica.id})
+    return Opening(url=url, expires_at=expires_at)
+
+
+async def stop_on_my_hardware(tx: Tx, now: datetime, actor: Actor, replica_id: str, reason: str) -> None:
+    """A miner, or an operator, stops a replica on his hardware and says why; the renter reads it."""
+    actor.require_miner()
+    replica = await tx.get(Replica, replica_id)
+    site = await tx.get(Site, replica.site_id) if replica and replica.site_id else None
+    if replica is None or not (actor.is_operator or (site and site.miner_id == actor.id)):
+        raise NotFound.of("replica", replica_id)
+    if not reason.strip():
+        raise Invalid("Say why: the renter will read it.", field="reason", cure="Write a reason.")
+    if State(replica.state) in FINAL:
+        raise Conflict(f"It has {replica.state} already.", code="already_ended")
+    workload = await tx.get_one(Workload, replica.workload_id)
+    await stop_replica(tx, now, replica, f"stopped by the {'miner' if site else 'operator'}: {reason.strip()}")
+    audit.record(tx, actor, "replica.stop", "replica", replica.id, workload.name, {"reason": reason.strip()})
+
+
+async def own(tx: Tx, actor: Actor, ident: str) -> Workload:
+    """The actor's own notebook, locked; another's is not found."""
+    workload = await tx.get(Workload, ident, with_for_update=True)
+    if workload is None or workload.kind != "notebook" or workload.owner_id != actor.id:
+        raise NotFound.of("notebook", ident)
+    return workload
+
+
+async def _replicas(tx: Tx, workload_id: str) -> list[Replica]:
+    query = select(Replica).where(Replica.workload_id == workload_id).order_by(Replica.id)
+    return list((await tx.scalars(query)).all())
+
+
+async def _check_name(tx: Tx, actor: Actor, name: str) -> None:
+    mine = (Workload.owner_id == actor.id, Workload.kind == "notebook")
+    if await tx.scalar(select(Workload.id).where(*mine, Workload.name == name)):
+        raise Conflict(
+            f"You have a notebook {name!r} already.", field="name", cure="Choose another name.", code="name_taken"
+        )
+    count = (await tx.scalar(select(func.count()).select_from(Workload).where(*mine))) or 0
+    if count >= MAX_NOTEBOOKS:
+        raise Forbidden(f"You have {count} notebooks.", cure="Delete some that you no longer need.")
+
+
+async def _place_or_wait(tx: Tx, now: datetime, workload: Workload, spec: Spec, count: int, fee_ppm: int) -> None:
+    await meters.require_funds(tx, workload.owner_id, spec.price, count)
+    await place(tx, now, workload, fee_ppm=fee_ppm)

@@ -1,0 +1,93 @@
+"""What a site witnessed moves replicas, feeds meters and sets routes."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, select
+
+from utcloud.billing import meters
+from utcloud.db import Tx, emit
+from utcloud.edge import service as edge
+from utcloud.protocol import ObservedReplica, Phase, SiteReport
+from utcloud.resources import capacity
+from utcloud.resources import service as resources
+from utcloud.resources.models import Site
+from utcloud.workloads.models import Attempt, DroppedVolume, Replica, Workload
+from utcloud.workloads.schemas import State
+from utcloud.workloads.states import FINAL, move
+
+PLACE = "placement"
+"""The signal that capacity may have come free."""
+
+
+async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
+    """Store what ``site`` witnessed. The same report again changes nothing."""
+    if report.dropped_volumes:
+        await tx.execute(
+            delete(DroppedVolume).where(
+                DroppedVolume.site_id == site.id, DroppedVolume.volume.in_(report.dropped_volumes)
+            )
+        )
+        await resources.bump(tx, site.id)
+    seen = {observed.attempt_id: observed for observed in report.replicas}
+    query = (
+        select(Attempt, Replica)
+        .join(Replica, Replica.id == Attempt.replica_id)
+        .where(Attempt.site_id == site.id, Attempt.done.is_(False))
+    )
+    alive: list[str] = []
+    for attempt, replica in (await tx.execute(query)).all():
+        observed = seen.get(attempt.id)
+        if observed is None:
+            continue
+        if observed.phase == Phase.ENDED:
+            await _ended(tx, now, site, attempt, replica, observed)
+            continue
+        await _alive(tx, now, attempt, replica, observed)
+        if attempt.started_at is not None:
+            alive.append(attempt.id)
+    if alive:
+        await meters.witness(tx, alive, min(report.sent_at, now))
+
+
+async def _started(tx: Tx, now: datetime, attempt: Attempt, observed: ObservedReplica) -> None:
+    if observed.started_at and attempt.started_at is None:
+        attempt.started_at = min(observed.started_at, now)
+        await meters.start(tx, attempt.id, attempt.started_at)
+
+
+async def _alive(tx: Tx, now: datetime, attempt: Attempt, replica: Replica, observed: ObservedReplica) -> None:
+    await _started(tx, now, attempt, observed)
+    if observed.endpoint and observed.endpoint != attempt.endpoint and attempt.desired == Phase.RUNNING:
+        attempt.endpoint = observed.endpoint
+        workload = await tx.get_one(Workload, attempt.workload_id)
+        await edge.put_route(tx, replica.id, workload.owner_id, observed.endpoint, attempt.token)
+    if replica.state == State.STOPPING:
+        return
+    if observed.phase == Phase.RUNNING:
+        if replica.state != State.RUNNING:
+            await move(tx, now, replica, State.RUNNING)
+    elif replica.state in (State.ASSIGNED, State.STARTING):
+        await move(tx, now, replica, State.STARTING, observed.reason)
+
+
+async def _ended(
+    tx: Tx, now: datetime, site: Site, attempt: Attempt, replica: Replica, observed: ObservedReplica
+) -> None:
+    await _started(tx, now, attempt, observed)
+    if attempt.started_at is not None:
+        attempt.ended_at = max(attempt.started_at, min(observed.ended_at or now, now))
+    attempt.exit_code, attempt.cause, attempt.log_tail = observed.exit_code, observed.cause, observed.log_tail
+    attempt.done = True
+    await meters.close(tx, attempt.id, attempt.ended_at)
+    await capacity.release(tx, attempt.id)
+    await edge.drop_route(tx, attempt.replica_id)
+    await resources.bump(tx, site.id)
+    emit(tx, PLACE)
+    if replica.attempt_id != attempt.id or State(replica.state) in FINAL:
+        return
+    if attempt.desired == Phase.STOPPED:
+        await move(tx, now, replica, State.STOPPED, attempt.stop_reason)
+    elif observed.exit_code == 0:
+        await move(tx, now, replica, State.STOPPED, "JupyterLab was shut down from inside")
+    else:
+        await move(tx, now, replica, State.FAILED, observed.reason or f"ended with exit code {observed.exit_code}")

@@ -1,0 +1,130 @@
+"""Notebooks, work on a miner's hardware, and the two overviews."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import TypeAdapter
+
+from utcloud.accounts.auth import CurrentActor
+from utcloud.common.paging import Limit, Page
+from utcloud.common.settings import Settings
+from utcloud.db.web import Db, Now
+from utcloud.workloads import notebooks, queries
+from utcloud.workloads.schemas import (
+    MinerOverviewOut,
+    NotebookCreate,
+    NotebookDetail,
+    NotebookOpen,
+    NotebookOut,
+    Opening,
+    OverviewOut,
+    State,
+    StopRequest,
+    WorkOut,
+)
+
+router = APIRouter(tags=["workloads"])
+Search = Annotated[str, Query(max_length=100, description="Part of the name.")]
+States = Annotated[list[State], Query(alias="state", max_length=8, description="Only those in one of these states.")]
+_notebook_page = TypeAdapter(Page[NotebookOut])
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _fee_ppm(request: Request) -> int:
+    return round(_settings(request).platform_fee_percent * 10_000)
+
+
+@router.get("/notebooks", response_model=Page[NotebookOut])
+async def list_notebooks(
+    actor: CurrentActor, db: Db, limit: Limit = 50, cursor: str | None = None, search: Search = "", states: States = []
+) -> Response:
+    """List one's own notebooks, newest first."""
+    async with db.read() as tx:
+        items, after = await queries.notebooks(tx, actor, limit=limit, cursor=cursor, search=search, states=states)
+    page = _notebook_page.validate_python({"items": items, "next_cursor": after})
+    return Response(_notebook_page.dump_json(page), media_type="application/json")
+
+
+@router.post("/notebooks", status_code=201)
+async def create_notebook(body: NotebookCreate, actor: CurrentActor, db: Db, now: Now, request: Request) -> NotebookOut:
+    """Create a notebook and start it."""
+    async with db.write() as tx:
+        made = await notebooks.create(tx, now, actor, body, fee_ppm=_fee_ppm(request))
+        return await queries.notebook(tx, actor, made.id)
+
+
+@router.get("/notebooks/{notebook_id}")
+async def get_notebook(notebook_id: str, actor: CurrentActor, db: Db) -> NotebookDetail:
+    """Show a notebook with its timeline and its cost so far."""
+    async with db.read() as tx:
+        return await queries.notebook_detail(tx, actor, notebook_id)
+
+
+@router.delete("/notebooks/{notebook_id}", status_code=204)
+async def delete_notebook(notebook_id: str, actor: CurrentActor, db: Db, now: Now) -> None:
+    """Delete a stopped notebook with its files. Its charge records stay."""
+    async with db.write() as tx:
+        await notebooks.remove(tx, now, actor, notebook_id)
+
+
+@router.post("/notebooks/{notebook_id}/start")
+async def start_notebook(notebook_id: str, actor: CurrentActor, db: Db, now: Now, request: Request) -> NotebookOut:
+    """Start a notebook again; its files are as they were."""
+    async with db.write() as tx:
+        await notebooks.start(tx, now, actor, notebook_id, fee_ppm=_fee_ppm(request))
+        return await queries.notebook(tx, actor, notebook_id)
+
+
+@router.post("/notebooks/{notebook_id}/stop")
+async def stop_notebook(
+    notebook_id: str, actor: CurrentActor, db: Db, now: Now, body: StopRequest | None = None
+) -> NotebookOut:
+    """Stop a notebook gracefully and end its machine hours; its files stay."""
+    async with db.write() as tx:
+        await notebooks.stop(tx, now, actor, notebook_id, body.reason if body else "")
+        return await queries.notebook(tx, actor, notebook_id)
+
+
+@router.post("/notebooks/{notebook_id}/open")
+async def open_notebook(
+    notebook_id: str, actor: CurrentActor, db: Db, now: Now, request: Request, body: NotebookOpen | None = None
+) -> Opening:
+    """Get a link that opens a subtask's JupyterLab once."""
+    replica_id = body.replica_id if body else None
+    async with db.write() as tx:
+        return await notebooks.open_page(tx, now, _settings(request), actor, notebook_id, replica_id)
+
+
+@router.get("/replicas")
+async def list_work(
+    actor: CurrentActor, db: Db, limit: Limit = 50, cursor: str | None = None, search: Search = "", states: States = []
+) -> Page[WorkOut]:
+    """List the work on one's own hardware: never the renters' files or pages."""
+    async with db.read() as tx:
+        items, after = await queries.work(tx, actor, limit=limit, cursor=cursor, search=search, states=states)
+    return Page(items=items, next_cursor=after)
+
+
+@router.post("/replicas/{replica_id}/stop", status_code=202)
+async def stop_work(replica_id: str, body: StopRequest, actor: CurrentActor, db: Db, now: Now) -> None:
+    """Stop a renter's replica on one's own hardware; the renter reads the reason."""
+    async with db.write() as tx:
+        await notebooks.stop_on_my_hardware(tx, now, actor, replica_id, body.reason)
+
+
+@router.get("/overview")
+async def get_overview(actor: CurrentActor, db: Db, now: Now) -> OverviewOut:
+    """What one runs, has and can spend."""
+    async with db.read() as tx:
+        return await queries.overview(tx, now, actor)
+
+
+@router.get("/overview/miner")
+async def get_miner_overview(actor: CurrentActor, db: Db, now: Now) -> MinerOverviewOut:
+    """What one's hardware is, does and earns."""
+    async with db.read() as tx:
+        return await queries.miner_overview(tx, now, actor)
