@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from utcloud.billing import triggers
 from utcloud.db import Base, Id, JsonDict, MicroUnc, ShortText, utcnow_column
 
 
@@ -30,11 +31,17 @@ class Account(Base):
     created_at: Mapped[datetime] = utcnow_column()
 
 
+IS_RECHARGE = text("kind in ('recharge', 'deduct')")
+
+
 class Entry(Base):
     """One journal entry: never changed, never deleted. Its postings sum to zero."""
 
     __tablename__ = "journal_entries"
-    __table_args__ = (CheckConstraint("kind in ('recharge', 'deduct', 'charge', 'reversal')", name="kind"),)
+    __table_args__ = (
+        CheckConstraint("kind in ('recharge', 'deduct', 'charge', 'reversal')", name="kind"),
+        Index("ix_journal_entries_recharges", "id", sqlite_where=IS_RECHARGE, postgresql_where=IS_RECHARGE),
+    )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     idempotency_key: Mapped[ShortText] = mapped_column(unique=True)
@@ -51,11 +58,16 @@ class Posting(Base):
     """One line of an entry: micro-UNC into (positive) or out of (negative) an account."""
 
     __tablename__ = "postings"
-    __table_args__ = (Index("ix_postings_account_entry", "account_id", "entry_id"),)
+    __table_args__ = (
+        Index("ix_postings_account_entry", "account_id", "entry_id"),
+        Index("ix_postings_account_at", "account_id", "at"),
+    )
 
     entry_id: Mapped[Id] = mapped_column(ForeignKey("journal_entries.id"), primary_key=True)
     account_id: Mapped[Id] = mapped_column(ForeignKey("ledger_accounts.id"), primary_key=True)
     amount: Mapped[MicroUnc]
+    at: Mapped[datetime]
+    """The entry's moment, for sums over a time."""
 
 
 class Meter(Base):
@@ -69,15 +81,17 @@ class Meter(Base):
     __table_args__ = (
         CheckConstraint("ended_at is null or started_at is null or ended_at >= started_at", name="interval"),
         Index("ix_meters_wallet_open", "wallet_id", "closed"),
-        Index("ix_meters_payee", "payee_id", "id"),
+        Index("ix_meters_payer_id_id", "payer_id", "id"),
+        Index("ix_meters_payee_id_id", "payee_id", "id"),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     attempt_id: Mapped[Id] = mapped_column(unique=True)
     wallet_id: Mapped[Id] = mapped_column(ForeignKey("ledger_accounts.id"))
-    payer_id: Mapped[Id] = mapped_column(index=True)
+    payer_id: Mapped[Id]
     payee_id: Mapped[Id]
     """The miner."""
+    workload_id: Mapped[str] = mapped_column(String(40), default="", index=True)
     price: Mapped[MicroUnc]
     """micro-UNC per hour, as it was when the attempt was placed."""
     fee_ppm: Mapped[int]
@@ -91,8 +105,14 @@ class Meter(Base):
     settled: Mapped[MicroUnc] = mapped_column(default=0)
     settled_fee: Mapped[MicroUnc] = mapped_column(default=0)
     waived: Mapped[MicroUnc] = mapped_column(default=0)
+    settled_at: Mapped[datetime | None]
+    """When it was last settled."""
     settlements: Mapped[int] = mapped_column(default=0)
     """How many journal entries it has made; the next one's idempotency key is ``<id>:<settlements>``."""
     labels: Mapped[JsonDict] = mapped_column(default=dict)
     """What a person knows it by: workload_id, workload, workload_kind, subtask, replica, replica_id, attempt, spec."""
     created_at: Mapped[datetime] = utcnow_column()
+
+
+for _table in (Entry.__tablename__, Posting.__tablename__):
+    triggers.attach(Base.metadata.tables[_table])

@@ -21,6 +21,10 @@ class Site(Base):
     agent_version: Mapped[str] = mapped_column(String(50), default="")
     clock_offset_ms: Mapped[int] = mapped_column(default=0)
     last_seen_at: Mapped[datetime | None]
+    report_digest: Mapped[str] = mapped_column(String(64), default="")
+    """Of the nodes as they were last reported and stored in full; empty when the next report must be looked at anew."""
+    removed_at: Mapped[datetime | None]
+    """Its miner took it away: its agent may no longer join, its history stays."""
     created_at: Mapped[datetime] = utcnow_column()
 
 
