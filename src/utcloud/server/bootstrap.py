@@ -1,4 +1,4 @@
-"""What must be there before the first request: a migrated database, an operator, this machine's site, the preset image."""
+"""What must be there before the first request: migrated tables, an operator, this machine's site, preset images."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ async def _prepare(settings: Settings, images: list[PresetImage]) -> FirstAccess
     try:
         async with db.write() as tx:
             operator, password = await accounts.first_operator(tx, now)
-            site, token = await resources.ensure_site(
+            _, token = await resources.ensure_site(
                 tx, operator.id, "local", renew_token=not settings.token_file.exists()
             )
             for image in images:
@@ -63,6 +63,6 @@ def write_secret(path: Path, text: str) -> None:
     """Write ``text`` so that only its owner can read it, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
     draft.replace(path)

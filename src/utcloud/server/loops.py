@@ -6,6 +6,12 @@ from collections.abc import Awaitable, Callable
 import structlog
 from fastapi import FastAPI
 
+from utcloud.assets import loops as assets
+from utcloud.billing import loops as billing
+from utcloud.billing.meters import fee_ppm
+from utcloud.edge.caddy import Pusher
+from utcloud.workloads import loops as workloads
+
 log = structlog.get_logger()
 Loop = Callable[[], Awaitable[None]]
 
@@ -13,6 +19,23 @@ Loop = Callable[[], Awaitable[None]]
 def start(app: FastAPI) -> list[asyncio.Task[None]]:
     """Run every room's loops as tasks until they are cancelled."""
     return [asyncio.create_task(_keep_running(name, loop), name=name) for name, loop in _loops(app).items()]
+
+
+def _loops(app: FastAPI) -> dict[str, Loop]:
+    settings, db, clock, store = app.state.settings, app.state.db, app.state.clock, app.state.store
+
+    async def stop(attempt_ids: list[str], reason: str) -> None:
+        await workloads.stop_dry(db, clock, attempt_ids, reason)
+
+    return {
+        "place": lambda: workloads.place_loop(db, clock, fee_ppm=fee_ppm(settings.platform_fee_percent)),
+        "solvency": lambda: billing.watch_solvency(db, clock, stop),
+        "settle": lambda: billing.settle_hourly(db, clock),
+        "edge": Pusher(db, settings, clock).run,
+        "versions": lambda: assets.process_versions(db, clock, store, settings),
+        "uploads": lambda: assets.expire_uploads(db, clock, settings),
+        "garbage": lambda: assets.collect_garbage(db, clock, store),
+    }
 
 
 async def _keep_running(name: str, loop: Loop) -> None:

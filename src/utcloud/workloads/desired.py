@@ -1,17 +1,20 @@
 """What a site shall have, read from the tables each time: nothing is remembered that could go wrong."""
 
 import re
+from collections.abc import Iterable
 
 from sqlalchemy import select
 
 from utcloud.assets.models import Asset, AssetVersion
 from utcloud.db import Tx
 from utcloud.protocol import DesiredMount, DesiredReplica, DesiredState, Limits, Phase
-from utcloud.resources.models import Node, Site, SpecItem
+from utcloud.resources.models import Node, Site
 from utcloud.workloads.models import Attempt, DroppedVolume, Replica, Subtask, Workload
 
 HOME = "/home/jovyan"
 JUPYTER_PORT = 8888
+LEAST_CPU, LEAST_MEMORY = 250, 512 * 2**20
+"""What a specification that names none gets: a quarter of a core, and 512 MiB."""
 
 
 def folder_name(name: str) -> str:
@@ -32,8 +35,7 @@ async def desired_state(tx: Tx, site: Site, store_path: str | None) -> DesiredSt
             .order_by(Attempt.id)
         )
     ).all()
-    limits = await _limits(tx, {subtask.spec_id for _, _, subtask, _, _ in rows})
-    names = await _asset_names(tx, rows)
+    names = await _folder_names(tx, [workload for _, _, _, workload, _ in rows])
     dropped = await tx.scalars(select(DroppedVolume.volume).where(DroppedVolume.site_id == site.id))
     return DesiredState(
         site_id=site.id,
@@ -49,7 +51,10 @@ async def desired_state(tx: Tx, site: Site, store_path: str | None) -> DesiredSt
                 node=node,
                 image=subtask.image,
                 env=_environment(attempt, workload, names),
-                limits=limits[subtask.spec_id],
+                limits=Limits(
+                    cpu_millicores=attempt.resources.get("cpu", LEAST_CPU),
+                    memory_bytes=attempt.resources.get("memory", LEAST_MEMORY),
+                ),
                 devices=attempt.devices,
                 mounts=_mounts(replica, workload, names),
                 port=JUPYTER_PORT,
@@ -75,25 +80,9 @@ def _mounts(replica: Replica, workload: Workload, names: dict[str, str]) -> list
     return [home, DesiredMount(target=f"/datasets/{names[data]}", manifest_id=data)] if data else [home]
 
 
-async def _limits(tx: Tx, spec_ids: set[str]) -> dict[str, Limits]:
-    items = (await tx.scalars(select(SpecItem).where(SpecItem.spec_id.in_(spec_ids)))).all()
-    by_spec: dict[str, dict[str, int]] = {spec_id: {} for spec_id in spec_ids}
-    for item in items:
-        by_spec[item.spec_id][item.resource] = item.quantity
-    return {
-        spec_id: Limits(cpu_millicores=held.get("cpu", 250), memory_bytes=held.get("memory", 512 * 2**20))
-        for spec_id, held in by_spec.items()
-    }
-
-
-async def _asset_names(tx: Tx, rows: object) -> dict[str, str]:
-    """Version id → folder name."""
-    wanted = {
-        version
-        for _, _, _, workload, _ in rows  # type: ignore[attr-defined]
-        for version in (workload.algorithm_version_id, workload.dataset_version_id)
-        if version
-    }
+async def _folder_names(tx: Tx, workloads: Iterable[Workload]) -> dict[str, str]:
+    """Version id → name of its folder."""
+    wanted = {ident for one in workloads for ident in (one.algorithm_version_id, one.dataset_version_id) if ident}
     if not wanted:
         return {}
     query = select(AssetVersion.id, Asset.name).join(Asset, Asset.id == AssetVersion.asset_id)

@@ -5,6 +5,7 @@ import contextlib
 
 from utcloud.common.clock import Clock
 from utcloud.db import Database
+from utcloud.workloads.notebooks import stop_attempts
 from utcloud.workloads.observed import PLACE
 from utcloud.workloads.placement import place_waiting, waiting_workloads
 
@@ -23,3 +24,9 @@ async def place_loop(db: Database, clock: Clock, *, fee_ppm: int) -> None:
                     await place_waiting(tx, clock.now(), workload_id, fee_ppm=fee_ppm)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), _SAFETY_NET_S)
+
+
+async def stop_dry(db: Database, clock: Clock, attempt_ids: list[str], reason: str) -> None:
+    """Stop, gracefully, what a wallet can no longer pay for."""
+    async with db.write() as tx:
+        await stop_attempts(tx, clock.now(), attempt_ids, reason)

@@ -94,6 +94,8 @@ class Attempt(Base):
     site_id: Mapped[Id] = mapped_column(ForeignKey("sites.id"))
     node_id: Mapped[Id] = mapped_column(ForeignKey("nodes.id"))
     price: Mapped[MicroUnc]
+    resources: Mapped[JsonDict] = mapped_column(default=dict)
+    """What it was given, by system resource, in base units."""
     devices: Mapped[JsonList] = mapped_column(default=list)
     token: Mapped[ShortText] = mapped_column(default="")
     """JUPYTER_TOKEN of this run: known to the edge and the container alone."""

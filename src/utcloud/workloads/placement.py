@@ -11,7 +11,6 @@ from utcloud.common.ids import new_id, new_secret
 from utcloud.db import Tx
 from utcloud.resources import capacity
 from utcloud.resources import service as resources
-from utcloud.resources.models import Spec
 from utcloud.workloads.models import Attempt, Replica, Subtask, Workload
 from utcloud.workloads.schemas import State
 from utcloud.workloads.states import move
@@ -22,7 +21,7 @@ _PURPOSE = {"notebook": "notebook", "task": "training"}
 async def place(tx: Tx, now: datetime, workload: Workload, *, fee_ppm: int) -> bool:
     """Reserve for all of the workload's pending replicas, or leave them waiting with the reason; True when placed.
 
-    Raises InsufficientFunds, with nothing reserved that a rollback does not undo, when the wallet cannot hold the start.
+    Raises InsufficientFunds when the wallet cannot hold the start; then the caller rolls back.
     """
     rows = (
         await tx.execute(
@@ -65,7 +64,6 @@ async def place(tx: Tx, now: datetime, workload: Workload, *, fee_ppm: int) -> b
 async def _assign(
     tx: Tx, now: datetime, workload: Workload, replica: Replica, subtask: Subtask, grant: capacity.Grant, fee_ppm: int
 ) -> None:
-    spec = await tx.get_one(Spec, subtask.spec_id)
     replica.attempts += 1
     replica.attempt_id = grant.attempt_id
     replica.site_id, replica.node_id = grant.site_id, grant.node_id
@@ -77,7 +75,8 @@ async def _assign(
             number=replica.attempts,
             site_id=grant.site_id,
             node_id=grant.node_id,
-            price=spec.price,
+            price=grant.price,
+            resources=grant.resources,
             devices=grant.chip_uids,
             token=new_secret(),
             created_at=now,
@@ -85,10 +84,11 @@ async def _assign(
     )
     await meters.open(
         tx,
+        now=now,
         attempt_id=grant.attempt_id,
         payer_id=workload.owner_id,
         payee_id=grant.miner_id,
-        price=spec.price,
+        price=grant.price,
         fee_ppm=fee_ppm,
         labels={
             "workload_id": workload.id,
@@ -98,7 +98,7 @@ async def _assign(
             "replica": f"{subtask.name}-{replica.index}",
             "replica_id": replica.id,
             "attempt": replica.attempts,
-            "spec": spec.name,
+            "spec": workload.facts["spec"],
             "simulated": grant.simulated,
         },
     )

@@ -1,7 +1,7 @@
 """What pages read of workloads: a few queries a page, however long it is."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -36,7 +36,7 @@ Row = dict[str, Any]
 
 
 async def notebooks(
-    tx: Tx, actor: Actor, *, limit: int, cursor: str | None, search: str, states: list[State]
+    tx: Tx, actor: Actor, *, limit: int, cursor: str | None, search: str, states: Sequence[State]
 ) -> tuple[list[Row], str | None]:
     """One page of the actor's notebooks, newest first, as plain data in ``NotebookOut``'s shape."""
     query = _workload_rows().where(Workload.owner_id == actor.id, Workload.kind == "notebook")
@@ -190,11 +190,12 @@ async def _specs(tx: Tx, ids: set[str]) -> dict[str, tuple[int, bool]]:
 async def _node_names(tx: Tx, ids: set[str]) -> dict[str, str]:
     if not ids:
         return {}
-    return {ident: name for ident, name in (await tx.execute(select(Node.id, Node.name).where(Node.id.in_(ids)))).all()}
+    found = await tx.execute(select(Node.id, Node.name).where(Node.id.in_(ids)))
+    return {node.id: node.name for node in found.all()}
 
 
 async def work(
-    tx: Tx, actor: Actor, *, limit: int, cursor: str | None, search: str, states: list[State]
+    tx: Tx, actor: Actor, *, limit: int, cursor: str | None, search: str, states: Sequence[State]
 ) -> tuple[list[WorkOut], str | None]:
     """One page of the replicas on the actor's hardware (an operator: on all)."""
     actor.require_miner()
@@ -252,7 +253,7 @@ async def _since(tx: Tx, replica_ids: list[str]) -> dict[str, datetime]:
         .where(TimelineEvent.replica_id.in_(replica_ids))
         .group_by(TimelineEvent.replica_id)
     )
-    return {ident: at for ident, at in (await tx.execute(query)).all()}
+    return dict((await tx.execute(query)).all())
 
 
 async def overview(tx: Tx, now: datetime, actor: Actor) -> OverviewOut:
@@ -266,7 +267,7 @@ async def overview(tx: Tx, now: datetime, actor: Actor) -> OverviewOut:
     for kind, state, count in (await tx.execute(query)).all():
         counts[kind][State(state)] = count
     owned = await tx.execute(select(Asset.kind, func.count()).where(Asset.owner_id == actor.id).group_by(Asset.kind))
-    assets = {kind: count for kind, count in owned.all()}
+    assets = dict(owned.all())
     wallet = await billing.wallet_of(tx, now, actor.id)
     return OverviewOut(
         notebooks=counts["notebook"],
@@ -297,7 +298,7 @@ async def miner_overview(tx: Tx, now: datetime, actor: Actor) -> MinerOverviewOu
         waiting = waiting.join(Workload, Workload.id == Replica.workload_id).where(
             Workload.pool_id.in_(await resources.pool_ids_of(tx, actor))
         )
-    by_state = {state: count for state, count in (await tx.execute(query)).all()}
+    by_state = dict((await tx.execute(query)).all())
     earnings = await billing.earnings_of(tx, now, actor.id)
     return MinerOverviewOut(
         nodes_ready=sum(node.status == NodeStatus.READY for node in nodes),

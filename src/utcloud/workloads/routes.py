@@ -1,5 +1,6 @@
 """Notebooks, work on a miner's hardware, and the two overviews."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -25,7 +26,9 @@ from utcloud.workloads.schemas import (
 
 router = APIRouter(tags=["workloads"])
 Search = Annotated[str, Query(max_length=100, description="Part of the name.")]
-States = Annotated[list[State], Query(alias="state", max_length=8, description="Only those in one of these states.")]
+States = Annotated[
+    Sequence[State], Query(alias="state", max_length=8, description="Only those in one of these states.")
+]
 _notebook_page = TypeAdapter(Page[NotebookOut])
 
 
@@ -40,7 +43,7 @@ def _fee_ppm(request: Request) -> int:
 
 @router.get("/notebooks", response_model=Page[NotebookOut])
 async def list_notebooks(
-    actor: CurrentActor, db: Db, limit: Limit = 50, cursor: str | None = None, search: Search = "", states: States = []
+    actor: CurrentActor, db: Db, limit: Limit = 50, cursor: str | None = None, search: Search = "", states: States = ()
 ) -> Response:
     """List one's own notebooks, newest first."""
     async with db.read() as tx:
@@ -101,7 +104,7 @@ async def open_notebook(
 
 @router.get("/replicas")
 async def list_work(
-    actor: CurrentActor, db: Db, limit: Limit = 50, cursor: str | None = None, search: Search = "", states: States = []
+    actor: CurrentActor, db: Db, limit: Limit = 50, cursor: str | None = None, search: Search = "", states: States = ()
 ) -> Page[WorkOut]:
     """List the work on one's own hardware: never the renters' files or pages."""
     async with db.read() as tx:

@@ -24,18 +24,18 @@ _ALLOWED: dict[State, frozenset[State]] = {
 _LEAST_ADVANCED_FIRST = (State.PENDING, State.ASSIGNED, State.STARTING, State.RUNNING, State.STOPPING)
 
 
-class IllegalTransition(Exception):
+class IllegalTransitionError(Exception):
     """A transition that the state machine does not know: a fault of the caller."""
 
 
 async def move(tx: Tx, now: datetime, replica: Replica, to: State, reason: str = "") -> None:
-    """Bring ``replica`` into state ``to``; raises IllegalTransition. The same state again only renews the reason."""
+    """Bring ``replica`` into state ``to``; raises IllegalTransitionError. The same state again only renews the reason."""
     before = State(replica.state)
     if before == to and replica.reason == reason:
         return
     if before != to:
         if to not in _ALLOWED[before]:
-            raise IllegalTransition(f"replica {replica.id}: {before} → {to}")
+            raise IllegalTransitionError(f"replica {replica.id}: {before} → {to}")
         tx.add(
             TimelineEvent(
                 id=new_id("ev"),
