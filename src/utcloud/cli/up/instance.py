@@ -82,6 +82,7 @@ class Instance:
         path = os.environ.get("PATH", "")
         environment["PATH"] = f"{path}:{SYSTEM_PATH}" if path else SYSTEM_PATH
         environment.pop("UTCLOUD_TOKEN", None)
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled files make every restart quicker
         environment |= _as_environment(self.settings)
         if engine:
             environment["UTCLOUD_ENGINE_URL"] = engine.url

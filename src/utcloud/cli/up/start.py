@@ -32,8 +32,7 @@ def up(settings: Settings, *, detach: bool = False) -> int:
     """
     instance = Instance(settings)
     try:
-        if settings.simulate_chips:
-            chips.parse(settings.simulate_chips)
+        _check_asked(settings)
         instance.make_folders()
         with instance.locked():
             already = instance.supervisor.running()
@@ -45,6 +44,16 @@ def up(settings: Settings, *, detach: bool = False) -> int:
         say("\nInterrupted.")
         return 130
     return 0 if already or detach else _stay(instance)
+
+
+def _check_asked(settings: Settings) -> None:
+    if settings.simulate_chips:
+        chips.parse(settings.simulate_chips)
+    if os.geteuid() != 0:
+        raise CannotRunError(
+            "utcloud must be root here, for firewall rules that keep containers away from this machine and for the "
+            "chips' device files: sudo make up"
+        )
 
 
 def _announce_running(instance: Instance) -> None:

@@ -1,0 +1,47 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help up down status test lint format docs bench web example
+.NOTPARALLEL:
+
+help: ## Explain the targets (this)
+	@echo 'utcloud: make TARGET'
+	@echo
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1|\2/p' Makefile | while IFS='|' read -r name what; do printf '  %-10s %s\n' "$$name" "$$what"; done
+	@echo
+	@echo 'Settings are variables UTCLOUD_*: UTCLOUD_PORT=9000 make up, UTCLOUD_HOME=/somewhere make up'
+
+up: ## Install what is missing, start utcloud, print its addresses. DETACH=1 returns; ARGS="--simulate-chips BM1684X:3"
+	@scripts/system-packages up && scripts/python-env up && scripts/web build
+	@exec .venv/bin/utcloud up $(if $(filter-out 0 no,$(DETACH)),--detach) $(ARGS)
+
+down: ## Stop utcloud; leaves nothing running and keeps all data
+	@if [ -x .venv/bin/utcloud ]; then exec .venv/bin/utcloud down; else echo 'utcloud is not installed here, so nothing runs.'; fi
+
+status: ## Say what runs
+	@if [ -x .venv/bin/utcloud ]; then exec .venv/bin/utcloud status; else echo 'utcloud is not installed here, so nothing runs.'; fi
+
+test: ## Run every test, with real containers and a real browser. ARGS="tests/billing -k meter" for a part
+	@scripts/system-packages test && scripts/python-env test && scripts/web build && scripts/web test
+	@scripts/example-model
+	.venv/bin/python -m pytest $(ARGS)
+
+lint: ## Check style, types and the layers of the code
+	@scripts/python-env test && scripts/lint
+
+format: ## Put the code into its style
+	@scripts/python-env test
+	.venv/bin/ruff check --fix-only --quiet && .venv/bin/ruff format && npm --prefix web run --silent format
+
+docs: ## Build the documentation into build/docs
+	@scripts/python-env docs
+	.venv/bin/mkdocs build --strict --site-dir build/docs
+
+bench: ## Measure; ONLY=name for one figure
+	@scripts/system-packages test && scripts/python-env test && scripts/web build && scripts/example-model
+	.venv/bin/python -m tests.bench $(ONLY)
+
+web: ## Build the pages into web/dist, if anything changed
+	@scripts/web build && echo 'The pages are in web/dist.'
+
+example: ## Make the example algorithm of the tour: build/example
+	@scripts/example-model && echo 'The example algorithm is in build/example: upload that folder.'
