@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
 from utcloud.accounts.auth import CurrentActor
+from utcloud.billing import meters
 from utcloud.common.paging import Limit, Page
 from utcloud.common.settings import Settings
 from utcloud.db.web import Db, Now
@@ -38,7 +39,7 @@ def _settings(request: Request) -> Settings:
 
 
 def _fee_ppm(request: Request) -> int:
-    return round(_settings(request).platform_fee_percent * 10_000)
+    return meters.fee_ppm(_settings(request).platform_fee_percent)
 
 
 @router.get("/notebooks", response_model=Page[NotebookOut])

@@ -29,7 +29,7 @@ class IllegalTransitionError(Exception):
 
 
 async def move(tx: Tx, now: datetime, replica: Replica, to: State, reason: str = "") -> None:
-    """Bring ``replica`` into state ``to``; raises IllegalTransitionError. The same state again only renews the reason."""
+    """Bring ``replica`` into state ``to``; the same again only renews the reason. Raises IllegalTransitionError."""
     before = State(replica.state)
     if before == to and replica.reason == reason:
         return
