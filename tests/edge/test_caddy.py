@@ -1,0 +1,364 @@
+"""The edge with a real Caddy."""
+
+import asyncio
+import json
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+
+from tests.edge.conftest import Caddy, MovableClock, Upstream, until
+from utcloud.common.settings import Settings
+from utcloud.db import Database
+from utcloud.edge import caddy, service
+from utcloud.edge.models import Route
+
+pytestmark = pytest.mark.usefixtures("server", "pusher")
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """What Caddy does is the same on either database; ``test_service`` tries both."""
+    return "sqlite"
+
+
+async def _put(db: Database, upstream: Upstream | str, replica: str = "rep_1") -> Route:
+    address = upstream if isinstance(upstream, str) else upstream.address
+    async with db.write() as tx:
+        return await service.put_route(tx, replica, "usr_1", address, "jupyter-token")
+
+
+def _host(route: Route) -> str:
+    return f"{route.host_label}.apps.localhost"
+
+
+async def _opened(edge: Caddy, route: Route) -> httpx.AsyncClient:
+    """A client with the page's cookie, once the route has come to Caddy."""
+    client = edge.client(_host(route))
+    client.headers["Cookie"] = f"utcloud_replica={route.secret}"
+
+    async def shown() -> bool:
+        return (await client.get("/lab")).status_code == 200
+
+    await until(shown)
+    return client
+
+
+def _socket(edge: Caddy, route: Route, cookie: str, origin: str | None = None) -> "connect":
+    host = f"{_host(route)}:{edge.settings.port}"
+    return connect(
+        f"ws://{host}/ws",
+        host="127.0.0.1",
+        port=edge.settings.port,
+        additional_headers={"Cookie": cookie},
+        origin=origin or f"http://{host}",  # type: ignore[arg-type]
+        proxy=None,
+    )
+
+
+async def _echo(socket: ClientConnection, text: str) -> None:
+    await socket.send(text)
+    assert await asyncio.wait_for(socket.recv(), 5) == text
+
+
+async def test_a_link_opens_the_page_once(
+    db: Database, settings: Settings, edge: Caddy, upstream: Upstream, clock: MovableClock
+) -> None:
+    route = await _put(db, upstream)
+    await _opened(edge, route)
+    async with db.write() as tx:
+        url, _ = await service.issue_code(tx, clock.now(), settings, "rep_1")
+    assert httpx.URL(url).netloc.decode() == f"{_host(route)}:{settings.port}"
+    async with edge.client(_host(route)) as browser:
+        first = await browser.get(httpx.URL(url).raw_path.decode())
+        assert first.status_code == 303
+        assert first.headers["location"] == "/lab"
+        cookie = first.headers["set-cookie"]
+        assert cookie == f"utcloud_replica={route.secret}; HttpOnly; Path=/; SameSite=lax"
+        second = await browser.get(httpx.URL(url).raw_path.decode())
+        assert second.status_code == 403
+        assert "请从控制台打开此页面" in second.text
+
+
+async def test_a_link_ends(
+    db: Database, settings: Settings, edge: Caddy, upstream: Upstream, clock: MovableClock
+) -> None:
+    route = await _put(db, upstream)
+    async with db.write() as tx:
+        url, _ = await service.issue_code(tx, clock.now(), settings, "rep_1")
+    clock.moment += timedelta(seconds=61)
+    async with edge.client(_host(route)) as browser:
+        assert (await browser.get(httpx.URL(url).raw_path.decode())).status_code == 403
+
+
+async def test_the_page_sees_its_token_and_none_of_our_cookies(db: Database, edge: Caddy, upstream: Upstream) -> None:
+    route = await _put(db, upstream)
+    client = await _opened(edge, route)
+    ours = f"utcloud_replica={route.secret}"
+    for sent, left in (
+        (f"a=1; {ours}; utcloud_session=S; b=2", "a=1; b=2"),
+        (f"{ours}; _xsrf=3", "_xsrf=3"),
+        (f"utcloud_session=S; {ours}; utcloud_replica=other; c=4", "c=4"),
+        (f"__Host-utcloud_session=S;{ours}", ""),
+        (f"my_utcloud_replica=5; {ours}", "my_utcloud_replica=5"),
+    ):
+        assert (await client.get("/x", headers={"Cookie": sent})).status_code == 200
+        seen = upstream.seen[-1]
+        assert seen.get("cookie", "") == left
+        assert route.secret not in json.dumps(seen)
+        assert seen["authorization"] == "token jupyter-token"
+        assert seen["host"] == f"{_host(route)}:{edge.settings.port}"
+        assert seen["x-forwarded-proto"] == "http"
+
+
+async def test_the_page_is_closed_to_everybody_else(db: Database, edge: Caddy, upstream: Upstream) -> None:
+    route, other = await _put(db, upstream), await _put(db, upstream, "rep_2")
+    await _opened(edge, route)
+    reached = len(upstream.seen)
+    async with edge.client(_host(route)) as stranger:
+        for cookie in (
+            "",
+            "utcloud_replica=",
+            "utcloud_replica=wrong",
+            f"utcloud_replica={other.secret}",
+            f"utcloud_replica={route.secret}x",
+            f"x_utcloud_replica={route.secret}",
+            f"x=utcloud_replica={route.secret}",
+            f"utcloud_replica={route.secret[:-1]}",
+        ):
+            for path in ("/lab", "/", "/api/kernels", "/_utcloud/open", "/_utcloud/open?code=x", "/metrics"):
+                answer = await stranger.get(path, headers={"Cookie": cookie})
+                assert answer.status_code == 403, (cookie, path)
+                assert "Open this page from the console" in answer.text
+    with pytest.raises(InvalidStatus):
+        await _socket(edge, route, "utcloud_replica=wrong")
+    assert len(upstream.seen) == reached
+
+
+async def test_another_origins_script_is_refused(db: Database, edge: Caddy, upstream: Upstream) -> None:
+    route = await _put(db, upstream)
+    client = await _opened(edge, route)
+    own = f"http://{_host(route)}:{edge.settings.port}"
+    reached = len(upstream.seen)
+    for headers in (
+        {"Origin": "http://other.apps.localhost:8080"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors", "Origin": own},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Origin": "http://evil.example"},
+    ):
+        assert (await client.post("/api/terminals", headers=headers)).status_code == 403
+    with pytest.raises(InvalidStatus):
+        await _socket(edge, route, f"utcloud_replica={route.secret}", origin="http://evil.example")
+    assert len(upstream.seen) == reached
+    for headers in ({"Origin": own}, {"Sec-Fetch-Site": "same-origin"}, {}):
+        assert (await client.post("/api/terminals", headers=headers)).status_code == 200
+    arriving = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert (await client.get("/lab", headers=arriving)).status_code == 200
+
+
+async def test_a_web_socket_outlives_changes_of_other_routes(db: Database, edge: Caddy, upstream: Upstream) -> None:
+    route = await _put(db, upstream)
+    await _opened(edge, route)
+    async with _socket(edge, route, f"utcloud_replica={route.secret}") as socket:
+        await _echo(socket, "before")
+        for number in range(5):
+            other = await _put(db, upstream, f"rep_other_{number}")
+            await _opened(edge, other)
+            await _echo(socket, f"after {number}")
+        await asyncio.sleep(3)  # longer than Caddy's grace period
+        await _echo(socket, "still here")
+
+
+async def test_an_event_stream_is_not_held_back_and_outlives_changes(
+    db: Database, edge: Caddy, upstream: Upstream
+) -> None:
+    async with (
+        edge.client("localhost") as browser,
+        browser.stream("GET", "/api/v1/events", headers={"Accept-Encoding": "gzip"}) as stream,
+    ):
+        lines = stream.aiter_lines()
+        started = time.monotonic()
+        assert await anext(lines) == "data: 0"
+        assert time.monotonic() - started < 1
+        assert "content-encoding" not in stream.headers
+        route = await _put(db, upstream)
+        await _opened(edge, route)
+        async with asyncio.timeout(10):
+            async for line in lines:
+                if line == "data: 80":
+                    return
+    pytest.fail("the stream ended")
+
+
+async def test_a_new_route_works_at_once(
+    db: Database, edge: Caddy, upstream: Upstream, record_property: Callable[[str, object], None]
+) -> None:
+    for number in range(50):
+        await _put(db, upstream, f"rep_old_{number}")
+    await _opened(edge, await _put(db, upstream, "rep_warm"))
+    times = []
+    for number in range(9):
+        async with db.write() as tx:
+            route = await service.put_route(tx, f"rep_{number}", "usr_1", upstream.address, "t")
+            secret, host = route.secret, _host(route)
+        committed = time.perf_counter()
+        async with edge.client(host) as client:
+            client.headers["Cookie"] = f"utcloud_replica={secret}"
+            while (await client.get("/lab")).status_code != 200:
+                pass
+        times.append((time.perf_counter() - committed) * 1000)
+    record_property("route_ready_ms", round(statistics.median(times), 1))
+    print(f"commit to working route, milliseconds: {sorted(round(t, 1) for t in times)}")
+    assert statistics.median(times) < 100, times  # 30 on an idle machine
+
+
+async def test_changes_that_come_together_are_pushed_together(
+    db: Database, edge: Caddy, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushes = 0
+    patch = httpx.AsyncClient.patch
+
+    async def counted(self: httpx.AsyncClient, *args: object, **kwargs: object) -> httpx.Response:
+        nonlocal pushes
+        pushes += 1
+        return await patch(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(httpx.AsyncClient, "patch", counted)
+    routes = [await _put(db, upstream, f"rep_{number:02}") for number in range(40)]
+    for route in routes:
+        await _opened(edge, route)
+    assert 0 < pushes < 40
+    settled = pushes
+    await asyncio.sleep(1)
+    assert pushes == settled, "an unchanged table must not be pushed again"
+
+
+async def test_a_restarted_caddy_gets_its_routes_back(db: Database, edge: Caddy, upstream: Upstream) -> None:
+    route = await _put(db, upstream)
+    await _opened(edge, route)
+    await edge.kill()
+    late = await _put(db, upstream, "rep_while_away")
+    await asyncio.sleep(0.5)
+    await edge.start()
+    await _opened(edge, route)
+    await _opened(edge, late)
+
+
+async def test_a_dropped_or_rotated_route_closes(db: Database, edge: Caddy, upstream: Upstream) -> None:
+    first, second = await _put(db, upstream), await _put(db, upstream, "rep_2")
+    one, two = await _opened(edge, first), await _opened(edge, second)
+    async with db.write() as tx:
+        await service.drop_route(tx, "rep_1")
+
+    async def closed() -> bool:
+        return (await one.get("/lab")).status_code == 403
+
+    await until(closed)
+    assert (await two.get("/lab")).status_code == 200
+    async with db.write() as tx:
+        await service.rotate(tx, "usr_1")
+
+    async def locked() -> bool:
+        return (await two.get("/lab")).status_code == 403
+
+    await until(locked)
+
+
+async def test_a_container_that_is_away_is_explained(db: Database, edge: Caddy, upstream: Upstream) -> None:
+    host, _, _ = upstream.address.rpartition(":")
+    route = await _put(db, f"{host}:1")
+    async with edge.client(_host(route)) as client:
+        client.headers["Cookie"] = f"utcloud_replica={route.secret}"
+
+        async def pushed() -> bool:
+            return (await client.get("/lab")).status_code != 403
+
+        await until(pushed)
+        answer = await client.get("/lab")
+    assert answer.status_code == 503
+    assert "starting or has stopped" in answer.text
+    assert f"http://localhost:{edge.settings.port}/console/" in answer.text
+
+
+async def test_the_consoles_host(edge: Caddy) -> None:
+    async with edge.client("localhost") as browser:
+        assert (await browser.get("/")).headers["location"] == "/console/"
+        assert (await browser.get("/admin")).headers["location"] == "/admin/"
+        for path, text in (("/admin/", "admin"), ("/console/notebooks/nb_1", "console"), ("/admin/x/y", "admin")):
+            page = await browser.get(path)
+            assert (page.status_code, page.text) == (200, f"<html>{text}</html>")
+            assert page.headers["cache-control"] == "no-cache"
+            assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+            assert page.headers["x-content-type-options"] == "nosniff"
+            assert page.headers["referrer-policy"] == "no-referrer"
+            assert page.headers["cross-origin-opener-policy"] == "same-origin"
+        asset = await browser.get("/admin/assets/index-1a2b3c4d.js", headers={"Accept-Encoding": "gzip"})
+        assert asset.headers["content-encoding"] == "gzip"
+        assert "immutable" in asset.headers["cache-control"]
+        assert (await browser.get("/admin/assets/missing-00000000.js")).status_code == 404
+        assert (await browser.get("/metrics")).status_code == 404
+        assert (await browser.get("/edge/ask?domain=x")).status_code == 404
+        assert (await browser.get("/console/%2e%2e/%2e%2e/caddy.json")).text == "<html>console</html>"
+        listed = await browser.get("/api/v1/list", headers={"Accept-Encoding": "zstd, gzip"})
+        assert listed.headers["content-encoding"] in ("zstd", "gzip")
+
+
+async def test_strange_hosts(edge: Caddy) -> None:
+    async with edge.client("evil.example") as browser:
+        assert (await browser.get("/console/")).status_code == 421
+        assert (await browser.get("/api/v1/list")).status_code == 421
+    async with edge.client("nobody.apps.localhost") as browser:
+        for path in ("/console/", "/api/v1/list", "/_utcloud/open?code=x", "/"):
+            assert (await browser.get(path)).status_code == 403
+
+
+async def test_bodies_have_limits(edge: Caddy) -> None:
+    async with edge.client("localhost") as browser:
+        assert (await browser.post("/api/v1/uploads", content=b"x" * 100_000)).json() == 100_000
+        for path, size in (("/api/v1/uploads", 100_001), ("/api/v1/things", 16 * 2**20 + 1)):
+            refused = await browser.post(path, content=b"x" * size)
+            assert refused.status_code == 413
+
+
+@pytest.mark.slow
+async def test_a_server_that_is_away_is_explained(settings: Settings, edge: Caddy, server: FastAPI) -> None:
+    settings.server_socket.rename(settings.run_dir / "elsewhere.sock")
+    async with edge.client("localhost") as browser:
+        answer = await browser.get("/api/v1/list")
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "server_away"
+    (settings.run_dir / "elsewhere.sock").rename(settings.server_socket)
+
+
+async def test_a_domain_means_https(tmp_path: Path, db: Database, edge: Caddy, server: FastAPI) -> None:
+    public = Settings(home=tmp_path, domain="cloud.example.com", bind=["127.0.0.1"])
+    with pytest.raises(ValueError, match="internal port"):
+        caddy.base_config(public, tmp_path)
+    config = caddy.base_config(public, tmp_path, internal_port=9999)
+    file = tmp_path / "caddy.json"
+    file.write_text(json.dumps(config))
+    checked = subprocess.run(
+        [caddy.binary(), "validate", "--config", file], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
+    route = await _put(db, "10.89.0.2:8888")
+    server.state.settings = public
+    transport = httpx.AsyncHTTPTransport(uds=str(edge.settings.server_socket))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        for host, status in (
+            (f"{route.host_label}.apps.cloud.example.com", 200),
+            ("other.apps.cloud.example.com", 404),
+            (f"{route.host_label}.apps.evil.example", 404),
+            ("", 404),
+        ):
+            assert (await client.get("/edge/ask", params={"domain": host})).status_code == status
