@@ -33,14 +33,34 @@ def bare() -> float:
     os.chown(volume, 1000, 1000)
     began = time.monotonic()
     subprocess.run(
-        ["podman", "run", "-d", "--name", name, "--user=1000:1000", "--cpus=2", "--memory=2g", "--memory-swap=2g",
-         "--pids-limit=1024", "--shm-size=64m", "--init", "-e", "JUPYTER_TOKEN=x",
-         "-v", f"{volume}:/home/jovyan", IMAGE, *COMMAND],
-        check=True, capture_output=True,
+        [
+            "podman",
+            "run",
+            "-d",
+            "--name",
+            name,
+            "--user=1000:1000",
+            "--cpus=2",
+            "--memory=2g",
+            "--memory-swap=2g",
+            "--pids-limit=1024",
+            "--shm-size=64m",
+            "--init",
+            "-e",
+            "JUPYTER_TOKEN=x",
+            "-v",
+            f"{volume}:/home/jovyan",
+            IMAGE,
+            *COMMAND,
+        ],
+        check=True,
+        capture_output=True,
     )
     shown = subprocess.run(
         ["podman", "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name],
-        check=True, capture_output=True, text=True,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     asyncio.run(until_answers(shown.stdout.strip(), 8888, "/api"))
     took = time.monotonic() - began
@@ -53,8 +73,17 @@ async def ours(server: SmallServer) -> float:
     """One wish: seconds until the server was told that it runs."""
     ident = f"at_{uuid.uuid4().hex[:12]}"
     wish = DesiredReplica(
-        replica_id=f"rp_{ident}", attempt_id=ident, workload_id=f"nb_{ident}", desired=Phase.RUNNING, node="",
-        image=IMAGE, command=COMMAND, env={"JUPYTER_TOKEN": "x"}, limits=LIMITS, port=8888, ready_path="/api",
+        replica_id=f"rp_{ident}",
+        attempt_id=ident,
+        workload_id=f"nb_{ident}",
+        desired=Phase.RUNNING,
+        node="",
+        image=IMAGE,
+        command=COMMAND,
+        env={"JUPYTER_TOKEN": "x"},
+        limits=LIMITS,
+        port=8888,
+        ready_path="/api",
         mounts=[DesiredMount(target="/home/jovyan", volume=f"v_{ident}", manifest_id="av_1", fill="algo")],
     )
     began = time.monotonic()

@@ -27,6 +27,7 @@ from utcloud.site.engines.base import (
     Network,
     Status,
 )
+from utcloud.site.engines.k8s_log import tail
 from utcloud.site.engines.kernel_log import saw_out_of_memory
 
 log = structlog.get_logger()
@@ -138,6 +139,10 @@ class DockerEngine:
     async def logs(self, container_id: str, lines: int) -> str:
         docker = await self._connected()
         container = docker.containers.container(container_id)
+        shown = await self._ask(container.show())
+        path = Path(shown.get("LogPath") or "")
+        if self._podman and path.is_file():  # noqa: ASYNC240 - a stat
+            return await asyncio.to_thread(tail, path, lines)
         return "".join(await self._ask(container.log(stdout=True, stderr=True, tail=lines, timeout=10)))
 
     async def snapshot(self) -> list[Brief]:
