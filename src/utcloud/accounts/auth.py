@@ -47,3 +47,12 @@ def current_actor(request: Request) -> Actor:
 
 
 CurrentActor = Annotated[Actor, Depends(current_actor)]
+
+
+def client_ip(request: Request) -> str:
+    """The asker's address: the edge's word (the last of X-Forwarded-For), else the connection's; may be empty."""
+    forwarded = request.headers.get("x-forwarded-for", "").split(",")[-1].strip()
+    return (forwarded or (request.client.host if request.client else ""))[:64]
+
+
+ClientIp = Annotated[str, Depends(client_ip)]

@@ -4,12 +4,34 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 Username = Annotated[str, Field(min_length=2, max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$", examples=["alice"])]
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^\S(.*\S)?$", examples=["lab"])]
+Name = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$",
+        examples=["lab"],
+    ),
+]
+"""No control characters, and no space at either end."""
 Password = Annotated[str, Field(min_length=10, max_length=256, examples=["correct horse battery"])]
-Text = Annotated[str, Field(max_length=2000)]
+NO_NUL = r"^[^\x00]*$"
+"""A NUL character cannot be kept in PostgreSQL, and means nothing to a person."""
+Text = Annotated[str, Field(max_length=2000, pattern=NO_NUL)]
+ShortText = Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Email = Annotated[str, Field(max_length=255, pattern=r"^$|^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
+Search = Annotated[str | None, Query(max_length=100, pattern=NO_NUL, description="Part of a name, in any case.")]
+
+Ident = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+"""An id as we give them out."""
+IdPath = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+
+IdQuery = Annotated[str | None, Query(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
 
 
 class Input(BaseModel):
@@ -22,6 +44,9 @@ class Role(StrEnum):
     OPERATOR = "operator"
     MINER = "miner"
     RENTER = "renter"
+
+
+Roles = Annotated[list[Role], Field(min_length=1, max_length=3)]
 
 
 class UserStatus(StrEnum):
@@ -49,11 +74,11 @@ class UserCreate(Input):
     """``password`` may be left out: then one is generated and answered once, in ``UserCreated``."""
 
     username: Username
-    display_name: Annotated[str, Field(max_length=255)] = ""
-    email: Annotated[str, Field(max_length=255, pattern=r"^$|^[^@\s]+@[^@\s]+$")] = ""
+    display_name: ShortText = ""
+    email: Email = ""
     password: Password | None = None
-    roles: list[Role] = [Role.RENTER]
-    group_ids: Annotated[list[str], Field(max_length=100)] = []
+    roles: Roles = [Role.RENTER]
+    group_ids: Annotated[list[Ident], Field(max_length=100)] = []
 
 
 class UserCreated(UserOut):
@@ -61,10 +86,10 @@ class UserCreated(UserOut):
 
 
 class UserUpdate(Input):
-    display_name: Annotated[str, Field(max_length=255)] | None = None
-    email: Annotated[str, Field(max_length=255, pattern=r"^$|^[^@\s]+@[^@\s]+$")] | None = None
-    roles: list[Role] | None = None
-    group_ids: Annotated[list[str], Field(max_length=100)] | None = None
+    display_name: ShortText | None = None
+    email: Email | None = None
+    roles: Roles | None = None
+    group_ids: Annotated[list[Ident], Field(max_length=100)] | None = None
 
 
 class PasswordReset(BaseModel):
@@ -93,13 +118,13 @@ class GroupDetail(GroupOut):
 class GroupCreate(Input):
     name: Name
     description: Text = ""
-    user_ids: Annotated[list[str], Field(max_length=1000)] = []
+    user_ids: Annotated[list[Ident], Field(max_length=1000)] = []
 
 
 class GroupUpdate(Input):
     name: Name | None = None
     description: Text | None = None
-    user_ids: Annotated[list[str], Field(max_length=1000)] | None = None
+    user_ids: Annotated[list[Ident], Field(max_length=1000)] | None = None
 
 
 class Login(Input):
@@ -125,6 +150,8 @@ class TokenCreate(Input):
 
 
 class TokenOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
     id: str
     name: str
     hint: str

@@ -1,0 +1,11 @@
+"""HTTP of accounts. The server adds the prefix ``/api/v1``."""
+
+from fastapi import APIRouter
+
+from utcloud.accounts.routes import audit_events, auth, groups, users
+
+router = APIRouter()
+for _part in (auth, users, groups, audit_events):
+    router.include_router(_part.router)
+
+__all__ = ["router"]

@@ -1,0 +1,122 @@
+"""Sessions, passwords and API tokens."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Cookie, Header, Request, Response
+
+from utcloud.accounts import service
+from utcloud.accounts.auth import ClientIp, CurrentActor
+from utcloud.accounts.schemas import (
+    Cursor,
+    IdPath,
+    Login,
+    PasswordChange,
+    SessionOut,
+    TokenCreate,
+    TokenCreated,
+    TokenOut,
+)
+from utcloud.common.paging import Limit, Page
+from utcloud.common.settings import Settings
+from utcloud.db.web import Db, Now
+
+router = APIRouter(prefix="/auth", tags=["auth"])
+SessionCookie = Annotated[str | None, Cookie(alias=service.COOKIE, include_in_schema=False)]
+
+
+@router.post("/session")
+async def log_in(
+    request: Request,
+    response: Response,
+    body: Login,
+    db: Db,
+    now: Now,
+    ip: ClientIp,
+    user_agent: Annotated[str, Header(include_in_schema=False)] = "",
+) -> SessionOut:
+    """Log a browser in: sets the session cookie and answers the CSRF token."""
+    new = await service.log_in(db, now, body.username, body.password, ip=ip, user_agent=user_agent)
+    _set_cookie(request, response, new.secret)
+    async with db.read() as tx:
+        user = await service.user_out(tx, new.user)
+    return SessionOut(user=user, csrf_token=new.csrf_token, expires_at=new.expires_at)
+
+
+@router.get("/session")
+async def get_session(
+    request: Request, response: Response, actor: CurrentActor, db: Db, cookie: SessionCookie = None
+) -> SessionOut:
+    """Who is logged in with this browser."""
+    async with db.read() as tx:
+        session = await service.session_of(tx, actor, cookie)
+        user = await service.user_out(tx, await service.get_user(tx, actor.id))
+    secret = cookie or ""
+    _set_cookie(request, response, secret)
+    return SessionOut(user=user, csrf_token=service.csrf_token_for(secret), expires_at=session.expires_at)
+
+
+@router.delete("/session", status_code=204)
+async def log_out(
+    request: Request, response: Response, actor: CurrentActor, db: Db, cookie: SessionCookie = None
+) -> None:
+    """Log this browser out."""
+    async with db.write() as tx:
+        await service.log_out(tx, actor, cookie)
+    response.delete_cookie(service.COOKIE, httponly=True, samesite="strict", secure=_is_https(request))
+
+
+@router.post("/password", status_code=204)
+async def change_password(
+    request: Request, response: Response, body: PasswordChange, actor: CurrentActor, db: Db, now: Now
+) -> None:
+    """Change one's own password. All browser sessions end, this one too: log in again."""
+    await service.change_password(db, now, actor, body.current_password, body.new_password)
+    response.delete_cookie(service.COOKIE, httponly=True, samesite="strict", secure=_is_https(request))
+
+
+@router.post("/tokens", status_code=201)
+async def create_token(body: TokenCreate, db: Db, now: Now, ip: ClientIp) -> TokenCreated:
+    """Make an API token with user name and password. The token is shown this once."""
+    token, value = await service.create_token(
+        db,
+        now,
+        username=body.username,
+        password=body.password,
+        name=body.name,
+        expires_in_days=body.expires_in_days,
+        ip=ip,
+    )
+    return TokenCreated(**TokenOut.model_validate(token).model_dump(), token=value)
+
+
+@router.get("/tokens")
+async def list_tokens(actor: CurrentActor, db: Db, limit: Limit = 50, cursor: Cursor = None) -> Page[TokenOut]:
+    """One's own API tokens, newest first."""
+    async with db.read() as tx:
+        tokens, next_cursor = await service.list_tokens(tx, actor, limit=limit, cursor=cursor)
+        return Page(items=[TokenOut.model_validate(token) for token in tokens], next_cursor=next_cursor)
+
+
+@router.delete("/tokens/{token_id}", status_code=204)
+async def revoke_token(token_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> None:
+    """Revoke one of one's own API tokens."""
+    async with db.write() as tx:
+        await service.revoke_token(tx, now, actor, token_id)
+
+
+def _set_cookie(request: Request, response: Response, secret: str) -> None:
+    response.set_cookie(
+        service.COOKIE,
+        secret,
+        max_age=int(service.SESSION_LIFETIME.total_seconds()),
+        path="/",
+        httponly=True,
+        samesite="strict",
+        secure=_is_https(request),
+    )
+    response.headers["Cache-Control"] = "no-store"
+
+
+def _is_https(request: Request) -> bool:
+    settings: Settings = request.app.state.settings
+    return settings.console_origin.startswith("https:")

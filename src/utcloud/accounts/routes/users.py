@@ -1,0 +1,103 @@
+"""Users."""
+
+from fastapi import APIRouter
+
+from utcloud.accounts import passwords, service
+from utcloud.accounts.auth import CurrentActor
+from utcloud.accounts.schemas import (
+    Cursor,
+    IdPath,
+    IdQuery,
+    PasswordReset,
+    Role,
+    Search,
+    UserCreate,
+    UserCreated,
+    UserOut,
+    UserStatus,
+    UserUpdate,
+)
+from utcloud.common.errors import NotFound
+from utcloud.common.paging import Limit, Page
+from utcloud.db.web import Db, Now
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+
+@router.get("")
+async def list_users(
+    actor: CurrentActor,
+    db: Db,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    search: Search = None,
+    role: Role | None = None,
+    status: UserStatus | None = None,
+    group_id: IdQuery = None,
+) -> Page[UserOut]:
+    """Users by name. For miners and operators."""
+    async with db.read() as tx:
+        users, next_cursor = await service.list_users(
+            tx, actor, limit=limit, cursor=cursor, search=search, role=role, status=status, group_id=group_id
+        )
+        return Page(items=await service.users_out(tx, users), next_cursor=next_cursor)
+
+
+@router.post("", status_code=201)
+async def create_user(body: UserCreate, actor: CurrentActor, db: Db, now: Now) -> UserCreated:
+    """Add a user. Without a password one is generated, and answered this once."""
+    actor.require_operator()
+    generated = None if body.password else passwords.generate()
+    password_hash = await passwords.hash_password(body.password or generated or "")
+    async with db.write() as tx:
+        user = await service.create_user(tx, actor, body, password_hash, now)
+        out = await service.user_out(tx, user)
+    return UserCreated(**out.model_dump(), initial_password=generated)
+
+
+@router.get("/{user_id}")
+async def get_user(user_id: IdPath, actor: CurrentActor, db: Db) -> UserOut:
+    """One user: oneself, or anyone for miners and operators."""
+    if user_id != actor.id and not (actor.is_miner or actor.is_operator):
+        raise NotFound.of("user", user_id)
+    async with db.read() as tx:
+        return await service.user_out(tx, await service.get_user(tx, user_id))
+
+
+@router.patch("/{user_id}")
+async def update_user(user_id: IdPath, body: UserUpdate, actor: CurrentActor, db: Db) -> UserOut:
+    """Change a user's name, address, roles or groups."""
+    async with db.write() as tx:
+        return await service.user_out(tx, await service.update_user(tx, actor, user_id, body))
+
+
+@router.delete("/{user_id}", status_code=204)
+async def delete_user(user_id: IdPath, actor: CurrentActor, db: Db) -> None:
+    """Remove a user who owns nothing."""
+    async with db.write() as tx:
+        await service.delete_user(tx, actor, user_id)
+
+
+@router.post("/{user_id}/freeze")
+async def freeze_user(user_id: IdPath, actor: CurrentActor, db: Db) -> UserOut:
+    """Shut a user out at once and stop what runs in the user's name."""
+    async with db.write() as tx:
+        return await service.user_out(tx, await service.freeze_user(tx, actor, user_id))
+
+
+@router.post("/{user_id}/unfreeze")
+async def unfreeze_user(user_id: IdPath, actor: CurrentActor, db: Db) -> UserOut:
+    """Let a frozen user in again."""
+    async with db.write() as tx:
+        return await service.user_out(tx, await service.unfreeze_user(tx, actor, user_id))
+
+
+@router.post("/{user_id}/reset-password")
+async def reset_password(user_id: IdPath, actor: CurrentActor, db: Db) -> PasswordReset:
+    """Give a user a new generated password, answered this once. All of the user's sessions end."""
+    actor.require_operator()
+    password = passwords.generate()
+    password_hash = await passwords.hash_password(password)
+    async with db.write() as tx:
+        await service.reset_password(tx, actor, user_id, password_hash)
+    return PasswordReset(password=password)

@@ -1,0 +1,311 @@
+"""Logins, browser sessions and API tokens. Only hashes of secrets are kept.
+
+The functions that look at passwords take the ``Database``: hashing happens between two transactions, never inside one.
+"""
+
+import hashlib
+import hmac
+import re
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, delete, or_, select, update
+
+from utcloud.accounts import audit, passwords
+from utcloud.accounts.auth import Actor
+from utcloud.accounts.models import ApiToken, BrowserSession, User
+from utcloud.accounts.schemas import UserStatus
+from utcloud.accounts.service import throttle
+from utcloud.accounts.service.users import end_sessions
+from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Unauthenticated
+from utcloud.common.ids import new_id, new_secret
+from utcloud.db import Database, Tx, emit, paginate
+
+COOKIE = "utcloud_session"
+SESSION_LIFETIME = timedelta(days=7)
+TOKEN_PREFIX = "utc_"  # noqa: S105 - not a secret
+MAX_TOKENS = 100
+_TOUCH_EVERY = timedelta(minutes=1)
+_USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """A new browser session; ``secret`` is the cookie's value and is known nowhere else."""
+
+    user: User
+    secret: str
+    csrf_token: str
+    expires_at: datetime
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def csrf_token_for(secret: str) -> str:
+    """The CSRF token of the session whose cookie is ``secret``: derived from it, and of no help in guessing it."""
+    return urlsafe_b64encode(hmac.digest(secret.encode(), b"utcloud csrf", "sha256")).decode().rstrip("=")
+
+
+# --- who is asking -------------------------------------------------------------------------------------------------
+
+_USER_COLUMNS = (
+    User.id.label("user_id"),
+    User.username,
+    User.is_operator,
+    User.is_miner,
+    User.is_renter,
+    User.status,
+)
+_BY_TOKEN = select(ApiToken.id, ApiToken.expires_at, ApiToken.last_used_at, ApiToken.revoked_at, *_USER_COLUMNS).join(
+    User, User.id == ApiToken.user_id
+)
+_BY_SESSION = select(BrowserSession.id, BrowserSession.expires_at, BrowserSession.csrf_hash, *_USER_COLUMNS).join(
+    User, User.id == BrowserSession.user_id
+)
+
+
+async def authenticate(
+    db: Database,
+    now: datetime,
+    *,
+    authorization: str | None,
+    cookie: str | None,
+    csrf: str | None,
+    unsafe: bool,
+    ip: str,
+) -> Actor | None:
+    """The actor whom a request's credential proves; None when it has none. One indexed query.
+
+    ``authorization`` is the header, ``cookie`` the session cookie's value, ``csrf`` the ``X-CSRF-Token`` header;
+    ``unsafe`` says that the method may change something. Raises Unauthenticated for a credential that is unknown, has
+    ended or is a frozen user's, and Forbidden (code ``csrf``) for an unsafe request by cookie without its CSRF token.
+    """
+    if authorization is not None:
+        return await _by_token(db, now, authorization, ip)
+    if cookie is not None:
+        return await _by_session(db, now, cookie, csrf, unsafe, ip)
+    return None
+
+
+async def _by_token(db: Database, now: datetime, authorization: str, ip: str) -> Actor:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated(
+            "The Authorization header is not one this server takes.", cure="Send `Authorization: Bearer <token>`."
+        )
+    async with db.read() as tx:
+        row = (await tx.execute(_BY_TOKEN.where(ApiToken.token_hash == _hash(token.strip())))).one_or_none()
+    if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+        raise Unauthenticated("The API token is unknown, revoked or expired.", cure="Log in and make a new one.")
+    actor = _actor(row, ip)
+    if row.last_used_at is None or now - row.last_used_at >= _TOUCH_EVERY:
+        async with db.write() as tx:
+            await tx.execute(update(ApiToken).where(ApiToken.id == row.id).values(last_used_at=now))
+    return actor
+
+
+async def _by_session(db: Database, now: datetime, cookie: str, csrf: str | None, unsafe: bool, ip: str) -> Actor:
+    async with db.read() as tx:
+        row = (await tx.execute(_BY_SESSION.where(BrowserSession.secret_hash == _hash(cookie)))).one_or_none()
+    if row is None or row.expires_at <= now:
+        raise Unauthenticated("The session has ended.", cure="Log in again.")
+    actor = _actor(row, ip)
+    if unsafe and not hmac.compare_digest(_hash(csrf or ""), row.csrf_hash):
+        raise Forbidden(
+            "The request lacks the session's CSRF token.",
+            cure="Send the `csrf_token` of GET /auth/session as X-CSRF-Token.",
+            code="csrf",
+        )
+    if now + SESSION_LIFETIME - row.expires_at >= _TOUCH_EVERY:
+        async with db.write() as tx:
+            await tx.execute(
+                update(BrowserSession).where(BrowserSession.id == row.id).values(expires_at=now + SESSION_LIFETIME)
+            )
+    return actor
+
+
+def _actor(row: Row[*tuple[Any, ...]], ip: str) -> Actor:
+    if row.status != UserStatus.ACTIVE:
+        raise Unauthenticated("The account is frozen.", cure="Ask an operator of the platform.", code="frozen")
+    return Actor(row.user_id, row.username, row.is_operator, row.is_miner, row.is_renter, ip)
+
+
+# --- proving a password --------------------------------------------------------------------------------------------
+
+
+async def _prove(db: Database, now: datetime, username: str, password: str, ip: str, action: str) -> tuple[User, str]:
+    """The user whose name and password these are, and the hash to keep from now on.
+
+    Counts and audits failures; raises TooMany, Unauthenticated (the same for a wrong name and a wrong password), or
+    Forbidden for a frozen user who proved the password.
+    """
+    username = username.strip().lower()
+    nobody = Actor(id="", username="", ip=ip)
+    async with db.write() as tx:
+        await throttle.begin(tx, now, username, ip)
+    user: User | None = None
+    if _USERNAME.fullmatch(username):
+        async with db.read() as tx:
+            user = await tx.scalar(select(User).where(User.username == username))
+    problem: Problem
+    if not await passwords.verify(user.password_hash if user else None, password) or user is None:
+        problem = Unauthenticated("The user name or the password is wrong.", cure="Check both and try again.")
+    elif user.status != UserStatus.ACTIVE:
+        problem = Forbidden("The account is frozen.", cure="Ask an operator of the platform.", code="frozen")
+    else:
+        stale = passwords.needs_rehash(user.password_hash)
+        return user, await passwords.hash_password(password) if stale else user.password_hash
+    async with db.write() as tx:
+        known = user is not None
+        ident, name = (user.id, user.username) if user else ("", "")
+        audit.record(tx, nobody, action, "user", ident, name, {"outcome": "failure", "known_user": known})
+    raise problem
+
+
+async def _proved(tx: Tx, proved: User, password_hash: str, ip: str) -> tuple[User, Actor]:
+    """Begin the transaction that uses a proof: the password and the status may have changed since it was given."""
+    user = await tx.get(User, proved.id)
+    if user is None or user.password_hash != proved.password_hash or user.status != UserStatus.ACTIVE:
+        raise Unauthenticated("The account was changed at this moment.", cure="Log in again.")
+    user.password_hash = password_hash
+    await throttle.succeeded(tx, user.username, ip)
+    return user, Actor(user.id, user.username, user.is_operator, user.is_miner, user.is_renter, ip)
+
+
+# --- sessions ------------------------------------------------------------------------------------------------------
+
+
+async def log_in(db: Database, now: datetime, username: str, password: str, *, ip: str, user_agent: str) -> LoggedIn:
+    """Begin a browser session."""
+    proved, password_hash = await _prove(db, now, username, password, ip, "auth.login")
+    secret = new_secret()
+    session = BrowserSession(
+        id=new_id("ses"),
+        user_id=proved.id,
+        secret_hash=_hash(secret),
+        csrf_hash=_hash(csrf_token_for(secret)),
+        ip=ip,
+        user_agent=user_agent.replace("\0", "")[:255],
+        created_at=now,
+        expires_at=now + SESSION_LIFETIME,
+    )
+    async with db.write() as tx:
+        user, actor = await _proved(tx, proved, password_hash, ip)
+        tx.add(session)
+        audit.record(tx, actor, "auth.login", "user", user.id, user.username, {"outcome": "success"})
+    return LoggedIn(user, secret, csrf_token_for(secret), session.expires_at)
+
+
+async def session_of(tx: Tx, actor: Actor, cookie: str | None) -> BrowserSession:
+    """The browser session of this request; raises NotFound for a caller with an API token."""
+    session: BrowserSession | None = None
+    if cookie is not None:
+        mine = BrowserSession.user_id == actor.id
+        session = await tx.scalar(select(BrowserSession).where(BrowserSession.secret_hash == _hash(cookie), mine))
+    if session is None:
+        raise NotFound(
+            "This request came with an API token, not with a browser's session.", cure="Log in with POST /auth/session."
+        )
+    return session
+
+
+async def log_out(tx: Tx, actor: Actor, cookie: str | None) -> None:
+    """End the session of this request, if it has one."""
+    if cookie is None:
+        return
+    await tx.execute(
+        delete(BrowserSession).where(BrowserSession.secret_hash == _hash(cookie), BrowserSession.user_id == actor.id)
+    )
+    audit.record(tx, actor, "auth.logout", "user", actor.id, actor.username)
+
+
+async def change_password(db: Database, now: datetime, actor: Actor, current: str, new: str) -> None:
+    """Change one's own password; all sessions end, this one too."""
+    if current == new:
+        raise Invalid("The new password is the present one.", field="new_password", cure="Choose another one.")
+    try:
+        proved, _ = await _prove(db, now, actor.username, current, actor.ip, "auth.change_password")
+    except Unauthenticated:
+        raise Invalid(
+            "The current password is wrong.", field="current_password", cure="Type the password you logged in with."
+        ) from None
+    password_hash = await passwords.hash_password(new)
+    async with db.write() as tx:
+        user, _ = await _proved(tx, proved, password_hash, actor.ip)
+        await end_sessions(tx, user.id)
+        audit.record(tx, actor, "auth.change_password", "user", user.id, user.username, {"outcome": "success"})
+
+
+# --- API tokens ----------------------------------------------------------------------------------------------------
+
+
+async def create_token(
+    db: Database,
+    now: datetime,
+    *,
+    username: str,
+    password: str,
+    name: str,
+    expires_in_days: int | None,
+    ip: str,
+) -> tuple[ApiToken, str]:
+    """Make an API token for whoever these credentials prove; the second value is the token itself, kept nowhere."""
+    proved, password_hash = await _prove(db, now, username, password, ip, "token.create")
+    value = TOKEN_PREFIX + new_secret()
+    token = ApiToken(
+        id=new_id("tok"),
+        user_id=proved.id,
+        name=name,
+        token_hash=_hash(value),
+        hint=value[:10],
+        created_at=now,
+        expires_at=None if expires_in_days is None else now + timedelta(days=expires_in_days),
+    )
+    async with db.write() as tx:
+        _, actor = await _proved(tx, proved, password_hash, ip)
+        await _make_room(tx, now, proved.id)
+        tx.add(token)
+        audit.record(tx, actor, "token.create", "token", token.id, name, {"outcome": "success"})
+        emit(tx, f"ui:{proved.id}")
+    return token, value
+
+
+async def _make_room(tx: Tx, now: datetime, user_id: str) -> None:
+    """Refuse more usable tokens than anyone needs."""
+    usable = await tx.scalars(
+        select(ApiToken.id)
+        .where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None))
+        .where(or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now))
+        .limit(MAX_TOKENS)
+    )
+    if len(usable.all()) >= MAX_TOKENS:
+        raise Conflict(f"You have {MAX_TOKENS} API tokens already.", cure="Revoke those you no longer use.")
+
+
+async def list_tokens(tx: Tx, actor: Actor, *, limit: int, cursor: str | None) -> tuple[list[ApiToken], str | None]:
+    """One page of one's own tokens, newest first."""
+    return await paginate(
+        tx, select(ApiToken).where(ApiToken.user_id == actor.id), ApiToken.id, limit=limit, cursor=cursor
+    )
+
+
+async def revoke_token(tx: Tx, now: datetime, actor: Actor, token_id: str) -> None:
+    """End one of one's own tokens; doing it twice is the same as once."""
+    token = await tx.get(ApiToken, token_id)
+    if token is None or token.user_id != actor.id:
+        raise NotFound.of("token", token_id)
+    if token.revoked_at is not None:
+        return
+    token.revoked_at = now
+    audit.record(tx, actor, "token.revoke", "token", token.id, token.name)
+    emit(tx, f"ui:{actor.id}")
+
+
+async def forget_expired(tx: Tx, now: datetime) -> None:
+    """Remove sessions that have ended, and failures that no longer count."""
+    await tx.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
+    await throttle.forget_old(tx, now)

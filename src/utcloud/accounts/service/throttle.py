@@ -1,0 +1,88 @@
+"""Login throttling: after a few failures, each further attempt has to wait longer.
+
+An attempt counts as a failure before the password is looked at, and is taken back when it was right: so a hundred
+attempts at once are as slow as a hundred in a row.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from utcloud.accounts.models import LoginFailure
+from utcloud.common.errors import TooMany
+from utcloud.db import Tx
+
+FORGET_AFTER = timedelta(hours=1)
+"""Failures count until there has been none for this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    free: int
+    longest_s: int
+
+    def wait_s(self, failures: int) -> int:
+        """Seconds to wait after the last of ``failures``: 1, 2, 4, … once the free ones are used up."""
+        beyond = failures - self.free
+        return 0 if beyond < 0 else min(2 ** min(beyond, 20), self.longest_s)
+
+
+_USER = _Rule(free=5, longest_s=300)
+_ADDRESS = _Rule(free=30, longest_s=900)
+
+
+def _subjects(username: str, ip: str) -> dict[str, _Rule]:
+    """Names are hashed: what was typed may be anything, even a password in the wrong field."""
+    subjects = {"user:" + hashlib.sha256(username.encode()).hexdigest(): _USER}
+    if ip:
+        subjects["ip:" + ip[:64]] = _ADDRESS
+    return dict(sorted(subjects.items(), reverse=True))
+
+
+async def begin(tx: Tx, now: datetime, username: str, ip: str) -> None:
+    """Count an attempt to log in; raises TooMany, counting nothing, when it comes too soon."""
+    subjects = _subjects(username, ip)
+    for subject, rule in subjects.items():
+        row = await tx.get(LoginFailure, subject, with_for_update=True)
+        if row is None or now - row.last_at > FORGET_AFTER:
+            continue
+        left = rule.wait_s(row.failures) - (now - row.last_at).total_seconds()
+        if left > 0:
+            raise TooMany(
+                "There were too many failed logins.",
+                retry_after_s=max(1, round(left + 0.5)),
+                cure=f"Wait {max(1, round(left + 0.5))} seconds and try again.",
+            )
+    insert = sqlite.insert if tx.get_bind().dialect.name == "sqlite" else postgresql.insert
+    for subject in subjects:
+        await tx.execute(
+            delete(LoginFailure).where(LoginFailure.subject == subject, LoginFailure.last_at < now - FORGET_AFTER)
+        )
+        await tx.execute(
+            insert(LoginFailure)
+            .values(subject=subject, failures=1, last_at=now)
+            .on_conflict_do_update(
+                index_elements=[LoginFailure.subject],
+                set_={"failures": LoginFailure.failures + 1, "last_at": now},
+            )
+        )
+
+
+async def succeeded(tx: Tx, username: str, ip: str) -> None:
+    """Take the attempt back: the user's failures are forgotten, the address has one fewer."""
+    by_user, *by_address = _subjects(username, ip)
+    await tx.execute(delete(LoginFailure).where(LoginFailure.subject == by_user))
+    for subject in by_address:
+        await tx.execute(
+            update(LoginFailure)
+            .where(LoginFailure.subject == subject, LoginFailure.failures > 0)
+            .values(failures=LoginFailure.failures - 1)
+        )
+
+
+async def forget_old(tx: Tx, now: datetime) -> None:
+    """Remove rows that no longer count."""
+    await tx.execute(delete(LoginFailure).where(LoginFailure.last_at < now - FORGET_AFTER))

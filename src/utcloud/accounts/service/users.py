@@ -1,0 +1,268 @@
+"""Users: create, list, change, freeze, delete."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.exc import IntegrityError
+
+from utcloud.accounts import audit, passwords
+from utcloud.accounts.auth import SYSTEM, Actor
+from utcloud.accounts.models import BrowserSession, Group, GroupMember, User
+from utcloud.accounts.schemas import GroupRef, Role, UserCreate, UserOut, UserStatus, UserUpdate
+from utcloud.common.errors import Conflict, Invalid, NotFound
+from utcloud.common.ids import new_id
+from utcloud.db import Tx, emit, paginate
+
+UserHook = Callable[[Tx, Actor, User], Awaitable[None]]
+
+on_delete_checks: list[UserHook] = []
+"""Called before a user is deleted: refuse with a Conflict that names what is in the way, or take away what is theirs."""
+
+on_freeze: list[UserHook] = []
+"""Called in the transaction that freezes a user: stop what runs in the user's name."""
+
+_ROLE_COLUMNS = {Role.OPERATOR: "is_operator", Role.MINER: "is_miner", Role.RENTER: "is_renter"}
+
+
+async def get_user(tx: Tx, user_id: str) -> User:
+    """The user; raises NotFound."""
+    user = await tx.get(User, user_id)
+    if user is None:
+        raise NotFound.of("user", user_id)
+    return user
+
+
+async def usernames(tx: Tx, user_ids: Iterable[str]) -> dict[str, str]:
+    """User names by id; ids that are no user's are left out."""
+    wanted = set(user_ids)
+    if not wanted:
+        return {}
+    rows = await tx.execute(select(User.id, User.username).where(User.id.in_(wanted)))
+    return dict(rows.tuples().all())
+
+
+async def group_ids_of(tx: Tx, user_id: str) -> list[str]:
+    """The ids of the groups that the user is in."""
+    return list(await tx.scalars(select(GroupMember.group_id).where(GroupMember.user_id == user_id)))
+
+
+async def users_out(tx: Tx, users: Iterable[User]) -> list[UserOut]:
+    """What the API says of ``users``, with their groups, in one query."""
+    users = list(users)
+    rows = await tx.execute(
+        select(GroupMember.user_id, Group.id, Group.name)
+        .join(Group, Group.id == GroupMember.group_id)
+        .where(GroupMember.user_id.in_([user.id for user in users]))
+        .order_by(Group.name)
+    )
+    groups: dict[str, list[GroupRef]] = {}
+    for user_id, group_id, name in rows:
+        groups.setdefault(user_id, []).append(GroupRef(id=group_id, name=name))
+    return [
+        UserOut(
+            id=user.id,
+            username=user.username,
+            display_name=user.display_name,
+            email=user.email,
+            roles=[role for role, column in _ROLE_COLUMNS.items() if getattr(user, column)],
+            status=UserStatus(user.status),
+            groups=groups.get(user.id, []),
+            created_at=user.created_at,
+        )
+        for user in users
+    ]
+
+
+async def user_out(tx: Tx, user: User) -> UserOut:
+    """What the API says of one user."""
+    return (await users_out(tx, [user]))[0]
+
+
+async def list_users(
+    tx: Tx,
+    actor: Actor,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    search: str | None = None,
+    role: Role | None = None,
+    status: UserStatus | None = None,
+    group_id: str | None = None,
+) -> tuple[list[User], str | None]:
+    """One page of users by name. Miners may look, so that they can recharge wallets."""
+    actor.require_miner()
+    query = select(User)
+    if search:
+        fields = (User.username, User.display_name, User.email)
+        query = query.where(or_(*(field.icontains(search, autoescape=True) for field in fields)))
+    if role:
+        query = query.where(getattr(User, _ROLE_COLUMNS[role]).is_(True))
+    if status:
+        query = query.where(User.status == status)
+    if group_id:
+        query = query.where(
+            User.id.in_(select(GroupMember.user_id).where(GroupMember.group_id == group_id).scalar_subquery())
+        )
+    return await paginate(tx, query, User.id, limit=limit, cursor=cursor, order_by=User.username, descending=False)
+
+
+async def create_user(tx: Tx, actor: Actor, body: UserCreate, password_hash: str, now: datetime) -> User:
+    """Add a user. The caller hashes the password first: hashing takes too long for a transaction."""
+    actor.require_operator()
+    user = User(
+        id=new_id("usr"),
+        username=body.username,
+        display_name=body.display_name,
+        email=body.email,
+        password_hash=password_hash,
+        status=UserStatus.ACTIVE,
+        created_at=now,
+        **_role_columns(body.roles),
+    )
+    tx.add(user)
+    try:
+        await tx.flush()
+    except IntegrityError:
+        raise Conflict(
+            f"The user name {body.username!r} is taken.", field="username", cure="Choose another user name."
+        ) from None
+    await set_groups(tx, user.id, body.group_ids)
+    audit.record(tx, actor, "user.create", "user", user.id, user.username, {"roles": [*body.roles]})
+    emit(tx, "ui:miners")
+    return user
+
+
+async def update_user(tx: Tx, actor: Actor, user_id: str, body: UserUpdate) -> User:
+    """Change what ``body`` names; leave the rest."""
+    actor.require_operator()
+    user = await get_user(tx, user_id)
+    changes = body.model_dump(exclude_none=True, mode="json")
+    if body.display_name is not None:
+        user.display_name = body.display_name
+    if body.email is not None:
+        user.email = body.email
+    if body.roles is not None:
+        if Role.OPERATOR not in body.roles:
+            await _require_another_operator(tx, user, "lose the role of an operator")
+        for column, value in _role_columns(body.roles).items():
+            setattr(user, column, value)
+    if body.group_ids is not None:
+        await set_groups(tx, user.id, body.group_ids)
+    _changed(tx, actor, "user.update", user, changes)
+    return user
+
+
+async def freeze_user(tx: Tx, actor: Actor, user_id: str) -> User:
+    """Shut a user out at once: sessions end, tokens stop working, and what runs in the user's name is stopped."""
+    actor.require_operator()
+    user = await get_user(tx, user_id)
+    if user.status == UserStatus.FROZEN:
+        return user
+    await _require_another_operator(tx, user, "be frozen")
+    user.status = UserStatus.FROZEN
+    await end_sessions(tx, user.id)
+    for hook in on_freeze:
+        await hook(tx, actor, user)
+    _changed(tx, actor, "user.freeze", user)
+    return user
+
+
+async def unfreeze_user(tx: Tx, actor: Actor, user_id: str) -> User:
+    """Let a frozen user in again."""
+    actor.require_operator()
+    user = await get_user(tx, user_id)
+    if user.status == UserStatus.ACTIVE:
+        return user
+    user.status = UserStatus.ACTIVE
+    _changed(tx, actor, "user.unfreeze", user)
+    return user
+
+
+async def reset_password(tx: Tx, actor: Actor, user_id: str, password_hash: str) -> User:
+    """Give a user a new password, hashed by the caller; all of the user's sessions end."""
+    actor.require_operator()
+    user = await get_user(tx, user_id)
+    user.password_hash = password_hash
+    await end_sessions(tx, user.id)
+    _changed(tx, actor, "user.reset_password", user)
+    return user
+
+
+async def delete_user(tx: Tx, actor: Actor, user_id: str) -> None:
+    """Remove a user who owns nothing; raises Conflict that says what stands in the way."""
+    actor.require_operator()
+    user = await get_user(tx, user_id)
+    await _require_another_operator(tx, user, "be deleted")
+    for check in on_delete_checks:
+        await check(tx, actor, user)
+    try:
+        await tx.execute(delete(User).where(User.id == user.id))
+    except IntegrityError:
+        raise Conflict(
+            f"The user {user.username!r} still owns things, such as algorithms, notebooks or pools.",
+            cure="Delete them first, or freeze the user instead.",
+            code="in_use",
+        ) from None
+    audit.record(tx, actor, "user.delete", "user", user.id, user.username)
+    emit(tx, "ui:miners")
+
+
+async def first_operator(tx: Tx, now: datetime, username: str = "admin") -> tuple[User, str | None]:
+    """The first operator and, when just created with a generated password, that password; else None."""
+    existing = await tx.scalar(select(User).where(User.is_operator.is_(True)).order_by(User.id).limit(1))
+    if existing is not None:
+        return existing, None
+    password = passwords.generate()
+    body = UserCreate(username=username, display_name="Operator", password=password, roles=[*Role])
+    user = await create_user(tx, SYSTEM, body, await passwords.hash_password(password), now)
+    return user, password
+
+
+async def set_groups(tx: Tx, user_id: str, group_ids: Iterable[str]) -> None:
+    """Make the user a member of exactly these groups."""
+    wanted = set(group_ids)
+    known = set(await tx.scalars(select(Group.id).where(Group.id.in_(wanted))))
+    if missing := wanted - known:
+        ident = min(missing)
+        raise Invalid(f"There is no group {ident[:80]!r}.", field="group_ids", cure="Choose from the list of groups.")
+    present = set(await group_ids_of(tx, user_id))
+    await tx.execute(
+        delete(GroupMember).where(GroupMember.user_id == user_id, GroupMember.group_id.in_(present - wanted))
+    )
+    tx.add_all(GroupMember(group_id=group_id, user_id=user_id) for group_id in wanted - present)
+    await tx.flush()
+
+
+async def end_sessions(tx: Tx, user_id: str) -> None:
+    """Log the user out of every browser."""
+    await tx.execute(delete(BrowserSession).where(BrowserSession.user_id == user_id))
+
+
+def _role_columns(roles: Iterable[Role]) -> dict[str, bool]:
+    wanted = set(roles)
+    return {column: role in wanted for role, column in _ROLE_COLUMNS.items()}
+
+
+async def _require_another_operator(tx: Tx, user: User, what: str) -> None:
+    """Raise Conflict when ``user`` is the only active operator. The rows are locked, so that two cannot go at once."""
+    if not user.is_operator or user.status != UserStatus.ACTIVE:
+        return
+    operators = await tx.scalars(
+        select(User.id)
+        .where(User.is_operator.is_(True), User.status == UserStatus.ACTIVE)
+        .order_by(User.id)
+        .with_for_update()
+    )
+    if set(operators) <= {user.id}:
+        raise Conflict(
+            f"{user.username!r} is the last active operator and cannot {what}.",
+            cure="Make another user an operator first.",
+            code="last_operator",
+        )
+
+
+def _changed(tx: Tx, actor: Actor, action: str, user: User, detail: dict[str, object] | None = None) -> None:
+    audit.record(tx, actor, action, "user", user.id, user.username, detail)
+    emit(tx, "ui:miners")
+    emit(tx, f"ui:{user.id}")
