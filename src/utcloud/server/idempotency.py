@@ -101,11 +101,11 @@ class Idempotency:
 
 
 async def _read(receive: Receive) -> bytes:
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
         if len(body) > _MAX_BODY:
             raise TooLarge("The body is larger than 1 MiB.", field="body")
         if not message.get("more_body"):
-            return body
+            return bytes(body)

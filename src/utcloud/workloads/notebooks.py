@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, select
 from utcloud.accounts import audit
 from utcloud.accounts.auth import SYSTEM, Actor
 from utcloud.assets import service as assets
-from utcloud.billing import journal, meters
+from utcloud.billing import meters
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound
 from utcloud.common.ids import new_id
 from utcloud.common.settings import Settings
@@ -247,6 +247,5 @@ async def _check_name(tx: Tx, actor: Actor, name: str) -> None:
 
 
 async def _place_or_wait(tx: Tx, now: datetime, workload: Workload, spec: Spec, count: int, fee_ppm: int) -> None:
-    wallet = await journal.account(tx, "wallet", workload.owner_id)
-    await meters.require_funds(tx, wallet, spec.price * count, meters.hold_for(spec.price) * count, now)
+    await meters.require_start(tx, workload.owner_id, [spec.price] * count)
     await place(tx, now, workload, fee_ppm=fee_ppm)

@@ -84,7 +84,6 @@ async def _assign(
     )
     await meters.open(
         tx,
-        now=now,
         attempt_id=grant.attempt_id,
         payer_id=workload.owner_id,
         payee_id=grant.miner_id,

@@ -94,7 +94,7 @@ async def notebook_detail(tx: Tx, actor: Actor, ident: str) -> NotebookDetail:
     )
 
 
-def _workload_rows() -> Select[Any]:
+def _workload_rows() -> Select[*tuple[Any, ...]]:
     return select(
         Workload.id,
         Workload.name,
