@@ -1,0 +1,44 @@
+"""Measure all figures, or those named on the command line; print a table and write build/bench.json."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import figures
+from tests.bench.figures import Figure
+from tests.bench.stack import Stack
+
+BENCHES: dict[tuple[str, ...], Callable[[Stack], list[Figure]]] = {
+    ("notebook_ready_ratio",): figures.notebook_ready,
+    ("idle_memory_mb", "edge_memory_mb"): figures.idle_memory,
+    ("list_page_rps", "list_page_p99_ms"): figures.list_page,
+}
+
+
+def main(only: list[str]) -> int:
+    """Return 0 when every measured figure holds its bar, 1 when one does not, 2 for an unknown name."""
+    known = [name for names in BENCHES for name in names]
+    if unknown := set(only) - set(known):
+        print(f"no figure {', '.join(sorted(unknown))}; there are {', '.join(known)}", file=sys.stderr)
+        return 2
+    measured: list[Figure] = []
+    with Stack() as stack:
+        for names, bench in BENCHES.items():
+            if not only or set(names) & set(only):
+                measured += bench(stack)
+    target = Path("build/bench.json")
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps({"figures": {one.name: one.as_json() for one in measured}}, indent=2) + "\n")
+    table = Table("figure", "value", "unit", "bar", "holds", "how")
+    for one in measured:
+        table.add_row(one.name, f"{one.value:g}", one.unit, one.bar or "reported", one.verdict, one.how)
+    Console(width=160).print(table)
+    return 0 if all(one.holds for one in measured) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
