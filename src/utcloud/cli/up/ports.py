@@ -26,8 +26,8 @@ def exists(address: str) -> bool:
 
 
 def free(preferred: int) -> int:
-    """A free loopback port: the preferred one where possible."""
-    if preferred <= 65535 and not busy("127.0.0.1", preferred):
+    """A free loopback port: the preferred one where possible; 0 prefers none."""
+    if 0 < preferred <= 65535 and not busy("127.0.0.1", preferred):
         return preferred
     with _listener("127.0.0.1") as listener:
         listener.bind(("127.0.0.1", 0))

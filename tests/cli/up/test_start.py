@@ -1,0 +1,138 @@
+"""`up` and `down` as far as they go without containers."""
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from utcloud.cli.up import down, network, start, status, up
+from utcloud.cli.up.engine import Engine
+from utcloud.cli.up.instance import CannotRunError, Instance, from_environment
+from utcloud.common.settings import Settings
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="utcloud must be root to start")
+
+
+@needs_root
+def test_a_taken_port_is_named_with_the_cure(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", settings.port)):
+        assert up(settings, detach=True) == 1
+    said = capsys.readouterr().out
+    assert f"Port {settings.port} of 127.0.0.1 is taken" in said
+    assert "UTCLOUD_PORT=" in said
+
+
+@pytest.mark.parametrize("text", ["BM1684X:0", "foo", ":3", "BM1684X:9999"])
+def test_wrong_chips_are_refused_before_anything_starts(
+    settings: Settings, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = settings.model_copy(update={"simulate_chips": text})
+    assert up(wrong, detach=True) == 1
+    assert "Simulated chips" in capsys.readouterr().out
+    assert not settings.run_dir.exists()
+
+
+def test_down_and_status_of_what_never_ran(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert down(settings) == 0
+    assert status(settings) == 3
+    assert capsys.readouterr().out.count("not running") == 2
+
+
+@needs_root
+def test_a_home_too_long_for_sockets_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert up(Settings(home=home / ("x" * 100)), detach=True) == 1
+    assert "too long" in capsys.readouterr().out
+
+
+def test_two_at_once_are_refused(settings: Settings) -> None:
+    instance = Instance(settings)
+    instance.make_folders()
+    with instance.locked(), pytest.raises(CannotRunError, match="Another"), instance.locked():
+        pass
+
+
+def test_settings_are_handed_down_and_remembered(settings: Settings) -> None:
+    told = Settings(home=settings.home, port=9000, bind=["127.0.0.1"], simulate_chips="BM1684X:3", token="secret")
+    instance = Instance(told)
+    instance.make_folders()
+    environment = instance.environment()
+    assert environment["UTCLOUD_PORT"] == "9000"
+    assert environment["UTCLOUD_BIND"] == '["127.0.0.1"]'
+    assert "UTCLOUD_TOKEN" not in environment
+    instance.remember(environment)
+    assert instance.started_with.stat().st_mode & 0o777 == 0o600
+    again = Instance(Settings(home=settings.home)).remembered().settings
+    assert (again.port, again.bind, again.simulate_chips) == (9000, ["127.0.0.1"], "BM1684X:3")
+    assert "UTCLOUD_PORT" not in os.environ
+
+
+def test_remembered_settings_win_over_this_shells(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UTCLOUD_PORT", "1")
+    monkeypatch.setenv("UTCLOUD_DOMAIN", "example.org")
+    assert from_environment({"UTCLOUD_PORT": "2"}).domain == ""
+    assert os.environ["UTCLOUD_DOMAIN"] == "example.org"
+    assert os.environ["UTCLOUD_PORT"] == "1"
+
+
+def test_a_reboot_makes_podman_forget_what_ran(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    boot = home / "boot"
+    boot.write_text("one")
+    monkeypatch.setattr(start, "BOOT_ID", boot)
+    own = home / "engine"
+    start._forget_last_boot(own)
+    for name in ("run", "tmp", "storage"):
+        (own / name).mkdir()
+    start._forget_last_boot(own)
+    assert (own / "run").exists()
+    boot.write_text("two")
+    start._forget_last_boot(own)
+    assert sorted(path.name for path in own.iterdir()) == ["boot_id", "storage"]
+
+
+RULES = """*nat
+:PREROUTING ACCEPT [0:0]
+:NETAVARK-HOSTPORT-DNAT - [0:0]
+{extra}-A PREROUTING -m addrtype --dst-type LOCAL -j NETAVARK-HOSTPORT-DNAT
+-A PREROUTING -j MINE
+COMMIT
+"""
+
+
+@pytest.mark.parametrize(("extra", "removed"), [("", True), (":NETAVARK-0123456789ABC - [0:0]\n", False)])
+def test_podmans_chains_go_unless_somebody_uses_them(
+    extra: str, removed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+
+    def output(*command: str, **named: str) -> str:
+        given.extend(named.values())
+        return RULES.format(extra=extra) if command[0] == "iptables-save" else ""
+
+    monkeypatch.setattr(network, "_output", output)
+    network._forget_chains("iptables", "nat")
+    if not removed:
+        assert given == []
+        return
+    assert given[0].splitlines() == [
+        "*nat",
+        "-D PREROUTING -m addrtype --dst-type LOCAL -j NETAVARK-HOSTPORT-DNAT",
+        "-F NETAVARK-HOSTPORT-DNAT",
+        "-X NETAVARK-HOSTPORT-DNAT",
+        "COMMIT",
+    ]
+
+
+def test_ports_json_names_what_prometheus_listens_on(settings: Settings) -> None:
+    instance = Instance(settings)
+    instance.make_folders()
+    found = Engine("unix:///nowhere")
+    programs = {program.name for program in start._programs(instance, found)}
+    assert {"server", "agent", "edge"} <= programs
+    assert "engine" not in programs
+    known = json.loads((settings.run_dir / "ports.json").read_text())
+    assert len(set(known.values())) == len(known)
+    if "prometheus" in known:
+        scraped = (settings.run_dir / "prometheus.yml").read_text()
+        assert f"127.0.0.1:{known['node_exporter']}" in scraped
