@@ -1,0 +1,63 @@
+"""Tells the rooms below what uses their objects, so that a refusal to delete names what stands in the way."""
+
+from sqlalchemy import ColumnElement, select
+
+from utcloud.accounts.auth import Actor
+from utcloud.accounts.models import User
+from utcloud.assets.models import AssetVersion
+from utcloud.common.errors import Conflict
+from utcloud.db import Tx
+from utcloud.edge import service as edge
+from utcloud.workloads.models import Subtask, Workload
+
+_SHOWN = 3
+
+
+async def of_spec(tx: Tx, spec_id: str) -> str | None:
+    """The notebooks that are made with a specification."""
+    return await _named(tx, Workload.id.in_(select(Subtask.workload_id).where(Subtask.spec_id == spec_id)))
+
+
+async def of_pool(tx: Tx, pool_id: str) -> str | None:
+    """The notebooks of a pool."""
+    return await _named(tx, Workload.pool_id == pool_id)
+
+
+async def of_image(tx: Tx, image_id: str) -> str | None:
+    """The notebooks that are made with an image."""
+    return await _named(tx, Workload.image_id == image_id)
+
+
+async def of_version(tx: Tx, version_id: str) -> str | None:
+    """The notebooks that are made with a version of an algorithm or dataset."""
+    return await _named(tx, (Workload.algorithm_version_id == version_id) | (Workload.dataset_version_id == version_id))
+
+
+async def of_asset(tx: Tx, asset_id: str) -> str | None:
+    """The notebooks that are made with any version of an asset."""
+    versions = select(AssetVersion.id).where(AssetVersion.asset_id == asset_id)
+    return await _named(tx, Workload.algorithm_version_id.in_(versions) | Workload.dataset_version_id.in_(versions))
+
+
+async def refuse_owner(tx: Tx, _actor: Actor, user: User) -> None:
+    """A user who still has notebooks cannot be deleted."""
+    if use := await _named(tx, Workload.owner_id == user.id):
+        raise Conflict(
+            f"The user {user.username!r} has {use}.",
+            cure="Delete them first, or freeze the user instead.",
+            code="in_use",
+        )
+
+
+async def shut_pages(tx: Tx, _actor: Actor, user: User) -> None:
+    """A frozen user's open pages close."""
+    await edge.rotate(tx, user.id)
+
+
+async def _named(tx: Tx, where: ColumnElement[bool]) -> str | None:
+    names = (await tx.scalars(select(Workload.name).where(where).order_by(Workload.id))).all()
+    if not names:
+        return None
+    shown = ", ".join(repr(name) for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)} notebook{'s' if len(names) > 1 else ''} ({shown}{more})"
