@@ -50,7 +50,7 @@ async def list_groups(
         .where(GroupMember.group_id.in_([group.id for group in groups]))
         .group_by(GroupMember.group_id)
     )
-    members = dict(counts.tuples().all())
+    members = {group_id: count for group_id, count in counts}  # noqa: C416 - mypy knows rows, not dict(rows)
     return [_out(group, members.get(group.id, 0)) for group in groups], next_cursor
 
 

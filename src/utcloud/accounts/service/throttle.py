@@ -5,6 +5,7 @@ attempts at once are as slow as a hundred in a row.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -44,31 +45,21 @@ def _subjects(username: str, ip: str) -> dict[str, _Rule]:
 
 async def begin(tx: Tx, now: datetime, username: str, ip: str) -> None:
     """Count an attempt to log in; raises TooMany, counting nothing, when it comes too soon."""
-    subjects = _subjects(username, ip)
-    for subject, rule in subjects.items():
-        row = await tx.get(LoginFailure, subject, with_for_update=True)
-        if row is None or now - row.last_at > FORGET_AFTER:
-            continue
+    insert = sqlite.insert if tx.get_bind().dialect.name == "sqlite" else postgresql.insert
+    for subject, rule in _subjects(username, ip).items():
+        fresh = insert(LoginFailure).values(subject=subject, failures=0, last_at=now)
+        await tx.execute(fresh.on_conflict_do_nothing(index_elements=[LoginFailure.subject]))
+        row = await tx.get_one(LoginFailure, subject, with_for_update=True)
+        if now - row.last_at > FORGET_AFTER:
+            row.failures = 0
         left = rule.wait_s(row.failures) - (now - row.last_at).total_seconds()
         if left > 0:
+            wait = math.ceil(left)
             raise TooMany(
-                "There were too many failed logins.",
-                retry_after_s=max(1, round(left + 0.5)),
-                cure=f"Wait {max(1, round(left + 0.5))} seconds and try again.",
+                "There were too many failed logins.", retry_after_s=wait, cure=f"Wait {wait} seconds and try again."
             )
-    insert = sqlite.insert if tx.get_bind().dialect.name == "sqlite" else postgresql.insert
-    for subject in subjects:
-        await tx.execute(
-            delete(LoginFailure).where(LoginFailure.subject == subject, LoginFailure.last_at < now - FORGET_AFTER)
-        )
-        await tx.execute(
-            insert(LoginFailure)
-            .values(subject=subject, failures=1, last_at=now)
-            .on_conflict_do_update(
-                index_elements=[LoginFailure.subject],
-                set_={"failures": LoginFailure.failures + 1, "last_at": now},
-            )
-        )
+        row.failures += 1
+        row.last_at = now
 
 
 async def succeeded(tx: Tx, username: str, ip: str) -> None:
