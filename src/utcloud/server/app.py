@@ -7,7 +7,6 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
-from prometheus_client import REGISTRY, generate_latest
 from starlette.responses import PlainTextResponse, Response
 
 from utcloud.accounts.routes import router as accounts
@@ -17,12 +16,15 @@ from utcloud.billing.routes import router as billing
 from utcloud.common.clock import Clock, SystemClock
 from utcloud.common.settings import Settings
 from utcloud.db import Database
+from utcloud.db.web import Db
 from utcloud.edge.routes import router as edge
+from utcloud.monitoring import metrics
 from utcloud.resources.routes import router as resources
 from utcloud.server import errors, loops
 from utcloud.server.authentication import Authentication
 from utcloud.server.events import router as events
 from utcloud.server.idempotency import Idempotency
+from utcloud.server.wiring import wire
 from utcloud.workloads.agent_routes import router as agent
 from utcloud.workloads.routes import router as workloads
 
@@ -67,6 +69,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
             for status, description in _PROBLEMS.items()
         },
     )
+    wire()
     app.state.settings = settings
     app.state.clock = clock or SystemClock()
     app.state.db = Database(settings.database)
@@ -104,5 +107,6 @@ async def _healthz() -> PlainTextResponse:
     return PlainTextResponse("ok\n")
 
 
-async def _metrics() -> Response:
-    return Response(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4; charset=utf-8")
+async def _metrics(db: Db) -> Response:
+    async with db.read() as tx:
+        return Response(await metrics(tx), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -18,4 +18,4 @@ def config(url: str, metadata: Any = None) -> Config:
 
 def upgrade(url: str) -> None:
     """Bring the database at ``url`` to the newest form. Call it outside an event loop."""
-    command.upgrade(config(url), "head")
+    command.upgrade(config(url), "heads")
