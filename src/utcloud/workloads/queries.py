@@ -284,7 +284,7 @@ async def overview(tx: Tx, now: datetime, actor: Actor) -> OverviewOut:
 async def miner_overview(tx: Tx, now: datetime, actor: Actor) -> MinerOverviewOut:
     """What a miner has: nodes, use, work, earnings."""
     actor.require_miner()
-    nodes = await resources.all_nodes(tx, now, actor)
+    nodes = await resources.count_nodes(tx, now, actor)
     usage = await resources.usage_in_sum(tx, actor)
     query = (
         select(Replica.state, func.count())
@@ -301,8 +301,8 @@ async def miner_overview(tx: Tx, now: datetime, actor: Actor) -> MinerOverviewOu
     by_state = dict((await tx.execute(query)).all())
     earnings = await billing.earnings_of(tx, now, actor.id)
     return MinerOverviewOut(
-        nodes_ready=sum(node.status == NodeStatus.READY for node in nodes),
-        nodes_total=sum(node.status != NodeStatus.GONE for node in nodes),
+        nodes_ready=nodes[NodeStatus.READY],
+        nodes_total=nodes[NodeStatus.READY] + nodes[NodeStatus.NOT_READY],
         running_replicas=by_state.get(State.RUNNING, 0),
         waiting_replicas=(await tx.scalar(waiting)) or 0,
         users=(await tx.scalar(select(func.count()).select_from(User))) or 0,
