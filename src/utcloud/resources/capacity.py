@@ -229,7 +229,7 @@ async def reserve(tx: Tx, now: datetime, demands: Sequence[Demand]) -> list[Gran
 
     Others who reserve in the same pools wait until the transaction ends.
     """
-    pools = await _lock_pools(tx, {demand.pool_id for demand in demands})
+    pools = await lock_pools(tx, {demand.pool_id for demand in demands})
     specs = {
         row.id: row
         for row in await tx.execute(
@@ -269,6 +269,9 @@ async def reserve(tx: Tx, now: datetime, demands: Sequence[Demand]) -> list[Gran
             for name, quantity in needs.items()
         ]
         claims += [{"chip_id": chip.id, "attempt_id": demand.attempt_id} for chip in chips]
+    site_ids = {grant.site_id for grant in grants}
+    # Their revision will be raised: locked now, so that all transactions lock pools, sites and money in this order.
+    await tx.execute(select(Site.id).where(Site.id.in_(site_ids)).order_by(Site.id).with_for_update(key_share=True))
     if allocations:
         await tx.execute(insert(Allocation), allocations)
     if claims:
@@ -319,7 +322,7 @@ def never_fits(
     return Shortage(f"needs {wish} on one node; no node of {where} has all of it together", "never_fits")
 
 
-async def _lock_pools(tx: Tx, pool_ids: Iterable[str]) -> dict[str, Pool]:
+async def lock_pools(tx: Tx, pool_ids: Iterable[str]) -> dict[str, Pool]:
     """Lock the pools' rows, always in the same order. (SQLite has one writer anyway.)"""
     query = select(Pool).where(Pool.id.in_(list(pool_ids))).order_by(Pool.id).with_for_update(key_share=True)
     return {pool.id: pool for pool in await tx.scalars(query.execution_options(populate_existing=True))}

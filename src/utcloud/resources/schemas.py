@@ -23,6 +23,12 @@ class NodeStatus(StrEnum):
     GONE = "gone"
 
 
+class NodeSort(StrEnum):
+    NAME = "name"
+    NAME_DESC = "-name"
+    NEWEST = "newest"
+
+
 class Quantity(BaseModel):
     """An amount of a resource: ``value`` in base units (millicores, bytes, pieces), ``text`` as a person writes it."""
 

@@ -1,0 +1,143 @@
+"""What the rules of this room share: who sees what, names that are taken, quantities and use in words."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, select, true
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute
+
+from utcloud.accounts.auth import Actor
+from utcloud.common.errors import Conflict, Invalid
+from utcloud.common.quantity import format_quantity, unit_of
+from utcloud.db import Tx, emit
+from utcloud.resources.capacity import Names, NodeState
+from utcloud.resources.models import Node, Site
+from utcloud.resources.schemas import Quantity, Usage
+
+InUseCheck = Callable[[Tx, str], Awaitable[str | None]]
+"""Takes an id; returns what uses the object, in words (``2 notebooks (lab-1, lab-2)``), or None."""
+
+spec_in_use_checks: list[InUseCheck] = []
+pool_in_use_checks: list[InUseCheck] = []
+"""Rooms above add theirs, so that a refusal to delete can name what stands in the way."""
+
+
+def visible(actor: Actor, miner_id: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """A miner sees what is his, an operator all; raises Forbidden for others."""
+    actor.require_miner()
+    return true() if actor.is_operator else miner_id == actor.id
+
+
+def nodes_of(*miner_ids: str) -> ColumnElement[bool]:
+    """The nodes of some miners."""
+    return Node.site_id.in_(select(Site.id).where(Site.miner_id.in_(miner_ids)))
+
+
+def visible_nodes(actor: Actor) -> ColumnElement[bool]:
+    actor.require_miner()
+    return true() if actor.is_operator else nodes_of(actor.id)
+
+
+def changed(tx: Tx) -> None:
+    """Pages of miners shall look again."""
+    emit(tx, "ui:miners")
+
+
+async def flush_name(tx: Tx, noun: str, name: str) -> None:
+    """Flush; a name that is taken becomes a Conflict on the field ``name``."""
+    try:
+        await tx.flush()
+    except IntegrityError as error:
+        raise name_taken(noun, name) from error
+
+
+def name_taken(noun: str, name: str) -> Conflict:
+    return Conflict(
+        f"There is a {noun} named {name!r} already.", field="name", cure="Choose another name.", code="name_taken"
+    )
+
+
+async def refuse_in_use(tx: Tx, ident: str, what: str, checks: Iterable[InUseCheck]) -> None:
+    """Raise a Conflict that names what uses the object."""
+    uses = [use for check in checks if (use := await check(tx, ident))]
+    if uses:
+        raise in_use(what, " and ".join(uses))
+
+
+def in_use(what: str, by: str, cure: str | None = None) -> Conflict:
+    return Conflict(f"{what} is in use by {by}.", cure=cure or "Delete or change what uses it first.", code="in_use")
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """``a, b, c and 4 more``."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def check_ids(field: str, noun: str, given: Iterable[str], known: Iterable[str]) -> list[str]:
+    """``given`` without repetitions; raises Invalid naming the first that is not ``known``."""
+    known = set(known)
+    for number, ident in enumerate(given):
+        if ident not in known:
+            raise Invalid(
+                f"There is no {noun} {ident[:80]!r}.", field=f"{field}.{number}", cure=f"Choose one of your {noun}s."
+            )
+    return list(dict.fromkeys(given))
+
+
+def usage(resource: str, system: str, capacity: int, allocated: int, free: int, *, simulated: bool = False) -> Usage:
+    """What the API says of a resource's use; ``system`` decides its unit."""
+
+    def text(amount: int) -> str:
+        return format_quantity(system, amount) if amount else "0"
+
+    return Usage(
+        resource=resource,
+        unit=unit_of(system),
+        capacity=capacity,
+        allocated=allocated,
+        free=free,
+        capacity_text=text(capacity),
+        allocated_text=text(allocated),
+        free_text=text(free),
+        simulated=simulated,
+    )
+
+
+def usages(nodes: Iterable[NodeState]) -> list[Usage]:
+    """The use of each system resource over some nodes; CPU, memory and disk first."""
+    sums: dict[str, list[Any]] = {}
+    for node in nodes:
+        for name, capacity in node.capacity.items():
+            one = sums.setdefault(name, [0, 0, 0, False])
+            one[0] += capacity
+            one[1] += node.allocated.get(name, 0)
+            one[2] += node.free.get(name, 0)
+            one[3] = one[3] or name in node.simulated
+    order = {"cpu": 0, "memory": 1, "disk": 2}
+    return [
+        usage(name, name, capacity, allocated, free, simulated=simulated)
+        for name, (capacity, allocated, free, simulated) in sorted(
+            sums.items(), key=lambda item: (order.get(item[0], 3), item[0])
+        )
+    ]
+
+
+def quantities(names: Names, miner_id: str, items: dict[str, int]) -> list[Quantity]:
+    """A specification's items as the API shows them."""
+    return [
+        Quantity(
+            resource=name,
+            value=value,
+            unit=unit_of(names.system(miner_id, name)),
+            text=format_quantity(names.system(miner_id, name), value),
+        )
+        for name, value in items.items()
+    ]
+
+
+def is_simulated(names: Names, nodes: Sequence[NodeState], miner_id: str, items: dict[str, int]) -> bool:
+    """Whether one of the items stands for something simulated on one of the miner's ``nodes``."""
+    systems = {names.system(miner_id, name) for name in items}
+    return any(systems & node.simulated for node in nodes if node.miner_id == miner_id)

@@ -1,0 +1,344 @@
+"""Pools: nodes, the specifications offered on them, and who may use them."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, delete, false, func, or_, select, true, update
+from sqlalchemy.exc import IntegrityError
+
+from utcloud.accounts import audit
+from utcloud.accounts.auth import Actor
+from utcloud.accounts.models import Group, GroupMember
+from utcloud.accounts.schemas import GroupRef
+from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound
+from utcloud.common.ids import new_id
+from utcloud.db import Tx, emit, paginate
+from utcloud.db.upsert import insert_if_absent
+from utcloud.resources import capacity
+from utcloud.resources.capacity import CAPACITY_SIGNAL, Names, NodeState
+from utcloud.resources.models import Allocation, Node, Pool, PoolGroup, PoolSpec, Spec
+from utcloud.resources.schemas import NodeRef, PoolCreate, PoolOut, PoolSpecRef, PoolUpdate, Purpose
+from utcloud.resources.service.common import (
+    changed,
+    check_ids,
+    flush_name,
+    in_use,
+    is_simulated,
+    name_taken,
+    nodes_of,
+    pool_in_use_checks,
+    quantities,
+    refuse_in_use,
+    some,
+    usages,
+    visible,
+)
+
+DEFAULT_NAME = "default"
+
+
+async def default_pool(tx: Tx, miner_id: str) -> Pool:
+    """The pool that takes the miner's new nodes, open to all renters; made when it is not there."""
+    query = select(Pool).where(Pool.miner_id == miner_id, Pool.is_default.is_(True))
+    pool = await tx.scalar(query)
+    if pool:
+        return pool
+    row = {"id": new_id("pool"), "miner_id": miner_id, "name": DEFAULT_NAME, "is_default": True, "open_to_all": True}
+    await insert_if_absent(tx, Pool, row)
+    return (await tx.scalars(query)).one()
+
+
+def _open_to(actor: Actor) -> ColumnElement[bool]:
+    """The pools in which the actor may start work."""
+    if actor.is_operator:
+        return true()
+    if not (actor.is_renter or actor.is_miner):
+        return false()
+    groups = select(GroupMember.group_id).where(GroupMember.user_id == actor.id)
+    bound = select(PoolGroup.pool_id).where(PoolGroup.group_id.in_(groups))
+    return or_(Pool.open_to_all.is_(True), Pool.id.in_(bound), Pool.miner_id == actor.id)
+
+
+def _seen_by(actor: Actor, role: str | None) -> ColumnElement[bool]:
+    if role == "miner":
+        return visible(actor, Pool.miner_id)
+    return _open_to(actor)
+
+
+async def usable_pool(tx: Tx, actor: Actor, pool_id: str, purpose: str, spec_id: str) -> tuple[Pool, Spec]:
+    """The pool and the specification, if the actor may use the pool and it offers that for ``purpose``.
+
+    Raises NotFound on ``pool_id``, or Invalid on ``spec_id`` naming what the pool offers.
+    """
+    pool = await tx.scalar(select(Pool).where(Pool.id == pool_id, _open_to(actor)))
+    if pool is None:
+        raise NotFound.of("pool", pool_id, field="pool_id")
+    offered = list(
+        await tx.scalars(
+            select(Spec)
+            .join(PoolSpec, PoolSpec.spec_id == Spec.id)
+            .where(PoolSpec.pool_id == pool.id, PoolSpec.purpose == purpose)
+            .order_by(Spec.name)
+        )
+    )
+    spec = next((spec for spec in offered if spec.id == spec_id), None)
+    if spec is None:
+        choice = some([spec.name for spec in offered], 10)
+        raise Invalid(
+            f"Pool {pool.name!r} does not offer the specification {spec_id[:80]!r} for {purpose}s.",
+            field="spec_id",
+            cure=f"Choose one of: {choice}." if offered else "Choose another pool: this one offers none.",
+        )
+    return pool, spec
+
+
+async def pool_ids_of(tx: Tx, actor: Actor) -> list[str]:
+    """The ids of the miner's own pools; of all pools for an operator."""
+    return list(await tx.scalars(select(Pool.id).where(visible(actor, Pool.miner_id))))
+
+
+async def list_pools(
+    tx: Tx,
+    now: datetime,
+    actor: Actor,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    search: str | None = None,
+    role: str | None = None,
+) -> tuple[list[PoolOut], str | None]:
+    """One page of pools, by name: as ``miner`` one's own (an operator: all), as ``renter`` those open to one."""
+    query = select(Pool).where(_seen_by(actor, role))
+    if search:
+        columns = (Pool.name, Pool.description)
+        query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
+    pools, after = await paginate(tx, query, Pool.id, limit=limit, cursor=cursor, order_by=Pool.name, descending=False)
+    return await _pools_out(tx, now, actor, pools, as_renter=role == "renter"), after
+
+
+async def get_pool(tx: Tx, now: datetime, actor: Actor, pool_id: str) -> PoolOut:
+    pool = await tx.scalar(select(Pool).where(Pool.id == pool_id, _open_to(actor)))
+    if pool is None:
+        raise NotFound.of("pool", pool_id)
+    return (await _pools_out(tx, now, actor, [pool]))[0]
+
+
+async def _own(tx: Tx, actor: Actor, pool_id: str) -> Pool:
+    """The pool, to be changed: his own, or any for an operator."""
+    pool = await tx.scalar(select(Pool).where(Pool.id == pool_id, _open_to(actor)))
+    if pool is None:
+        raise NotFound.of("pool", pool_id)
+    if actor.is_operator or (actor.is_miner and pool.miner_id == actor.id):
+        return pool
+    actor.require_miner()
+    raise Forbidden("This pool is another miner's.", cure="Change one of your own pools.")
+
+
+async def create_pool(tx: Tx, now: datetime, actor: Actor, body: PoolCreate) -> PoolOut:
+    """Make a pool. Its nodes leave the pools that they are in; refused for nodes on which work runs."""
+    actor.require_miner()
+    await default_pool(tx, actor.id)
+    if await tx.scalar(select(Pool.id).where(Pool.miner_id == actor.id, Pool.name == body.name)):
+        raise name_taken("pool", body.name)
+    pool = Pool(
+        id=new_id("pool"),
+        miner_id=actor.id,
+        name=body.name,
+        description=body.description,
+        open_to_all=body.open_to_all,
+        is_default=False,
+    )
+    tx.add(pool)
+    await flush_name(tx, "pool", body.name)
+    await _take_nodes(tx, pool, body.node_ids)
+    await _bind_groups(tx, pool, body.group_ids)
+    await _offer(tx, pool, Purpose.NOTEBOOK, body.notebook_spec_ids)
+    await _offer(tx, pool, Purpose.TRAINING, body.training_spec_ids)
+    audit.record(tx, actor, "pool.create", "pool", pool.id, pool.name, body.model_dump())
+    emit(tx, CAPACITY_SIGNAL)
+    changed(tx)
+    return (await _pools_out(tx, now, actor, [pool]))[0]
+
+
+async def update_pool(tx: Tx, now: datetime, actor: Actor, pool_id: str, body: PoolUpdate) -> PoolOut:
+    """Change what is given. Nodes that are left out of ``node_ids`` go to the default pool."""
+    pool = await _own(tx, actor, pool_id)
+    if body.name is not None and body.name != pool.name:
+        same = (Pool.miner_id == pool.miner_id, Pool.name == body.name, Pool.id != pool.id)
+        if await tx.scalar(select(Pool.id).where(*same)):
+            raise name_taken("pool", body.name)
+        pool.name = body.name
+    if body.description is not None:
+        pool.description = body.description
+    if body.open_to_all is not None:
+        pool.open_to_all = body.open_to_all
+    await flush_name(tx, "pool", pool.name)
+    if body.node_ids is not None:
+        await _leave_nodes(tx, pool, body.node_ids)
+        await _take_nodes(tx, pool, body.node_ids)
+    if body.group_ids is not None:
+        await tx.execute(delete(PoolGroup).where(PoolGroup.pool_id == pool.id))
+        await _bind_groups(tx, pool, body.group_ids)
+    for purpose, spec_ids in (
+        (Purpose.NOTEBOOK, body.notebook_spec_ids),
+        (Purpose.TRAINING, body.training_spec_ids),
+    ):
+        if spec_ids is not None:
+            await tx.execute(delete(PoolSpec).where(PoolSpec.pool_id == pool.id, PoolSpec.purpose == purpose))
+            await _offer(tx, pool, purpose, spec_ids)
+    audit.record(tx, actor, "pool.update", "pool", pool.id, pool.name, body.model_dump(exclude_none=True))
+    emit(tx, CAPACITY_SIGNAL)
+    changed(tx)
+    return (await _pools_out(tx, now, actor, [pool]))[0]
+
+
+async def delete_pool(tx: Tx, actor: Actor, pool_id: str) -> None:
+    """Take a pool away; its nodes go to the default pool. Refused while work runs in it or refers to it."""
+    pool = await _own(tx, actor, pool_id)
+    what = f"Pool {pool.name!r}"
+    if pool.is_default:
+        raise Conflict(f"{what} is the default pool.", cure="It stays: new nodes come into it.", code="default_pool")
+    await refuse_in_use(tx, pool.id, what, pool_in_use_checks)
+    node_ids = list(await tx.scalars(select(Node.id).where(Node.pool_id == pool.id)))
+    await _move(tx, pool, await default_pool(tx, pool.miner_id), node_ids)
+    audit.record(tx, actor, "pool.delete", "pool", pool.id, pool.name)
+    await tx.delete(pool)
+    try:
+        await tx.flush()
+    except IntegrityError as error:
+        raise in_use(what, "notebooks or tasks", "Delete these first.") from error
+    emit(tx, CAPACITY_SIGNAL)
+    changed(tx)
+
+
+async def _take_nodes(tx: Tx, pool: Pool, given: list[str]) -> None:
+    """Bring nodes of the pool's miner into the pool."""
+    rows = await tx.execute(select(Node.id, Node.pool_id).where(nodes_of(pool.miner_id)))
+    there = {row.id: row.pool_id for row in rows}
+    chosen = check_ids("node_ids", "node", given, there)
+    await _move(tx, None, pool, [node_id for node_id in chosen if there[node_id] != pool.id])
+
+
+async def _leave_nodes(tx: Tx, pool: Pool, kept: list[str]) -> None:
+    """Nodes of the pool that are not ``kept`` go to the default pool; those that are gone stay where they were."""
+    query = select(Node).where(Node.pool_id == pool.id, Node.gone.is_(False), Node.id.not_in(kept))
+    leaving = list(await tx.scalars(query))
+    if not leaving:
+        return
+    if pool.is_default:
+        raise Invalid(
+            f"Nodes cannot leave the default pool for nowhere: {some([node.name for node in leaving])}.",
+            field="node_ids",
+            cure="Name them in another pool: that takes them out of this one.",
+        )
+    await _move(tx, pool, await default_pool(tx, pool.miner_id), [node.id for node in leaving])
+
+
+async def _move(tx: Tx, source: Pool | None, target: Pool, node_ids: list[str]) -> None:
+    """Move nodes between pools; refused while work runs on one of them."""
+    if not node_ids:
+        return
+    sources = await tx.scalars(select(Node.pool_id).where(Node.id.in_(node_ids)).distinct())
+    await capacity.lock_pools(tx, {target.id, *sources})
+    busy = (
+        await tx.execute(
+            select(Node.name, func.count(func.distinct(Allocation.attempt_id)))
+            .join(Node, Node.id == Allocation.node_id)
+            .where(Allocation.node_id.in_(node_ids))
+            .group_by(Node.name)
+            .order_by(Node.name)
+        )
+    ).all()
+    if busy:
+        text = some([f"{name} ({count})" for name, count in busy])
+        raise Conflict(
+            f"Work runs on nodes that would leave {f'pool {source.name!r}' if source else 'their pool'}: {text}.",
+            field="node_ids" if source is None else None,
+            cure="Stop what runs there first, or leave these nodes where they are.",
+            code="in_use",
+        )
+    await tx.execute(
+        update(Node).where(Node.id.in_(node_ids)).values(pool_id=target.id).execution_options(synchronize_session=False)
+    )
+
+
+async def _bind_groups(tx: Tx, pool: Pool, given: list[str]) -> None:
+    known = await tx.scalars(select(Group.id).where(Group.id.in_(given)))
+    chosen = check_ids("group_ids", "group", given, known)
+    tx.add_all(PoolGroup(pool_id=pool.id, group_id=group_id) for group_id in chosen)
+    await tx.flush()
+
+
+async def _offer(tx: Tx, pool: Pool, purpose: Purpose, given: list[str]) -> None:
+    known = await tx.scalars(select(Spec.id).where(Spec.id.in_(given), Spec.miner_id == pool.miner_id))
+    chosen = check_ids(f"{purpose}_spec_ids", "specification", given, known)
+    tx.add_all(PoolSpec(pool_id=pool.id, spec_id=spec_id, purpose=purpose) for spec_id in chosen)
+    await tx.flush()
+
+
+async def _pools_out(
+    tx: Tx, now: datetime, actor: Actor, pools: Sequence[Pool], *, as_renter: bool = False
+) -> list[PoolOut]:
+    """Pools as the actor may see them: others' without nodes, use and groups."""
+    pool_ids = [pool.id for pool in pools]
+    nodes = await capacity.load(tx, now, Node.pool_id.in_(pool_ids))
+    names = await capacity.names_of(tx, {pool.miner_id for pool in pools})
+    offers = (
+        await tx.execute(
+            select(PoolSpec.pool_id, PoolSpec.purpose, Spec)
+            .join(Spec, Spec.id == PoolSpec.spec_id)
+            .where(PoolSpec.pool_id.in_(pool_ids))
+            .order_by(Spec.name)
+            .execution_options(populate_existing=True)
+        )
+    ).all()
+    items = await capacity.items_of(tx, {spec.id for _, _, spec in offers})
+    groups: dict[str, list[GroupRef]] = defaultdict(list)
+    for pool_id, group_id, name in await tx.execute(
+        select(PoolGroup.pool_id, Group.id, Group.name)
+        .join(Group, Group.id == PoolGroup.group_id)
+        .where(PoolGroup.pool_id.in_(pool_ids))
+        .order_by(Group.name)
+    ):
+        groups[pool_id].append(GroupRef(id=group_id, name=name))
+    found = []
+    for pool in pools:
+        inside = [node for node in nodes if node.pool_id == pool.id]
+        full = not as_renter and (actor.is_operator or (actor.is_miner and pool.miner_id == actor.id))
+        offered = {
+            purpose: [
+                _offered(spec, names, inside, items[spec.id])
+                for pool_id, for_purpose, spec in offers
+                if pool_id == pool.id and for_purpose == purpose
+            ]
+            for purpose in Purpose
+        }
+        found.append(
+            PoolOut(
+                id=pool.id,
+                name=pool.name,
+                description=pool.description,
+                is_default=pool.is_default,
+                open_to_all=pool.open_to_all,
+                miner_id=pool.miner_id,
+                nodes=[NodeRef(id=node.id, name=node.name) for node in inside] if full else [],
+                groups=groups[pool.id] if full else [],
+                notebook_specs=offered[Purpose.NOTEBOOK],
+                training_specs=offered[Purpose.TRAINING],
+                usage=usages(inside) if full else [],
+                created_at=pool.created_at,
+            )
+        )
+    return found
+
+
+def _offered(spec: Spec, names: Names, nodes: Sequence[NodeState], items: dict[str, int]) -> PoolSpecRef:
+    return PoolSpecRef(
+        id=spec.id,
+        name=spec.name,
+        price=spec.price,
+        items=quantities(names, spec.miner_id, items),
+        simulated=is_simulated(names, nodes, spec.miner_id, items),
+        free_now=sum(node.room_for(names.on(node, items)) for node in nodes if node.ready),
+    )

@@ -1,0 +1,164 @@
+"""Sites: places with an agent of their own, which joins by a token."""
+
+import hashlib
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.util import identity_key
+
+from utcloud.accounts import audit
+from utcloud.accounts.auth import SYSTEM, Actor
+from utcloud.accounts.service import usernames
+from utcloud.common.errors import NotFound
+from utcloud.common.ids import new_id, new_secret
+from utcloud.db import Tx, emit, paginate
+from utcloud.resources.capacity import CAPACITY_SIGNAL, is_heard
+from utcloud.resources.models import Allocation, Node, Site
+from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteOut
+from utcloud.resources.service.common import changed, flush_name, in_use, name_taken, visible
+from utcloud.resources.service.pools import default_pool
+
+TOKEN_PREFIX = "utcs_"  # noqa: S105 - what site tokens begin with
+
+
+def site_connected(site: Site, now: datetime) -> bool:
+    """Whether the site's agent was heard of late."""
+    return is_heard(site.last_seen_at, now)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+async def site_for_token(tx: Tx, token: str) -> Site | None:
+    """The site whose agent holds ``token``."""
+    if not token.startswith(TOKEN_PREFIX):
+        return None
+    return (
+        await tx.scalars(select(Site).where(Site.token_hash == _hash(token), Site.removed_at.is_(None)))
+    ).one_or_none()
+
+
+async def bump(tx: Tx, site_id: str) -> None:
+    """The site's desired state has changed: raise its revision and wake its agent's long poll."""
+    revision = await tx.scalar(
+        update(Site)
+        .where(Site.id == site_id)
+        .values(revision=Site.revision + 1)
+        .returning(Site.revision)
+        .execution_options(synchronize_session=False)
+    )
+    held = tx.identity_map.get(identity_key(Site, site_id))
+    if held is not None:
+        set_committed_value(held, "revision", revision)
+    emit(tx, f"site:{site_id}")
+
+
+async def ensure_site(tx: Tx, miner_id: str, name: str, *, renew_token: bool = False) -> tuple[Site, str | None]:
+    """The miner's site of that name, and its token when it is new or ``renew_token`` asks for a new one."""
+    site = await tx.scalar(select(Site).where(Site.miner_id == miner_id, Site.name == name, Site.removed_at.is_(None)))
+    if site and not renew_token:
+        return site, None
+    token = TOKEN_PREFIX + new_secret()
+    if site:
+        site.token_hash = _hash(token)
+        audit.record(tx, SYSTEM, "site.renew_token", "site", site.id, site.name)
+    else:
+        site = await _add(tx, SYSTEM, miner_id, name, token)
+    await tx.flush()
+    return site, token
+
+
+async def _add(tx: Tx, actor: Actor, miner_id: str, name: str, token: str) -> Site:
+    if await tx.scalar(select(Site.id).where(Site.name == name)):
+        raise name_taken("site", name)
+    await default_pool(tx, miner_id)
+    site = Site(id=new_id("site"), name=name, miner_id=miner_id, token_hash=_hash(token), revision=0)
+    tx.add(site)
+    await flush_name(tx, "site", name)
+    audit.record(tx, actor, "site.create", "site", site.id, site.name)
+    changed(tx)
+    return site
+
+
+async def create_site(tx: Tx, now: datetime, actor: Actor, body: SiteCreate) -> SiteCreated:
+    """Make a site; the answer holds its token, once."""
+    actor.require_miner()
+    token = TOKEN_PREFIX + new_secret()
+    site = await _add(tx, actor, actor.id, body.name, token)
+    (out,) = await _sites_out(tx, now, [site])
+    return SiteCreated(**out.model_dump(), token=token)
+
+
+async def _get(tx: Tx, actor: Actor, site_id: str) -> Site:
+    site = await tx.scalar(
+        select(Site).where(Site.id == site_id, Site.removed_at.is_(None), visible(actor, Site.miner_id))
+    )
+    if site is None:
+        raise NotFound.of("site", site_id)
+    return site
+
+
+async def get_site(tx: Tx, now: datetime, actor: Actor, site_id: str) -> SiteOut:
+    return (await _sites_out(tx, now, [await _get(tx, actor, site_id)]))[0]
+
+
+async def list_sites(
+    tx: Tx, now: datetime, actor: Actor, *, limit: int, cursor: str | None = None, search: str | None = None
+) -> tuple[list[SiteOut], str | None]:
+    """One page of sites, by name."""
+    query = select(Site).where(Site.removed_at.is_(None), visible(actor, Site.miner_id))
+    if search:
+        query = query.where(Site.name.icontains(search, autoescape=True))
+    sites, after = await paginate(tx, query, Site.id, limit=limit, cursor=cursor, order_by=Site.name, descending=False)
+    return await _sites_out(tx, now, sites), after
+
+
+async def delete_site(tx: Tx, now: datetime, actor: Actor, site_id: str) -> None:
+    """Take a site away: its agent may no longer join and its nodes are gone. Refused while work runs there."""
+    site = await _get(tx, actor, site_id)
+    nodes = select(Node.id).where(Node.site_id == site.id)
+    attempts = await tx.scalar(
+        select(func.count(func.distinct(Allocation.attempt_id))).where(Allocation.node_id.in_(nodes))
+    )
+    if attempts:
+        raise in_use(f"Site {site.name!r}", f"{attempts} running replicas", "Stop what runs there first.")
+    audit.record(tx, actor, "site.delete", "site", site.id, site.name)
+    site.removed_at = now
+    site.token_hash = f"removed:{site.id}"
+    site.name = f"{site.name[:30]} ({site.id})"  # frees the name
+    await tx.execute(
+        update(Node)
+        .where(Node.site_id == site.id, Node.gone.is_(False))
+        .values(gone=True, ready=False, ready_since=now, reason="its site was removed")
+        .execution_options(synchronize_session=False)
+    )
+    await tx.flush()
+    emit(tx, CAPACITY_SIGNAL)
+    changed(tx)
+
+
+async def _sites_out(tx: Tx, now: datetime, sites: list[Site]) -> list[SiteOut]:
+    names = await usernames(tx, {site.miner_id for site in sites})
+    counts = await tx.execute(
+        select(Node.site_id, func.count())
+        .where(Node.site_id.in_([site.id for site in sites]), Node.gone.is_(False))
+        .group_by(Node.site_id)
+    )
+    nodes: dict[str, int] = {row[0]: row[1] for row in counts}
+    return [
+        SiteOut(
+            id=site.id,
+            name=site.name,
+            miner_id=site.miner_id,
+            miner_name=names.get(site.miner_id, ""),
+            nodes=nodes.get(site.id, 0),
+            connected=site_connected(site, now),
+            agent_version=site.agent_version or "",
+            clock_offset_ms=site.clock_offset_ms or 0,
+            last_seen_at=site.last_seen_at,
+            created_at=site.created_at,
+        )
+        for site in sites
+    ]
