@@ -18,8 +18,8 @@ from utcloud.cli.up.progress import say, step
 REPOSITORY = "localhost/utcloud/jupyter"
 VERSION = "1"
 REFERENCE = f"{REPOSITORY}:{VERSION}"
-BASE_REPOSITORY = "localhost/utcloud/debian"
 DEBIAN = "bookworm"
+MADE_BASE = f"localhost/utcloud/debian:{DEBIAN}"
 PULLED_BASES = ("docker.io/library/debian:bookworm-slim",)
 CONTENT_LABEL = "org.utcloud.content-hash"
 SOURCES = Path(__file__).resolve().parents[4] / "images" / "jupyter"
@@ -73,8 +73,7 @@ def ensure(socket: Path, log: Path, sources: Path = SOURCES) -> bool:
 
 def _base(socket: Path, output: IO[str]) -> str:
     """The reference of a Debian base image: the one made before, a pulled one, or one made of packages."""
-    made = f"{BASE_REPOSITORY}:{DEBIAN}"
-    for reference in (made, *PULLED_BASES):
+    for reference in (MADE_BASE, *PULLED_BASES):
         if unixhttp.get_json(socket, f"/v1.41/images/{reference}/json"):
             return reference
     for reference in PULLED_BASES:
@@ -87,7 +86,7 @@ def _base(socket: Path, output: IO[str]) -> str:
             return reference
     with step("making a base image of Debian packages (about half a minute)"):
         _debootstrap(socket, output)
-    return made
+    return MADE_BASE
 
 
 def _pull(socket: Path, reference: str, output: IO[str]) -> None:
@@ -95,6 +94,8 @@ def _pull(socket: Path, reference: str, output: IO[str]) -> None:
     query = urlencode({"fromImage": name, "tag": tag})
     with unixhttp.request(socket, "POST", f"/v1.41/images/create?{query}", timeout=30) as response:
         _follow(response, output)
+    if not unixhttp.get_json(socket, f"/v1.41/images/{reference}/json"):
+        raise ImageError("pulled, but not there")
 
 
 def _debootstrap(socket: Path, output: IO[str]) -> None:
@@ -113,7 +114,7 @@ def _debootstrap(socket: Path, output: IO[str]) -> None:
         with tempfile.TemporaryFile(dir=scratch) as packed:
             subprocess.run(["tar", "--numeric-owner", "-C", str(root), "-c", "."], stdout=packed, check=True)
             packed.seek(0)
-            query = urlencode({"fromSrc": "-", "repo": BASE_REPOSITORY, "tag": DEBIAN})
+            query = urlencode({"fromSrc": "-", "repo": MADE_BASE})  # Podman 4.3 overlooks "tag"
             with unixhttp.request(socket, "POST", f"/v1.41/images/create?{query}", packed, timeout=300) as response:
                 _follow(response, output)
 
@@ -194,7 +195,7 @@ def _follow(response: Any, output: IO[str]) -> None:
             output.write(line.decode(errors="replace"))
             continue
         output.write(str(message.get("stream") or message.get("status") or "").rstrip() + "\n")
-        problem = message.get("error") or (message.get("message") if response.status >= 400 else None)
+        problem = (message.get("error") or "").strip() or (message.get("message") if response.status >= 400 else None)
         if problem:
             output.write(f"{problem}\n")
             raise ImageError(str(problem))

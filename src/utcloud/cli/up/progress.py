@@ -5,9 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_open: list[str] = []
+
 
 def say(text: str = "") -> None:
-    """Print a line for a person, at once."""
+    """Print a line for a person, at once; during a step, below the step's line."""
+    if _open and _open[-1]:
+        sys.stdout.write("\n")
+        _open[-1] = ""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -18,13 +23,12 @@ def step(what: str) -> Iterator[None]:
     started = time.monotonic()
     sys.stdout.write(f"→ {what} …")
     sys.stdout.flush()
+    _open.append(what)
+    word = "failed"
     try:
         yield
-    except BaseException:
-        say(f"  failed ({_seconds(started)})")
-        raise
-    say(f"  done ({_seconds(started)})")
-
-
-def _seconds(started: float) -> str:
-    return f"{time.monotonic() - started:.0f} s"
+        word = "done"
+    finally:
+        unbroken = _open.pop()
+        sys.stdout.write(f"{'' if unbroken else f'→ {what} …'}  {word} ({time.monotonic() - started:.0f} s)\n")
+        sys.stdout.flush()
