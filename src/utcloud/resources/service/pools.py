@@ -50,14 +50,15 @@ async def default_pool(tx: Tx, miner_id: str) -> Pool:
 
 
 def _open_to(actor: Actor) -> ColumnElement[bool]:
-    """The pools in which the actor may start work."""
+    """The pools that the actor may see: a miner his own, a renter those in which he may start work."""
     if actor.is_operator:
         return true()
-    if not (actor.is_renter or actor.is_miner):
-        return false()
+    own = Pool.miner_id == actor.id if actor.is_miner else false()
+    if not actor.is_renter:
+        return own
     groups = select(GroupMember.group_id).where(GroupMember.user_id == actor.id)
     bound = select(PoolGroup.pool_id).where(PoolGroup.group_id.in_(groups))
-    return or_(Pool.open_to_all.is_(True), Pool.id.in_(bound), Pool.miner_id == actor.id)
+    return or_(own, Pool.open_to_all.is_(True), Pool.id.in_(bound))
 
 
 def _seen_by(actor: Actor, role: str | None) -> ColumnElement[bool]:

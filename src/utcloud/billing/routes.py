@@ -1,0 +1,139 @@
+"""Wallets, recharges, charges and earnings over HTTP."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import AwareDatetime
+
+from utcloud.accounts.auth import CurrentActor
+from utcloud.billing import export, service
+from utcloud.billing.schemas import ChargeOut, EarningsOut, PlatformOut, RechargeCreate, RechargeOut, WalletOut
+from utcloud.common.paging import Limit, Page
+from utcloud.db.web import Db, Now
+
+router = APIRouter()
+Cursor = Annotated[str | None, Query(max_length=1000)]
+Search = Annotated[str | None, Query(max_length=200)]
+Ident = Annotated[str | None, Query(max_length=40)]
+Format = Annotated[
+    Literal["json", "csv"] | None, Query(description="`csv` for all rows as a file; also by `Accept: text/csv`.")
+]
+_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+
+
+@router.get("/wallets", tags=["wallets"])
+async def list_wallets(
+    actor: CurrentActor, db: Db, now: Now, limit: Limit = 50, cursor: Cursor = None, search: Search = None
+) -> Page[WalletOut]:
+    """List wallets; ``search`` looks in their owners' names."""
+    async with db.read() as tx:
+        lacking = await service.lacks_wallets(tx)
+    if lacking:
+        async with db.write() as tx:
+            await service.make_wallets(tx)
+    async with db.read() as tx:
+        items, after = await service.list_wallets(tx, now, actor, limit=limit, cursor=cursor, search=search)
+    return Page(items=items, next_cursor=after)
+
+
+@router.get("/wallets/mine", tags=["wallets"])
+async def get_my_wallet(actor: CurrentActor, db: Db, now: Now) -> WalletOut:
+    """Show one's own wallet."""
+    async with db.read() as tx:
+        wallet = await service.wallet_of(tx, now, actor.id)
+    if wallet.id:
+        return wallet
+    async with db.write() as tx:
+        return await service.my_wallet(tx, now, actor)
+
+
+@router.get("/wallets/{wallet_id}", tags=["wallets"])
+async def get_wallet(wallet_id: str, actor: CurrentActor, db: Db, now: Now) -> WalletOut:
+    """Show a wallet."""
+    async with db.read() as tx:
+        return await service.get_wallet(tx, now, actor, wallet_id)
+
+
+@router.post("/recharges", status_code=201, tags=["wallets"])
+async def create_recharge(
+    body: RechargeCreate,
+    actor: CurrentActor,
+    db: Db,
+    now: Now,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+) -> RechargeOut:
+    """Recharge a wallet, or deduct from it what is available."""
+    async with db.write() as tx:
+        return await service.create_recharge(tx, now, actor, body, idempotency_key)
+
+
+@router.get("/recharges", tags=["wallets"], response_model=Page[RechargeOut], responses=_CSV)
+async def list_recharges(
+    request: Request,
+    actor: CurrentActor,
+    db: Db,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    search: Search = None,
+    wallet_id: Ident = None,
+    format: Format = None,  # noqa: A002 - the parameter's name in the URL
+) -> Page[RechargeOut] | Response:
+    """List recharges and deductions, newest first."""
+    wanted = service.RechargeFilter(wallet_id=wallet_id, search=search)
+    if export.wanted(request, format):
+        return export.response(RechargeOut, service.all_recharges(db, actor, wanted), "recharges.csv")
+    async with db.read() as tx:
+        items, after = await service.list_recharges(tx, actor, wanted, limit=limit, cursor=cursor)
+    return Page(items=items, next_cursor=after)
+
+
+@router.get("/charges", tags=["charges"], response_model=Page[ChargeOut], responses=_CSV)
+async def list_charges(
+    request: Request,
+    actor: CurrentActor,
+    db: Db,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    role: Literal["payer", "payee"] | None = None,
+    workload_id: Ident = None,
+    open: bool | None = None,  # noqa: A002 - the parameter's name in the URL
+    payer_id: Ident = None,
+    payee_id: Ident = None,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    format: Format = None,  # noqa: A002
+) -> Page[ChargeOut] | Response:
+    """List charge records, newest first: one for each attempt, with seconds and amount so far."""
+    wanted = service.ChargeFilter(
+        role=role,
+        workload_id=workload_id,
+        open=open,
+        payer_id=payer_id,
+        payee_id=payee_id,
+        since=_utc(since),
+        until=_utc(until),
+    )
+    if export.wanted(request, format):
+        return export.response(ChargeOut, service.all_charges(db, actor, wanted), "charges.csv")
+    async with db.read() as tx:
+        items, after = await service.list_charges(tx, actor, wanted, limit=limit, cursor=cursor)
+    return Page(items=items, next_cursor=after)
+
+
+@router.get("/earnings", tags=["earnings"])
+async def get_earnings(actor: CurrentActor, db: Db, now: Now, miner_id: Ident = None) -> EarningsOut:
+    """Show a miner's earnings: one's own, or for an operator anyone's."""
+    async with db.read() as tx:
+        return await service.earnings(tx, now, actor, miner_id)
+
+
+@router.get("/earnings/platform", tags=["earnings"])
+async def get_platform_earnings(actor: CurrentActor, db: Db) -> PlatformOut:
+    """Show the platform's fees and the sum of the journal."""
+    async with db.read() as tx:
+        return await service.platform(tx, actor)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC) if moment else None
