@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -106,7 +106,7 @@ class SmallServer:
 
     @web.middleware
     async def _guard(
-        self, request: web.Request, handler: Callable[[web.Request], "asyncio.Future[web.StreamResponse]"]
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         if self.fail_with:
             return web.Response(status=self.fail_with, text="told to fail")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiodocker import Docker
@@ -247,7 +248,7 @@ async def test_an_attempt_is_never_started_twice(
 async def test_strays_are_removed_and_reported_but_never_before_the_server_was_heard(
     server: SmallServer, agent_of: Start, real_settings: Settings, docker: Docker, replica: Make, home: Path
 ) -> None:
-    config = {
+    config: dict[str, Any] = {
         "Image": replica().image,
         "Cmd": ["sleep", "300"],
         "Labels": {
@@ -349,14 +350,14 @@ async def test_each_container_sees_only_its_own_chips_numbered_from_0(
         )
     real_settings.simulated_chips_file.write_text(json.dumps(chips))
     host = HostDiscovery(home)
-    agent_of(real_settings, discoveries=[host, SimulatedDiscovery(real_settings.simulated_chips_file)])
+    agent_of(real_settings, discoveries=[host, SimulatedDiscovery(real_settings.simulated_chips_file, "m")])
     look = (
         "import os\nfor n in sorted(os.listdir('/dev')):\n"
         "  if n.startswith('bm-'): open('/dev/'+n,'r+b',0).write(b'x'); print(n)\n"
         "print(os.environ.get('UTCLOUD_SIMULATED_CHIPS'))"
     )
-    one = replica(command=["python3", "-uc", look], port=None, devices=["simulated-SIM2"])
-    two = replica(command=["python3", "-uc", look], port=None, devices=["simulated-SIM1", "simulated-SIM0"])
+    one = replica(command=["python3", "-uc", look], port=None, devices=["simulated-m-SIM2"])
+    two = replica(command=["python3", "-uc", look], port=None, devices=["simulated-m-SIM1", "simulated-m-SIM0"])
     none = replica(command=["python3", "-uc", look], port=None)
     await server.want(one, two, none)
     ended = [await server.until_phase(wish.attempt_id, "ended") for wish in (one, two, none)]
@@ -368,7 +369,7 @@ async def test_each_container_sees_only_its_own_chips_numbered_from_0(
     node_report = server.reports[-1].nodes[0]
     pieces = next(row for row in node_report.resources if row.name == "sophgo.com/bm1684x")
     assert (pieces.capacity, pieces.simulated) == (3, True)
-    assert [chip.uid for chip in node_report.chips] == ["simulated-SIM0", "simulated-SIM1", "simulated-SIM2"]
+    assert [chip.uid for chip in node_report.chips] == ["simulated-m-SIM0", "simulated-m-SIM1", "simulated-m-SIM2"]
 
 
 async def test_draining_ends_all_in_good_order_and_leaves_nothing(

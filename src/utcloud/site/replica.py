@@ -129,7 +129,7 @@ class Replica:
                     return
                 await self._step()
                 pause = _FIRST_PAUSE_S
-            except (EngineAway, ServerAway, FirewallFailed) as away:
+            except (EngineAway, EngineRefused, ServerAway, FirewallFailed) as away:
                 self._tell(f"waiting: {away}")
                 wait, pause = pause, min(pause * 2, _LONGEST_PAUSE_S)
             except Exception:

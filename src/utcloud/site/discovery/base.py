@@ -1,6 +1,9 @@
 """The seam between the agent and the hardware."""
 
+import hashlib
+import socket
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from utcloud.protocol import ChipReport, ResourceReport
@@ -36,3 +39,12 @@ class Discovery(Protocol):
     def find(self) -> Finding:
         """Look now. Nothing there is an empty Finding; an error is logged and the last finding is kept."""
         ...
+
+
+def machine_mark() -> str:
+    """Eight characters that stay the same on this machine and differ elsewhere. The machine id itself is not told."""
+    try:
+        ident = Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        ident = ""
+    return hashlib.sha256(f"utcloud\0{ident or socket.gethostname()}".encode()).hexdigest()[:8]

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, TypeAdapter
 
 from utcloud.protocol import ChipReport
-from utcloud.site.discovery.base import Finding, FoundChip
+from utcloud.site.discovery.base import Finding, FoundChip, machine_mark
 from utcloud.site.discovery.sophgo import resource_of
 
 
@@ -27,10 +27,11 @@ _CHIPS = TypeAdapter(list[SimulatedChip])
 
 
 class SimulatedDiscovery:
-    """Every chip it finds says that it is simulated."""
+    """Every chip it finds says that it is simulated. Its uid names the machine too: serials repeat elsewhere."""
 
-    def __init__(self, file: Path):
+    def __init__(self, file: Path, machine: str | None = None):
         self._file = file
+        self._machine = machine or machine_mark()
 
     def find(self) -> Finding:
         try:
@@ -39,10 +40,9 @@ class SimulatedDiscovery:
             return Finding()
         return Finding(chips=[self._chip(chip) for chip in _CHIPS.validate_json(content)])
 
-    @staticmethod
-    def _chip(chip: SimulatedChip) -> FoundChip:
+    def _chip(self, chip: SimulatedChip) -> FoundChip:
         report = ChipReport(
-            uid=f"simulated-{chip.serial}",
+            uid=f"simulated-{self._machine}-{chip.serial}",
             resource=resource_of(chip.model),
             index=chip.index,
             model=chip.model,

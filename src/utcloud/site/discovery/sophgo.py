@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from utcloud.protocol import ChipReport
-from utcloud.site.discovery.base import Finding, FoundChip
+from utcloud.site.discovery.base import Finding, FoundChip, machine_mark
 
 MODELS = {"0x1684": "BM1684", "0x1686": "BM1684X", "0x1688": "BM1688"}
 _DEVICE = re.compile(r"bm-sophon(\d+)")
@@ -21,8 +21,9 @@ def resource_of(model: str) -> str:
 class SophgoDiscovery:
     """One chip for each ``/dev/bm-sophonN``, described by ``/proc/bmsophon/cardM/bmsophonN/*`` where it is there."""
 
-    def __init__(self, dev: Path = Path("/dev"), proc: Path = Path("/proc/bmsophon")):
+    def __init__(self, dev: Path = Path("/dev"), proc: Path = Path("/proc/bmsophon"), machine: str | None = None):
         self._dev = dev
+        self._machine = machine or machine_mark()
         self._proc = proc
 
     def find(self) -> Finding:
@@ -40,7 +41,7 @@ class SophgoDiscovery:
         place = bus or str(index)
         name = f"/dev/bm-sophon{index}"
         report = ChipReport(
-            uid=f"sophgo-{serial}-{place}" if serial else f"sophgo-{place}",
+            uid=f"sophgo-{serial or self._machine}-{place}",
             resource=resource_of(model) if chip_id in MODELS else "sophgo.com/unknown",
             index=index,
             model=model,

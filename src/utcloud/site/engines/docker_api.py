@@ -223,6 +223,9 @@ class DockerEngine:
     def _config(self, spec: ContainerSpec) -> dict[str, Any]:
         limits = spec.limits
         tmp = max(limits.memory_bytes // 2, 16 * _MIB)
+        # runc gives the mount the mode of the image's folder, whatever we ask; so let it belong to the user.
+        owner = "U" if self._podman else f"uid={USER_ID},gid={USER_ID}"
+        scratch = f"nosuid,nodev,mode=1777,{owner}"
         config: dict[str, Any] = {
             "Image": spec.image,
             "User": f"{USER_ID}:{USER_ID}",
@@ -237,9 +240,9 @@ class DockerEngine:
                 "Privileged": False,
                 "ReadonlyRootfs": True,
                 "Tmpfs": {
-                    "/tmp": f"rw,exec,nosuid,nodev,size={tmp},mode=1777",  # noqa: S108 - inside the container
-                    "/var/tmp": f"rw,exec,nosuid,nodev,size={tmp},mode=1777",  # noqa: S108
-                    "/run": f"rw,nosuid,nodev,size={16 * _MIB},mode=1777",
+                    "/tmp": f"rw,exec,{scratch},size={tmp}",  # noqa: S108 - inside the container
+                    "/var/tmp": f"rw,exec,{scratch},size={tmp}",  # noqa: S108
+                    "/run": f"rw,{scratch},size={16 * _MIB}",
                 },
                 "PidsLimit": limits.pids,
                 "Memory": limits.memory_bytes,

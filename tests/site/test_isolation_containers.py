@@ -1,0 +1,249 @@
+"""What a stranger's program tries from inside its container. Each attempt is made for real."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from aiodocker import Docker
+
+from tests.site.server import SmallServer
+from utcloud.common.settings import Settings
+from utcloud.protocol import DesiredMount, DesiredReplica, Limits
+from utcloud.site.agent import Agent
+from utcloud.site.firewall import Nftables
+from utcloud.site.replica import container_name
+
+pytestmark = pytest.mark.containers
+Make = Callable[..., DesiredReplica]
+
+# Runs inside. Its arguments are "name=host:port" pairs to connect to; prints one JSON object.
+INSIDE = """
+import json, os, resource, socket, sys, time
+out = {}
+def reach(host, port):
+    try:
+        with socket.create_connection((host, int(port)), 1.5) as s:
+            s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')
+            return 'reached' if s.recv(1) else 'closed'
+    except OSError as e:
+        return 'no'
+for pair in sys.argv[1:]:
+    name, _, where = pair.partition('=')
+    host, _, port = where.rpartition(':')
+    out[name] = reach(host, port)
+route = [l.split() for l in open('/proc/net/route')][1:]
+gateway = next('.'.join(str(b) for b in bytes.fromhex(r[2])[::-1]) for r in route if r[1] == '00000000')
+out['gateway'] = reach(gateway, os.environ['HOST_PORT'])
+out['ids'] = [os.getuid(), os.geteuid(), os.getgid()]
+status = dict(l.split(':', 1) for l in open('/proc/self/status') if ':' in l)
+out['caps'] = [status[k].strip() for k in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb')]
+out['no_new_privs'] = status['NoNewPrivs'].strip()
+out['seccomp'] = status['Seccomp'].strip()
+def attempt(f):
+    try:
+        f(); return 'did'
+    except OSError as e:
+        return e.strerror
+out['write_root'] = attempt(lambda: open('/evil', 'w'))
+out['write_usr'] = attempt(lambda: open('/usr/evil', 'w'))
+out['write_tmp'] = attempt(lambda: open('/tmp/fine', 'w'))
+out['setuid'] = attempt(lambda: os.setuid(0))
+out['mknod'] = attempt(lambda: os.mknod('/tmp/disk', 0o60666, os.makedev(8, 0)))
+out['dev'] = sorted(os.listdir('/dev'))
+out['raw_socket'] = attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1))
+out['sysctl'] = attempt(lambda: open('/proc/sys/kernel/hostname', 'w').write('x'))
+out['sysrq'] = attempt(lambda: open('/proc/sysrq-trigger', 'w').write('h'))
+try:
+    socket.getaddrinfo(os.environ['PEER_NAME'], 80); out['dns'] = 'answered'
+except OSError as e:
+    out['dns'] = str(e)
+children = 0
+try:
+    while children < 500:
+        if os.fork() == 0:
+            time.sleep(20); os._exit(0)
+        children += 1
+except OSError:
+    pass
+out['forks'] = children
+print(json.dumps(out), flush=True)
+"""
+
+
+@dataclass
+class World:
+    """Addresses around the host: a LAN and something that looks like the internet."""
+
+    lan: str
+    internet: str
+    host_port: int
+    host_addresses: list[str]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """Two network namespaces behind veth pairs, each with a web server, and a web server on the host itself."""
+    mark = os.getpid() % 200
+    places = {"lan": f"192.168.{mark + 20}", "net": "198.51.100"}
+    servers: list[subprocess.Popen[bytes]] = []
+    try:
+        for name, subnet in places.items():
+            space, outer, inner = f"uts{mark}{name}", f"uvo{mark}{name}", f"uvi{mark}{name}"
+            for line in (
+                f"netns add {space}",
+                f"link add {outer} type veth peer name {inner}",
+                f"link set {inner} netns {space}",
+                f"addr add {subnet}.1/24 dev {outer}",
+                f"link set {outer} up",
+                f"-n {space} addr add {subnet}.10/24 dev {inner}",
+                f"-n {space} link set {inner} up",
+                f"-n {space} link set lo up",
+                f"-n {space} route add default via {subnet}.1",
+            ):
+                subprocess.run(["ip", *line.split()], check=True, capture_output=True)
+            serve = [sys.executable, "-m", "http.server", "8000"]
+            servers.append(subprocess.Popen(["ip", "netns", "exec", space, *serve], stderr=subprocess.DEVNULL))
+        with socket.socket() as free:
+            free.bind(("0.0.0.0", 0))
+            port = free.getsockname()[1]
+        servers.append(subprocess.Popen([sys.executable, "-m", "http.server", str(port)], stderr=subprocess.DEVNULL))
+        for where in ((f"{places['lan']}.10", 8000), (f"{places['net']}.10", 8000), ("127.0.0.1", port)):
+            _wait_for(*where)
+        answer = subprocess.run(["ip", "-j", "addr"], check=True, capture_output=True, text=True).stdout
+        own = [row["local"] for link in json.loads(answer) for row in link["addr_info"] if row["family"] == "inet"]
+        yield World(f"{places['lan']}.10:8000", f"{places['net']}.10:8000", port, own)
+    finally:
+        for server in servers:
+            server.kill()
+            server.wait()
+        for name in places:
+            subprocess.run(["ip", "netns", "del", f"uts{mark}{name}"], check=False, capture_output=True)
+            subprocess.run(["ip", "link", "del", f"uvo{mark}{name}"], check=False, capture_output=True)
+
+
+def _wait_for(host: str, port: int) -> None:
+    for _ in range(200):
+        try:
+            socket.create_connection((host, port), 0.2).close()
+        except OSError:
+            import time
+
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"{host}:{port} does not listen")
+
+
+@pytest.fixture
+async def findings(
+    world: World,
+    server: SmallServer,
+    agent_of: Callable[..., Agent],
+    real_settings: Settings,
+    docker: Docker,
+    replica: Make,
+) -> AsyncIterator[dict[str, Any]]:
+    """What the program inside found. A neighbour of another workload, and a colleague of its own, run beside it."""
+    agent_of(real_settings)
+    neighbour = replica()
+    colleague = replica(workload_id="nb_mine")
+    await server.want(neighbour, colleague)
+    theirs = await server.until_phase(neighbour.attempt_id, "running")
+    ours = await server.until_phase(colleague.attempt_id, "running")
+    targets = [f"neighbour={theirs.endpoint}", f"colleague={ours.endpoint}", f"lan={world.lan}"]
+    targets += [f"internet={world.internet}", "metadata=169.254.169.254:80"]
+    targets += [f"host {address}={address}:{world.host_port}" for address in world.host_addresses]
+    stranger = replica(
+        workload_id="nb_mine",
+        command=["python3", "-uc", INSIDE, *targets],
+        port=None,
+        env={"PEER_NAME": container_name(colleague.attempt_id), "HOST_PORT": str(world.host_port)},
+        limits=Limits(cpu_millicores=1000, memory_bytes=256 * 2**20, pids=50),
+        mounts=[DesiredMount(target="/home/jovyan", volume=f"v_{neighbour.attempt_id}")],
+    )
+    await server.want(neighbour, colleague, stranger)
+    ended = await server.until_phase(stranger.attempt_id, "ended", 60)
+    assert ended.log_tail.startswith("{"), ended
+    yield json.loads(ended.log_tail)
+
+
+async def test_nothing_is_reached_that_is_not_ones_own(findings: dict[str, Any], world: World) -> None:
+    reached = {name for name, answer in findings.items() if answer == "reached"}
+    hosts = {f"host {address}" for address in world.host_addresses if not address.startswith("127.")}
+    assert len(hosts) >= 3 and hosts <= findings.keys()
+    assert reached == {"internet", "colleague"}
+    assert findings["gateway"] == "no"
+    assert findings["dns"] == "answered"
+
+
+async def test_nobody_inside_has_any_power(findings: dict[str, Any]) -> None:
+    assert findings["ids"] == [1000, 1000, 1000]
+    assert set(findings["caps"]) == {"0000000000000000"}
+    assert findings["no_new_privs"] == "1" and findings["seccomp"] == "2"
+    assert findings["write_root"] == findings["write_usr"] == "Read-only file system"
+    assert findings["write_tmp"] == "did"
+    for deed in ("setuid", "mknod", "raw_socket", "sysctl", "sysrq"):
+        assert findings[deed] != "did", deed
+    assert not [name for name in findings["dev"] if name.startswith(("bm-", "sd", "vd", "nvme", "kmsg", "mem"))]
+    assert 0 < findings["forks"] < 50
+
+
+async def test_memory_is_bounded_also_through_tmpfs_and_the_host_does_not_suffer(
+    server: SmallServer, agent_of: Callable[..., Agent], real_settings: Settings, docker: Docker, replica: Make
+) -> None:
+    agent_of(real_settings)
+    code = (
+        "b = b'x' * 10**6\nn = 0\n"
+        "try:\n  with open('/tmp/big','wb',0) as f:\n    while n < 500: f.write(b); n += 1\n"
+        "except OSError as e: print('full', n < 100)\n"
+        "import os; os.remove('/tmp/big')\n"
+        "try:\n  with open('/dev/shm/big','wb',0) as f:\n    while n < 500: f.write(b); n += 1\n"
+        "except OSError as e: print('shm full', n < 200)\n"
+    )
+    limits = Limits(cpu_millicores=1000, memory_bytes=128 * 2**20, shm_bytes=32 * 2**20, pids=50)
+    wish = replica(command=["python3", "-uc", code], port=None, limits=limits)
+    await server.want(wish)
+    ended = await server.until_phase(wish.attempt_id, "ended")
+    assert ended.log_tail.splitlines() == ["full True", "shm full True"], ended
+
+
+async def test_the_rules_come_back_when_somebody_flushes_them(
+    server: SmallServer, agent_of: Callable[..., Agent], real_settings: Settings, docker: Docker, replica: Make
+) -> None:
+    agent_of(real_settings)
+    await server.until(lambda: bool(server.reports), 10)
+    subprocess.run(["nft", "delete", "table", "inet", "utcloud"], check=True)
+    wish = replica()
+    await server.want(wish)
+    await server.until_phase(wish.attempt_id, "running")
+    shown = subprocess.run(["nft", "list", "table", "inet", "utcloud"], check=True, capture_output=True, text=True)
+    assert "192.168.0.0/16" in shown.stdout
+
+
+async def test_without_nft_nothing_is_started_and_the_node_says_the_cure(
+    server: SmallServer,
+    agent_of: Callable[..., Agent],
+    real_settings: Settings,
+    docker: Docker,
+    replica: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("utcloud.site.firewall.shutil.which", lambda *_, **__: None)
+    agent_of(real_settings, firewall=Nftables())
+    wish = replica()
+    await server.want(wish)
+    await server.until(lambda: bool(server.reports) and not server.reports[-1].nodes[0].ready, 10, "not ready")
+    assert "apt-get install nftables" in server.reports[-1].nodes[0].reason
+    await asyncio.sleep(1)
+    row = server.replica(wish.attempt_id)
+    assert row is not None and row.phase == "starting" and "nft is missing" in row.reason
+    assert not [
+        one for one in await docker.containers.list(all="1") if container_name(wish.attempt_id) in str(one._container)
+    ]
