@@ -10,8 +10,8 @@ import pytest
 from utcloud.cli.up import supervise
 from utcloud.cli.up.supervise import MARK, NotUpError, Program, Supervisor
 
-WAITS = Program("waits", [sys.executable, "-c", "import time; print('here 100%'); time.sleep(600)"], "no cure")
-CRASHES = Program("crashes", [sys.executable, "-c", "raise SystemExit('the port is taken')"], "Free the port.")
+WAITS = Program("waits", [sys.executable, "-c", "import time; print('here 100%'); time.sleep(600)"])
+CRASHES = Program("crashes", [sys.executable, "-c", "raise SystemExit('the port is taken')"])
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def test_a_killed_process_is_started_again_at_once(supervisor: Supervisor) -> None:
-    supervisor.start(WAITS, lambda: state(supervisor, "waits").state == "RUNNING")
+    supervisor.start("waits", lambda: state(supervisor, "waits").state == "RUNNING")
     first = state(supervisor, "waits").pid
     killed = time.monotonic()
     os.kill(first, signal.SIGKILL)
@@ -51,19 +51,19 @@ def test_a_killed_process_is_started_again_at_once(supervisor: Supervisor) -> No
 
 def test_what_does_not_come_up_shows_its_log_and_the_cure(supervisor: Supervisor) -> None:
     with pytest.raises(NotUpError) as raised:
-        supervisor.start(CRASHES, lambda: False)
+        supervisor.start("crashes", lambda: False, "Free the port.")
     assert "the port is taken" in str(raised.value)
     assert "Free the port." in str(raised.value)
 
 
 def test_what_never_answers_is_given_up(supervisor: Supervisor) -> None:
     with pytest.raises(NotUpError, match="waits did not answer within 1 s"):
-        supervisor.start(WAITS, lambda: False, timeout=1)
+        supervisor.start("waits", lambda: False, timeout=1)
 
 
 def test_starting_and_stopping_twice_changes_nothing(supervisor: Supervisor) -> None:
     for _ in range(2):
-        supervisor.start(WAITS, lambda: state(supervisor, "waits").state == "RUNNING")
+        supervisor.start("waits", lambda: state(supervisor, "waits").state == "RUNNING")
     assert state(supervisor, "waits").pid in supervise.marked(supervisor.home)
     for _ in range(2):
         supervisor.stop("waits")
@@ -72,7 +72,7 @@ def test_starting_and_stopping_twice_changes_nothing(supervisor: Supervisor) -> 
 
 
 def test_processes_of_a_killed_supervisor_are_found_and_ended(supervisor: Supervisor) -> None:
-    supervisor.start(WAITS, lambda: state(supervisor, "waits").state == "RUNNING")
+    supervisor.start("waits", lambda: state(supervisor, "waits").state == "RUNNING")
     orphan = state(supervisor, "waits").pid
     os.kill(supervisor.pid(), signal.SIGKILL)
     until(lambda: not supervisor.running())

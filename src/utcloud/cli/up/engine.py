@@ -42,16 +42,20 @@ def detect(home: Path, engine_url: str | None, known: tuple[Path, ...] = KNOWN_S
     if engine_url:
         return _asked_for(engine_url)
     own = home / "engine"
-    own_socket = own / "podman.sock"
     if (own / "storage").exists():
         # Volumes and images are already here: an engine that appeared since must not make them vanish.
-        return Engine(f"unix://{own_socket}", own)
+        return Engine(own_url(own), own)
     for path in known:
         if answers(path, PING):
             return Engine(f"unix://{path}")
     if not shutil.which("podman"):
         raise EngineError("There is no container engine: install podman (or Docker), then run this again.")
-    return Engine(f"unix://{own_socket}", own)
+    return Engine(own_url(own), own)
+
+
+def own_url(own: Path) -> str:
+    """Where our own Podman answers."""
+    return f"unix://{own}/podman.sock"
 
 
 def _asked_for(engine_url: str) -> Engine:

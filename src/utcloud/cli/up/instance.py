@@ -89,6 +89,11 @@ class Instance:
         environment[MARK] = str(self.home)
         return environment
 
+    def known_engine(self) -> engines.Engine:
+        """The engine that the settings name; our own when it is that."""
+        url, own = self.settings.engine_url, self.own_engine
+        return engines.Engine(url, own if url == engines.own_url(own) else None)
+
     def remember(self, environment: dict[str, str]) -> None:
         """Keep the settings of this start."""
         kept = {name: value for name, value in environment.items() if name.startswith("UTCLOUD_") and name != MARK}

@@ -8,7 +8,6 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 from utcloud.cli.up import access, chips, edge, engine, image, metrics, network, ports, unixhttp
@@ -21,6 +20,7 @@ from utcloud.common.settings import Settings
 WEB = Path(__file__).resolve().parents[4] / "web" / "dist"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PROBLEMS = (CannotRunError, NotUpError, engine.EngineError, image.ImageError, chips.ChipError)
+ENGINE_CURE = "Check that `podman info` works on this machine, or set UTCLOUD_ENGINE_URL to an engine that does."
 # They live and die with their containers, which outlast a crash of everything else.
 CONTAINER_HELPERS = ("conmon", "aardvark-dns", "netavark", "crun", "runc", "catatonit")
 
@@ -35,8 +35,11 @@ def up(settings: Settings, *, detach: bool = False) -> int:
         _check_asked(settings)
         instance.make_folders()
         with instance.locked():
-            already = instance.supervisor.running()
-            _announce_running(instance) if already else _start(instance)
+            already = instance.supervisor.all_run()
+            if already:
+                _announce_running(instance)
+            else:
+                _start(instance)
     except PROBLEMS as error:
         say(f"\n{error}")
         return 1
@@ -61,20 +64,22 @@ def _announce_running(instance: Instance) -> None:
     before, now = instance.remembered().settings, instance.settings
     if now.model_dump(exclude={"engine_url", "token"}) != before.model_dump(exclude={"engine_url", "token"}):
         say("Its settings differ from those given now: to change them, `utcloud down` first.")
-    for state in instance.supervisor.states():
-        if state.state != "RUNNING":
-            say(f"{state.name} is {state.state.lower()}.\n{instance.supervisor.tail(state.name)}")
     _print_access(instance)
 
 
 def _start(instance: Instance) -> None:
     started = time.monotonic()
-    settings = instance.settings
-    _end_orphans(instance)
-    _check_port(settings)
+    resumed = instance.supervisor.running()
+    if resumed:
+        say("utcloud runs only in part; starting the rest.")
+        instance = instance.remembered()
+    else:
+        _end_orphans(instance)
+        _check_port(instance.settings)
     try:
         with _stoppable():
-            _start_all(instance)
+            found = instance.known_engine() if resumed else _launch(instance)
+            _start_programs(instance, found)
     except BaseException as error:
         say()
         if not isinstance(error, KeyboardInterrupt):
@@ -84,8 +89,9 @@ def _start(instance: Instance) -> None:
     _print_access(instance, seconds=time.monotonic() - started)
 
 
-def _start_all(instance: Instance) -> None:
-    settings, supervisor = instance.settings, instance.supervisor
+def _launch(instance: Instance) -> engine.Engine:
+    """Write every configuration and start supervisord, which starts nothing by itself. Return the engine to use."""
+    settings = instance.settings
     found = engine.detect(settings.home, settings.engine_url or None)
     if found.own:
         _forget_last_boot(found.own)
@@ -98,27 +104,31 @@ def _start_all(instance: Instance) -> None:
         )
     environment = instance.environment(found)
     instance.remember(environment)
-    programs = {program.name: program for program in _programs(instance, found)}
-    supervisor.write_config(list(programs.values()))
-    supervisor.launch(environment)
+    instance.supervisor.write_config(_programs(instance, found))
+    instance.supervisor.launch(environment)
+    return found
 
+
+def _start_programs(instance: Instance, found: engine.Engine) -> None:
+    """Start each program when the one before it answers; those that run already are left alone."""
+    settings, supervisor = instance.settings, instance.supervisor
     if found.own:
         with step("starting the container engine"):
-            supervisor.start(programs["engine"], lambda: unixhttp.answers(found.socket, engine.PING))
+            supervisor.start("engine", lambda: unixhttp.answers(found.socket, engine.PING), ENGINE_CURE)
     else:
         say(f"→ using the container engine at {found.url}")
     image.ensure(found.socket, supervisor.log("image"))
     with step("preparing the database"):
         _prepare(instance)
     with step("starting the server"):
-        supervisor.start(programs["server"], lambda: unixhttp.answers(settings.server_socket, "/healthz"))
+        supervisor.start("server", lambda: unixhttp.answers(settings.server_socket, "/healthz"))
     with step("starting the edge"):
-        supervisor.start(programs["edge"], functools.partial(_edge_answers, settings))
+        supervisor.start("edge", functools.partial(_edge_answers, settings))
+    rest = [state.name for state in supervisor.states() if state.name not in ("engine", "server", "edge")]
     with step("starting the site agent and the metrics"):
-        for name in ("agent", "node_exporter", "prometheus"):
-            if name in programs:
-                supervisor.start(programs[name], _runs(instance, name))
-    if not metrics.available():
+        for name in rest:
+            supervisor.start(name, functools.partial(_runs, instance, name))
+    if "prometheus" not in rest:
         say("  Without metrics: prometheus and prometheus-node-exporter are not installed.")
     if not WEB.is_dir():
         say(f"  Without pages: {WEB} is not there. `make web` builds them.")
@@ -129,18 +139,14 @@ def _programs(instance: Instance, found: engine.Engine) -> list[Program]:
     internal = ports.free(settings.port + 1)
     edge_config, prometheus_config = run / "caddy.json", run / "prometheus.yml"
     edge.write(edge_config, settings, WEB, internal)
-    look = (
-        f"Look there for the reason; then `utcloud down` and `utcloud up`. The whole logs: {instance.supervisor.logs}"
-    )
     programs = [
-        Program("server", [str(BIN / "utcloud"), "server"], look),
-        Program("agent", [str(BIN / "utcloud"), "agent"], look, stop_seconds=15),
-        Program("edge", [str(edge.binary()), "run", "--config", str(edge_config)], look, stop_seconds=5),
+        Program("server", [str(BIN / "utcloud"), "server"]),
+        Program("agent", [str(BIN / "utcloud"), "agent"], stop_seconds=15),
+        Program("edge", [str(edge.binary()), "run", "--config", str(edge_config)], stop_seconds=5),
     ]
     known = {"internal": internal}
     if found.own:
-        cure = "Check that `podman info` works on this machine, or set UTCLOUD_ENGINE_URL to an engine that does."
-        programs.append(Program("engine", engine.service_command(found), cure))
+        programs.append(Program("engine", engine.service_command(found)))
     if metrics.available():
         known["node_exporter"] = ports.free(settings.port + 2)
         known["prometheus"] = ports.free(settings.port + 3)
@@ -149,8 +155,8 @@ def _programs(instance: Instance, found: engine.Engine) -> list[Program]:
         )
         data = settings.home / "prometheus"
         programs += [
-            Program("node_exporter", metrics.node_exporter_command(known["node_exporter"]), look),
-            Program("prometheus", metrics.prometheus_command(prometheus_config, data, known["prometheus"]), look),
+            Program("node_exporter", metrics.node_exporter_command(known["node_exporter"])),
+            Program("prometheus", metrics.prometheus_command(prometheus_config, data, known["prometheus"])),
         ]
     (run / "ports.json").write_text(json.dumps(known, indent=2) + "\n")
     return programs
@@ -193,8 +199,8 @@ def _edge_answers(settings: Settings) -> bool:
         return False
 
 
-def _runs(instance: Instance, name: str) -> Callable[[], bool]:
-    return lambda: any(state.name == name and state.state == "RUNNING" for state in instance.supervisor.states())
+def _runs(instance: Instance, name: str) -> bool:
+    return any(state.name == name and state.state == "RUNNING" for state in instance.supervisor.states())
 
 
 def _end_orphans(instance: Instance) -> None:
@@ -230,13 +236,15 @@ def _note_tables(instance: Instance) -> None:
 
 
 class _stoppable:  # noqa: N801
-    """Treat SIGTERM like Ctrl-C, so that what was started is taken down again."""
+    """Treat SIGTERM, and a terminal that closes, like Ctrl-C, so that what was started is taken down again."""
 
     def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        interrupt = lambda *_: signal.raise_signal(signal.SIGINT)  # noqa: E731
+        self._before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
 def _stay(instance: Instance) -> int:
@@ -250,7 +258,8 @@ def _stay(instance: Instance) -> int:
     except KeyboardInterrupt:
         say()
     # A second Ctrl-C must not leave things half stopped.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     try:
         with instance.locked():
             return 1 if take_down(instance) else 0

@@ -28,11 +28,10 @@ class NotUpError(RuntimeError):
 
 @dataclass(frozen=True)
 class Program:
-    """One supervised process. `cure` is what to try when it does not come up."""
+    """One supervised process."""
 
     name: str
     command: list[str]
-    cure: str
     stop_seconds: int = 10
 
 
@@ -136,18 +135,21 @@ stdout_logfile_backups = 3
             for info in cast(list[dict[str, Any]], self._call("getAllProcessInfo"))
         ]
 
-    def start(self, program: Program, ready: Callable[[], bool], *, timeout: float = 60) -> None:
-        """Start a program and wait until `ready()`. Raises NotUpError with the end of its log."""
-        self._ask("startProcess", program.name, False)
+    def all_run(self) -> bool:
+        """Whether every program runs."""
+        return self.running() and all(state.state == "RUNNING" for state in self.states())
+
+    def start(self, name: str, ready: Callable[[], bool], cure: str = "", *, timeout: float = 60) -> None:
+        """Start a program and wait until `ready()`. Raises NotUpError with the end of its log, and the cure."""
+        cure = cure or f"Once that is put right: `utcloud up`. All logs: {self.logs}"
+        self._ask("startProcess", name, False)
         deadline = time.monotonic() + timeout
         while not ready():
-            state = next(state.state for state in self.states() if state.name == program.name)
+            state = next(state.state for state in self.states() if state.name == name)
             if state in ("BACKOFF", "FATAL", "EXITED"):
-                raise NotUpError(f"{program.name} ended at once.\n{self.tail(program.name)}\n{program.cure}")
+                raise NotUpError(f"{name} ended at once.\n{self.tail(name)}\n{cure}")
             if time.monotonic() > deadline:
-                raise NotUpError(
-                    f"{program.name} did not answer within {timeout:.0f} s.\n{self.tail(program.name)}\n{program.cure}"
-                )
+                raise NotUpError(f"{name} did not answer within {timeout:.0f} s.\n{self.tail(name)}\n{cure}")
             time.sleep(0.05)
 
     def stop(self, name: str) -> None:
