@@ -2,6 +2,7 @@
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$ROOT/build
+export NO_COLOR=1 # logs are shown as they are
 mkdir -p "$BUILD/logs" "$BUILD/stamps"
 
 # step WHAT LOG COMMAND…: run quietly, say how long it took; show the end of the log when it fails.
