@@ -29,7 +29,7 @@ _CALM_S = 0.2
 _AGAIN = timedelta(seconds=30)
 
 
-async def settle(db: Database, clock: Clock) -> None:
+async def settle_hourly(db: Database, clock: Clock) -> None:
     """For ever: put what every open meter has accrued into the journal, once an hour and at the start."""
     while True:
         await settle_due(db, clock.now())
@@ -55,7 +55,7 @@ async def settle_due(db: Database, now: datetime) -> int:
     return len(idents)
 
 
-async def watch(db: Database, clock: Clock, on_dry: OnDry, *, lead_s: float = LEAD_S) -> None:
+async def watch_solvency(db: Database, clock: Clock, on_dry: OnDry, *, lead_s: float = LEAD_S) -> None:
     """For ever: stop what a wallet cannot pay for any longer, ``lead_s`` seconds before the wallet is empty.
 
     Sleeps until the soonest such moment; a change of any wallet or meter wakes it.
