@@ -15,8 +15,8 @@ async def metrics(tx: Tx) -> bytes:
     """The process's own figures, and the platform's as the tables have them now."""
     registry = CollectorRegistry()
     replicas = Gauge("utcloud_replicas", "Replicas by state.", ["state"], registry=registry)
-    for state in State:
-        replicas.labels(state).set(0)
+    for every in State:
+        replicas.labels(every).set(0)
     for state, count in (await tx.execute(select(Replica.state, func.count()).group_by(Replica.state))).all():
         replicas.labels(state).set(count)
     nodes = Gauge("utcloud_nodes", "Nodes by what their agents last said.", ["ready"], registry=registry)
