@@ -62,6 +62,12 @@ async def test_a_site_cannot_lead_the_edge_into_the_platform(db: Database, upstr
     assert refused.value.field == "endpoint"
 
 
+@pytest.mark.parametrize("token", ["a/b", "a@b", "..", "{env.HOME}", "a b", "x" * 101])
+async def test_a_token_is_a_plain_word(db: Database, token: str) -> None:
+    with pytest.raises(Invalid):
+        await _put(db, token=token)
+
+
 async def test_a_code_opens_once(db: Database) -> None:
     route = await _put(db)
     host, code = await _issue(db, "/lab/tree/x")

@@ -70,6 +70,11 @@ class Settings(BaseSettings):
         return self.run_dir / "edge-admin.sock"
 
     @property
+    def edge_routes(self) -> Path:
+        """Folder in which the edge looks up who may open which replica's page."""
+        return self.run_dir / "edge-routes"
+
+    @property
     def simulated_chips_file(self) -> Path:
         return self.home / "simulated-chips.json"
 

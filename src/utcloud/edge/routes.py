@@ -6,8 +6,8 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse,
 from utcloud.common.settings import Settings
 from utcloud.db.web import Db, Now
 from utcloud.edge import pages, service
+from utcloud.edge.caddy import cookie_name
 
-COOKIE = "utcloud_replica"
 router = APIRouter(prefix="/edge", include_in_schema=False)
 
 
@@ -28,7 +28,8 @@ async def open_page(request: Request, db: Db, now: Now, code: str = Query("", ma
         return HTMLResponse(pages.not_opened(settings), status_code=403, headers=pages.HEADERS)
     secret, path = opened
     response = RedirectResponse(path, status_code=303, headers={"Cache-Control": "no-store"})
-    response.set_cookie(COOKIE, secret, path="/", httponly=True, samesite="lax", secure=bool(settings.domain))
+    name = cookie_name(settings)
+    response.set_cookie(name, secret, path="/", httponly=True, samesite="lax", secure=bool(settings.domain))
     return response
 
 

@@ -1,6 +1,6 @@
 """Rules of the edge: which replica has a page, and who may open it.
 
-Every change sends the signal ``edge``, on which ``caddy.Pusher`` makes Caddy equal to the tables.
+Every change sends the signal ``edge``, on which ``caddy.Pusher`` makes what Caddy reads equal to the table.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ SIGNAL = "edge"
 CODE_LIFETIME = timedelta(seconds=60)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _BASE32 = _LETTERS + "234567"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{0,100}")
 _LOCAL_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,250}")
 
 
@@ -31,6 +32,8 @@ async def put_route(tx: Tx, replica_id: str, owner_id: str, upstream: str, upstr
     names it. Host and secret stay the same over a replica's attempts, so a tab that is open goes on after a restart.
     """
     _check_upstream(upstream)
+    if not _TOKEN.fullmatch(upstream_token):
+        raise Invalid("The page's token has characters that it must not have.", field="token", cure="Make a new one.")
     route = await tx.get(Route, replica_id)
     if route is None:
         label = secrets.choice(_LETTERS) + "".join(secrets.choice(_BASE32) for _ in range(19))
@@ -129,6 +132,7 @@ def _check_upstream(upstream: str) -> None:
             field="endpoint",
             cure="Report the container's address, such as 10.89.0.2:8888.",
         )
+    address = getattr(address, "ipv4_mapped", None) or address
     if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
         raise Invalid(
             f"{upstream!r} is no container's address.", field="endpoint", cure="Report the container's bridge address."

@@ -1,6 +1,6 @@
-"""Caddy: its base configuration, the replicas' routes, and the loop that keeps it equal to the table."""
+"""Caddy: its configuration, and the loop that keeps the routes it reads equal to the table."""
 
-from utcloud.edge.caddy.config import base_config, binary, command, environment, replica_routes
+from utcloud.edge.caddy.config import base_config, binary, command, cookie_name, environment
 from utcloud.edge.caddy.pusher import Pusher
 
-__all__ = ["Pusher", "base_config", "binary", "command", "environment", "replica_routes"]
+__all__ = ["Pusher", "base_config", "binary", "command", "cookie_name", "environment"]

@@ -1,21 +1,20 @@
-"""Caddy's configuration as JSON.
+"""Caddy's configuration as JSON. It is static: routes to replicas' pages come and go without it.
 
-``base_config`` is everything but the replicas' routes; whoever starts Caddy writes it to a file. The replicas' routes
-stand in a subroute with the id ``replicas``, which ``Pusher`` replaces as a whole. They are light: each matches a host
-together with a cookie and sets variables; the proxy that reads those variables is in the base configuration.
+A route is an empty file, ``<run>/edge-routes/<host label>/<secret>/<address:port>@<token>``. For each request Caddy
+looks for the file of its host and cookie, and finds in its name where to go. Pushing routes through the admin API
+instead means a new configuration for each, and with every new configuration Caddy closes all idle connections: now and
+then a client would lose a request to that. Files also outlive a restart of the server and of Caddy alike.
 """
 
 import json
 import os
 import platform
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from utcloud.common.settings import Settings
 from utcloud.edge import pages
-from utcloud.edge.models import Route
 
 Json = dict[str, Any]
 
@@ -89,22 +88,9 @@ def base_config(settings: Settings, web_dist: Path, *, internal_port: int | None
     }
 
 
-def replica_routes(settings: Settings, routes: Iterable[Route]) -> list[Json]:
-    """What goes into the subroute ``replicas``: who has the cookie with a route's secret gets to its upstream."""
-    return [_replica_route(settings, route) for route in routes]
-
-
-def _replica_route(settings: Settings, route: Route) -> Json:
-    cookie = {"pattern": rf"(^|;\s*)utcloud_replica={re.escape(route.secret)}(;|$)"}
-    handlers: list[Json] = [{"handler": "vars", "upstream": route.upstream}]
-    if route.upstream_token:
-        token = {"Authorization": [f"token {route.upstream_token}"]}
-        handlers.append({"handler": "headers", "request": {"set": token}})
-    return {
-        "match": [{"host": [f"{route.host_label}.{_apps(settings)}"], "header_regexp": {"Cookie": cookie}}],
-        "handle": handlers,
-        "terminal": True,
-    }
+def cookie_name(settings: Settings) -> str:
+    """Name of the cookie that opens a replica's page. ``__Host-`` keeps sibling hosts from setting it, on https."""
+    return "__Host-utcloud_replica" if settings.domain else "utcloud_replica"
 
 
 def _apps(settings: Settings) -> str:
@@ -135,32 +121,35 @@ def _edge(settings: Settings, web_dist: Path) -> Json:
 def _replicas(settings: Settings) -> list[Json]:
     proxy: Json = {
         "handler": "reverse_proxy",
-        "upstreams": [{"dial": "{http.vars.upstream}"}],
+        "upstreams": [{"dial": "{http.regexp.page.1}"}],
         "transport": {"protocol": "http", "dial_timeout": "3s"},
         "flush_interval": -1,
         "stream_close_delay": _STREAMS_OUTLIVE_A_CHANGE,
         "headers": {
             "request": {
+                "set": {"Authorization": ["token {http.regexp.page.2}"]},
                 "replace": {
                     "Cookie": [
                         {"search_regexp": _OUR_COOKIES, "replace": ""},
                         {"search_regexp": r"^;\s*", "replace": ""},
                     ]
-                }
+                },
             }
         },
     }
+    label = f"{{http.request.host.labels.{_apps(settings).count('.') + 1}}}"
+    secret = {"name": "secret", "pattern": rf"(?:^|;\s*){cookie_name(settings)}=([A-Za-z0-9_-]{{43}})(?:;|$)"}
+    file = {"root": str(settings.edge_routes), "try_files": [f"/{label}/{{http.regexp.secret.1}}/*"]}
+    page = {"{http.matchers.file.relative}": {"name": "page", "pattern": r"([^/@]+)@([^/@]*)$"}}
     return [
         {
             "match": [{"path": ["/_utcloud/open"]}],
             "handle": [{"handler": "rewrite", "uri": "/edge/open"}, _server(settings)],
             "terminal": True,
         },
-        {"@id": "replicas", "handle": [_subroute([])]},
         {
-            "match": [{"vars_regexp": {"upstream": {"pattern": r"^.+:\d+$"}}, "not": _FOREIGN_REQUEST}],
-            "handle": [proxy],
-            "terminal": True,
+            "match": [{"header_regexp": {"Cookie": secret}, "not": _FOREIGN_REQUEST}],
+            "handle": [_when({"file": file}, _when({"vars_regexp": page}, proxy))],
         },
         _answer(403, pages.not_opened(settings), pages.HEADERS),
     ]
@@ -315,6 +304,11 @@ def _at_most(size: int) -> Json:
 
 def _files(root: Path) -> Json:
     return {"handler": "file_server", "root": str(root)}
+
+
+def _when(matcher: Json, handler: Json) -> Json:
+    """One matcher after another, since those of one set are tried in no certain order."""
+    return _subroute([{"match": [matcher], "handle": [handler]}])
 
 
 def _subroute(routes: list[Json]) -> Json:

@@ -1,76 +1,60 @@
-"""The loop that keeps Caddy's replica routes equal to the table, whichever of the two was restarted."""
+"""The loop that keeps the files that Caddy reads equal to the table of routes."""
 
 import asyncio
 import contextlib
-import hashlib
-import json
 from datetime import datetime, timedelta
-from typing import Any
-
-import httpx
-import structlog
+from pathlib import Path
 
 from utcloud.common.clock import Clock
 from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.edge import service
-from utcloud.edge.caddy.config import replica_routes
+from utcloud.edge.models import Route
 
-log = structlog.get_logger()
 _EXPIRY = timedelta(minutes=1)
 
 
 class Pusher:
-    """Pushes the table's routes through Caddy's admin API, at once when they changed.
+    """Writes each route as an empty file (see ``config``): at once when the table changed, and every ``poll_s``
+    seconds whatever was lost or left over. Also forgets opening codes that nobody used."""
 
-    What was pushed carries its own digest as an id, so that asking whether Caddy still has it costs next to nothing;
-    every ``poll_s`` seconds it is asked, since a restarted Caddy has forgotten it.
-    """
-
-    def __init__(self, db: Database, settings: Settings, clock: Clock, *, poll_s: float = 2.0) -> None:
-        self._db, self._settings, self._clock, self._poll_s = db, settings, clock, poll_s
-        self._trouble = ""
+    def __init__(self, db: Database, settings: Settings, clock: Clock, *, poll_s: float = 5.0) -> None:
+        self._db, self._clock, self._poll_s = db, clock, poll_s
+        self._root = settings.edge_routes
+        self._known: set[Path] = set()
         self._expired_at: datetime | None = None
 
     async def run(self) -> None:
-        """Push until cancelled. Changes that come together are pushed together; Caddy may be away meanwhile."""
-        transport = httpx.AsyncHTTPTransport(
-            uds=str(self._settings.edge_admin_socket),
-            limits=httpx.Limits(max_keepalive_connections=0),  # Caddy renews its admin endpoint with every change
-        )
+        """Push until cancelled. Changes that come together are pushed together."""
         with self._db.listening(service.SIGNAL) as woken:
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=10) as caddy:
-                while True:
-                    woken.clear()
-                    wait_s = self._poll_s if await self._sync(caddy) else min(self._poll_s, 0.5)
-                    await self._expire_codes()
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(woken.wait(), wait_s)
+            while True:
+                if not woken.is_set():
+                    self._known = await asyncio.to_thread(self._found)
+                woken.clear()
+                await self._push()
+                await self._expire_codes()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), self._poll_s)
 
-    async def _sync(self, caddy: httpx.AsyncClient) -> bool:
-        """Push if Caddy has anything else than the table; return whether it is known to be equal now."""
+    async def _push(self) -> None:
         async with self._db.read() as tx:
-            routes = await service.all_routes(tx)
-        wanted = _identified(replica_routes(self._settings, routes))
-        try:
-            if (await caddy.get(f"/id/{wanted['@id']}/handler")).status_code == 200:
-                return self._note("")
-            answer = await caddy.patch("/id/replicas/handle/0", json=wanted)
-        except httpx.TransportError as error:
-            return self._note(f"does not answer: {type(error).__name__}")
-        if answer.is_error:
-            return self._note(f"refused the routes: {answer.status_code} {answer.text[:500].strip()}")
-        log.info("edge routes pushed", routes=len(routes))
-        return self._note("")
+            wanted = {self._file(route) for route in await service.all_routes(tx)}
+        for file in wanted - self._known:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+        for file in self._known - wanted:
+            file.unlink(missing_ok=True)
+            for folder in (file.parent, file.parent.parent):
+                with contextlib.suppress(OSError):  # another route's file is in it
+                    folder.rmdir()
+        self._known = wanted
 
-    def _note(self, trouble: str) -> bool:
-        """Log a trouble once when it comes, and once when it has gone."""
-        if trouble and trouble != self._trouble:
-            log.warning("edge", trouble=trouble)
-        if self._trouble and not trouble:
-            log.info("edge is well again")
-        self._trouble = trouble
-        return not trouble
+    def _file(self, route: Route) -> Path:
+        return self._root / route.host_label / route.secret / f"{route.upstream}@{route.upstream_token}"
+
+    def _found(self) -> set[Path]:
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return set(self._root.glob("*/*/*"))
 
     async def _expire_codes(self) -> None:
         now = self._clock.now()
@@ -79,8 +63,3 @@ class Pusher:
         self._expired_at = now
         async with self._db.write() as tx:
             await service.expire_codes(tx, now)
-
-
-def _identified(routes: list[dict[str, Any]]) -> dict[str, Any]:
-    digest = hashlib.sha256(json.dumps(routes).encode()).hexdigest()[:32]
-    return {"@id": f"replicas-{digest}", "handler": "subroute", "routes": routes}
