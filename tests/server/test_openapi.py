@@ -1,0 +1,147 @@
+"""The OpenAPI file: complete, and true. Schemathesis makes requests of it that nobody thought of."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi.routing import APIRoute
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.server.conftest import Served, serve
+from tests.support.api import Api
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+EXAMPLES = 12
+ENDLESS = "/api/v1/events"
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that takes whatever comes."""
+    with serve(tmp_path_factory.mktemp("fuzzed"), "") as one:
+        yield one
+
+
+@pytest.fixture(scope="module", params=["operator", "renter"])
+def actor(request: pytest.FixtureRequest, fuzzed: Served) -> Api:
+    return fuzzed.operator() if request.param == "operator" else fuzzed.person("fuzzy")
+
+
+@pytest.fixture(scope="module")
+def described(fuzzed: Served) -> Any:
+    """The schema, with the endless stream of events left out."""
+    return schemathesis.openapi.from_url(f"{fuzzed.origin}/api/v1/openapi.json").exclude(path=ENDLESS)
+
+
+schema = schemathesis.pytest.from_fixture("described")
+
+
+@pytest.mark.slow
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_no_request_makes_a_fault(case: schemathesis.Case, actor: Api) -> None:
+    """No 5xx, every answer is documented and has the documented shape, what is not valid is not taken."""
+    headers = {"Authorization": str(actor.http.headers["Authorization"])}
+    case.call_and_validate(headers=headers, checks=CHECKS, timeout=20)
+
+
+# Completeness
+
+
+@pytest.fixture(scope="module")
+def openapi(fuzzed: Served) -> dict[str, Any]:
+    found: dict[str, Any] = fuzzed.anonymous().get("/openapi.json")
+    return found
+
+
+def operations(openapi: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (f"{method.upper()} {path}", operation)
+        for path, methods in openapi["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_every_route_is_in_it(fuzzed: Served, openapi: dict[str, Any]) -> None:
+    """All but those for agents and for the edge."""
+    described = {name for name, _ in operations(openapi)}
+    routes: set[str] = set()
+
+    def walk(found: Any) -> None:
+        for route in found:
+            if isinstance(route, APIRoute) and route.include_in_schema:
+                routes.update(f"{method} {route.path_format}" for method in route.methods - {"HEAD"})
+
+    walk(fuzzed.app.routes)
+    assert routes <= described
+    assert len(described) >= 70
+
+
+def test_every_operation_says_what_it_does(openapi: dict[str, Any]) -> None:
+    silent = [name for name, one in operations(openapi) if not one.get("summary") or not one.get("description")]
+    assert silent == []
+
+
+def test_operations_have_lasting_unique_names(openapi: dict[str, Any]) -> None:
+    names = [one["operationId"] for _, one in operations(openapi)]
+    assert len(set(names)) == len(names)
+    assert all(name.isidentifier() for name in names), names
+
+
+def test_every_operation_documents_its_problems(openapi: dict[str, Any]) -> None:
+    for name, one in operations(openapi):
+        for status in ("401", "403", "404", "409", "422"):
+            content = one["responses"][status].get("content", {})
+            assert "application/problem+json" in content, (name, status)
+
+
+def test_every_body_has_an_example(openapi: dict[str, Any]) -> None:
+    """In the schema of the body, in one of its fields, or beside it."""
+
+    def has_example(part: Any, seen: tuple[str, ...] = ()) -> bool:
+        if isinstance(part, list):
+            return any(has_example(one, seen) for one in part)
+        if not isinstance(part, dict):
+            return False
+        if part.get("examples") or "example" in part or "default" in part or "enum" in part:
+            return True
+        reference = part.get("$ref")
+        if reference and reference not in seen:
+            return has_example(openapi["components"]["schemas"][reference.rpartition("/")[2]], (*seen, reference))
+        return any(has_example(one, seen) for one in part.values())
+
+    bare = [
+        name
+        for name, one in operations(openapi)
+        if "requestBody" in one and not has_example(one["requestBody"].get("content", {}))
+    ]
+    assert bare == []
+
+
+def test_the_ways_to_log_in_are_described(openapi: dict[str, Any]) -> None:
+    schemes = openapi["components"].get("securitySchemes", {})
+    kinds = {(one["type"], one.get("scheme") or one.get("in")) for one in schemes.values()}
+    assert ("http", "bearer") in kinds
+    assert ("apiKey", "cookie") in kinds

@@ -1,0 +1,82 @@
+"""The state machine: only the transitions of the design, each with its timeline event, however they are tried."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from tests.workloads.world import World
+from utcloud.workloads.models import Replica, TimelineEvent
+from utcloud.workloads.schemas import State
+from utcloud.workloads.states import FINAL, IllegalTransitionError, combined, move
+
+ALLOWED = {
+    ("pending", "assigned"),
+    ("pending", "stopped"),
+    ("pending", "failed"),
+    *(("assigned", to) for to in ("starting", "running", "stopping", "succeeded", "failed", "stopped")),
+    *(("starting", to) for to in ("running", "stopping", "succeeded", "failed", "stopped")),
+    *(("running", to) for to in ("stopping", "succeeded", "failed", "stopped")),
+    *(("stopping", to) for to in ("succeeded", "failed", "stopped")),
+    *((ended, "pending") for ended in ("succeeded", "failed", "stopped")),
+}
+
+
+async def test_exactly_the_transitions_of_the_design(world: World) -> None:
+    """Every pair of states is tried; those that are not in the design are refused and leave no trace."""
+    ident = await world.create(start=False)
+    for before in State:
+        for after in State:
+            async with world.db.write() as tx:
+                replica = (await tx.scalars(select(Replica))).one()
+                replica.state = before
+                await tx.flush()
+                events = len((await tx.scalars(select(TimelineEvent))).all())
+                if before == after:
+                    await move(tx, world.now, replica, after, "again")
+                    expected = events
+                elif (before, after) in ALLOWED:
+                    await move(tx, world.now, replica, after, "why")
+                    assert replica.state == after
+                    expected = events + 1
+                else:
+                    with pytest.raises(IllegalTransitionError, match=f"{before} → {after}"):
+                        await move(tx, world.now, replica, after, "why")
+                    assert replica.state == before
+                    expected = events
+                await tx.flush()
+                assert len((await tx.scalars(select(TimelineEvent))).all()) == expected
+    assert (await world.workload(ident)).wanted == "stopped"
+
+
+async def test_the_timeline_says_when_from_what_to_what_and_why(world: World) -> None:
+    ident = await world.create()
+    world.later(3)
+    await world.run(ident)
+    async with world.db.read() as tx:
+        events = (await tx.scalars(select(TimelineEvent).order_by(TimelineEvent.id))).all()
+    assert [(one.from_state, one.to_state) for one in events] == [("pending", "assigned"), ("assigned", "running")]
+    assert events[0].reason.startswith("placed on node-")
+    assert events[1].at == world.now
+
+
+states = st.sampled_from(list(State))
+
+
+@given(st.lists(states, min_size=1, max_size=6))
+def test_a_workload_is_as_far_as_its_least_advanced_replica(present: list[State]) -> None:
+    whole = combined(present)
+    assert whole in present
+    assert combined(reversed(present)) == whole
+    if any(state not in FINAL for state in present):
+        order = [State.PENDING, State.ASSIGNED, State.STARTING, State.RUNNING, State.STOPPING]
+        assert whole == min((state for state in present if state not in FINAL), key=order.index)
+    else:
+        worst = [State.FAILED, State.STOPPED, State.SUCCEEDED]
+        assert whole == min(present, key=worst.index)
+
+
+@given(st.lists(states, min_size=1, max_size=4), states)
+def test_a_workload_never_ends_while_a_replica_goes_on(present: list[State], more: State) -> None:
+    if more not in FINAL:
+        assert combined([*present, more]) not in FINAL
