@@ -61,10 +61,14 @@ class DockerEngine:
         self._urls = urls
         self._docker: Docker | None = None
         self._podman = False
+        self._info: EngineInfo | None = None
         self._connecting = asyncio.Lock()
 
     async def info(self) -> EngineInfo:
         docker = await self._connected()
+        if self._info:
+            await self._ask(docker.containers.list(limit="1"))  # far cheaper for the engine than to describe itself
+            return self._info
         version, info = await self._ask(docker.version()), await self._ask(docker.system.info())
         name = "podman" if self._podman else "docker"
         cgroup = info.get("CgroupVersion") or "?"
@@ -72,7 +76,9 @@ class DockerEngine:
             what for key, what in (("MemoryLimit", "memory"), ("PidsLimit", "processes")) if info.get(key) is False
         ]
         lacks = f"The engine cannot limit {' and '.join(missing)}: enable these cgroup controllers." if missing else ""
-        return EngineInfo(f"{name} {version['Version']}, {info.get('DefaultRuntime', '?')}, cgroup v{cgroup}", lacks)
+        runtime = info.get("DefaultRuntime") or "?"
+        self._info = EngineInfo(f"{name} {version['Version']}, {runtime}, cgroup v{cgroup}", lacks)
+        return self._info
 
     async def prepare(self, network: Network) -> None:
         docker = await self._connected()
