@@ -61,12 +61,9 @@ def format_quantity(resource: str, value: int) -> str:
         return str(value)
     for base, units in ((1000, ("TB", "GB", "MB", "KB")), (1024, ("TiB", "GiB", "MiB", "KiB"))):
         for power, unit in zip((4, 3, 2, 1), units, strict=True):
-            if value >= base**power and value * 10 % base**power == 0:
-                return (
-                    f"{Decimal(value) / base**power:f}".rstrip("0").rstrip(".") + unit
-                    if value % base**power
-                    else (f"{value // base**power}{unit}")
-                )
+            tenths, rest = divmod(value * 10, base**power)
+            if not rest and 10 <= tenths < 10 * base:
+                return f"{Decimal(tenths) / 10:f}".removesuffix(".0") + unit
     gib = Decimal(value) / 1024**3
     return f"{gib:.1f}GiB" if gib >= 1 else f"{Decimal(value) / 1024**2:.1f}MiB"
 
