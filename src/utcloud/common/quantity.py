@@ -64,6 +64,8 @@ def format_quantity(resource: str, value: int) -> str:
             tenths, rest = divmod(value * 10, base**power)
             if not rest and 10 <= tenths < 10 * base:
                 return f"{Decimal(tenths) / 10:f}".removesuffix(".0") + unit
+    if value < 1024:
+        return f"{value}B"
     gib = Decimal(value) / 1024**3
     return f"{gib:.1f}GiB" if gib >= 1 else f"{Decimal(value) / 1024**2:.1f}MiB"
 
