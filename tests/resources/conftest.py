@@ -1,0 +1,48 @@
+"""People around one server with the rooms that these tests need."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+from argon2 import PasswordHasher
+from fastapi import FastAPI
+
+from tests.support.clock import FakeClock
+from tests.support.web import Person, make_app, person
+from utcloud.accounts import passwords
+from utcloud.accounts.schemas import Role
+from utcloud.billing.routes import router as billing
+from utcloud.common.settings import Settings
+from utcloud.db import Database
+from utcloud.resources.routes import router as resources
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+@dataclass(frozen=True)
+class People:
+    """An operator, two miners and a renter, each with a client."""
+
+    db: Database
+    clock: FakeClock
+    app: FastAPI
+    oscar: Person
+    mina: Person
+    boris: Person
+    rita: Person
+
+
+@pytest.fixture
+async def people(db: Database) -> AsyncIterator[People]:
+    clock = FakeClock()
+    app = make_app(db, clock, Settings(), resources, billing)
+    async with AsyncExitStack() as stack:
+        oscar = await stack.enter_async_context(person(app, "oscar", Role.OPERATOR))
+        mina = await stack.enter_async_context(person(app, "mina", Role.MINER))
+        boris = await stack.enter_async_context(person(app, "boris", Role.MINER))
+        rita = await stack.enter_async_context(person(app, "rita", Role.RENTER))
+        yield People(db, clock, app, oscar, mina, boris, rita)

@@ -1,0 +1,218 @@
+"""What agents report: cheap when nothing changed, harmless when it is nonsense."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, select
+
+from tests.resources.support import CHIP, World, add_spec, chip, heard, node
+from utcloud.db import Database
+from utcloud.protocol import NodeReport, ResourceReport
+from utcloud.resources import capacity, service
+from utcloud.resources.models import Chip, Node, NodeResource, Site
+from utcloud.resources.schemas import NodeDetail, NodeStatus
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+async def details(db: Database, world: World, now: datetime = NOW) -> dict[str, NodeDetail]:
+    async with db.read() as tx:
+        nodes, _ = await service.list_nodes(tx, now, world.miner, limit=100)
+        return {one.name: await service.get_node(tx, now, world.miner, one.id) for one in nodes}
+
+
+async def test_a_node_is_found_by_itself_in_an_open_default_pool(db: Database) -> None:
+    world = await World.make(db, NOW, node(chips=3, simulated=True, ip="192.0.2.7", labels={"rack": "4"}))
+    one = (await details(db, world))["node-1"]
+    assert (one.status, one.pool_name, one.ip, one.labels) == (NodeStatus.READY, "default", "192.0.2.7", {"rack": "4"})
+    assert one.simulated
+    assert one.since == NOW
+    assert [use.resource for use in one.resources] == ["cpu", "memory", CHIP]
+    assert [(chip.index, chip.simulated, chip.in_use) for chip in one.chips] == [(n, True, False) for n in range(3)]
+    assert world.pool.is_default
+    assert world.pool.open_to_all
+
+
+async def test_an_unchanged_report_writes_one_row(db: Database) -> None:
+    world = await World.make(db, NOW, node(chips=3))
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    later = NOW + timedelta(seconds=10)
+    async with db.write() as tx:
+        site = await tx.get_one(Site, world.site_id)
+        event.listen(db.engine.sync_engine, "before_cursor_execute", note)
+        assert not await heard(tx, later, site.id, node(chips=3))
+        event.remove(db.engine.sync_engine, "before_cursor_execute", note)
+        assert site.last_seen_at == later
+    assert len(statements) == 1
+    assert statements[0].startswith("UPDATE sites")
+    async with db.write() as tx:
+        assert await heard(tx, later, world.site_id, node(chips=2))
+        assert not await heard(tx, later, world.site_id, node(chips=2))
+
+
+async def test_silence_makes_nodes_not_ready_and_a_word_ready_again(db: Database) -> None:
+    world = await World.make(db, NOW, node())
+    silent = NOW + timedelta(seconds=31)
+    one = (await details(db, world, silent))["node-1"]
+    assert one.status == NodeStatus.NOT_READY
+    assert one.reason
+    assert one.since == NOW + timedelta(seconds=30)
+    async with db.write() as tx:
+        assert await heard(tx, silent, world.site_id, node())
+    one = (await details(db, world, silent))["node-1"]
+    assert (one.status, one.since) == (NodeStatus.READY, silent)
+
+
+async def test_not_ready_and_gone_are_told_with_since(db: Database) -> None:
+    world = await World.make(db, NOW, node(), node("node-2"))
+    later = NOW + timedelta(seconds=5)
+    async with db.write() as tx:
+        await heard(tx, later, world.site_id, node(ready=False, reason="the engine does not answer"))
+    found = await details(db, world, later)
+    assert (found["node-1"].status, found["node-1"].reason) == (NodeStatus.NOT_READY, "the engine does not answer")
+    assert found["node-1"].since == later
+    assert (found["node-2"].status, found["node-2"].since) == (NodeStatus.GONE, later)
+    async with db.read() as tx:
+        counts = await service.count_nodes(tx, later, world.miner)
+        gone, _ = await service.list_nodes(tx, later, world.miner, limit=9, status=NodeStatus.GONE)
+    assert counts == {NodeStatus.READY: 0, NodeStatus.NOT_READY: 1, NodeStatus.GONE: 1}
+    assert [one.name for one in gone] == ["node-2"]
+
+
+async def test_a_chip_of_another_node_is_flagged_and_not_taken(db: Database) -> None:
+    one = await World.make(db, NOW, node("a", chips=2, uid="x"))
+    other = await World.make(db, NOW, node("b", chips=2, uid="x"), miner="boris")
+    theirs = (await details(db, other))["b"]
+    assert theirs.chips == []
+    assert "chip x-0 left out: it stands on another node already" in theirs.reason
+    assert len((await details(db, one))["a"].chips) == 2
+    async with db.write() as tx:
+        spec = await add_spec(tx, other.miner, {CHIP: 1})
+        shortage = await capacity.can_ever_fit(tx, other.pool.id, spec)
+        assert shortage, "a chip that was left out is no capacity"
+        # Once its first owner no longer names it, it may stand elsewhere, without a change of the report.
+        await heard(tx, NOW, one.site_id, node("a", chips=1, uid="x"))
+        await heard(tx, NOW, other.site_id, node("b", chips=2, uid="x"))
+    assert [chip.uid for chip in (await details(db, other))["b"].chips] == ["x-1"]
+    assert [chip.uid for chip in (await details(db, one))["a"].chips] == ["x-0"]
+
+
+async def test_a_chip_in_use_does_not_move(db: Database) -> None:
+    world = await World.make(db, NOW, node("a", chips=1, uid="x"), node("b"))
+    async with db.write() as tx:
+        spec = await add_spec(tx, world.miner, {CHIP: 1})
+        demand = capacity.Demand("at_1", spec, world.pool.id)
+        assert isinstance(await capacity.reserve(tx, NOW, [demand]), list)
+        await heard(tx, NOW, world.site_id, node("a"), node("b", chips=1, uid="x"))
+    found = await details(db, world)
+    assert found["b"].chips == []
+    assert "still in use on another node" in found["b"].reason
+    async with db.write() as tx:
+        await capacity.release(tx, "at_1")
+        await heard(tx, NOW, world.site_id, node("a"), node("b", chips=1, uid="x"))
+    assert [chip.uid for chip in (await details(db, world))["b"].chips] == ["x-0"]
+
+
+async def test_nonsense_is_left_out_and_named(db: Database) -> None:
+    silly = NodeReport(
+        name="nul\0led",
+        os="o" * 200,
+        labels={"k\0" * 300: "v" * 5000},
+        resources=[
+            ResourceReport(name="cpu", capacity=1000),
+            ResourceReport(name="cpu", capacity=9000),
+            ResourceReport(name="memory", capacity=2**80),
+        ],
+        chips=[
+            chip("one"),
+            chip("one", 1),
+            chip("two", 2**70),
+            chip("three", memory_bytes=2**70),
+            chip("four", device_paths=["/dev/\0x"] * 1000),
+        ],
+    )
+    world = await World.make(db, NOW, silly, node("same"), node("same", cpu=1))
+    found = await details(db, world)
+    one = found["nulled"]
+    assert {use.resource: use.capacity for use in one.resources} == {"cpu": 1000, CHIP: 2}
+    assert sorted(chip.uid for chip in one.chips) == ["four", "one"]
+    for text in ("resource cpu was reported twice", "resource memory left out", "chip one was", "chip two left out"):
+        assert text in one.reason, one.reason
+    assert found["same"].reason == "was reported twice; the first report holds"
+
+
+async def test_a_lying_clock_is_recorded(db: Database) -> None:
+    world = await World.make(db, NOW, node())
+    naive = (NOW + timedelta(seconds=7)).replace(tzinfo=None)
+    elsewhere = (NOW + timedelta(seconds=7)).astimezone(timezone(timedelta(hours=8)))
+    for sent_at, offset in ((naive, 7000), (elsewhere, 7000), (datetime.max.replace(tzinfo=UTC), 10**13)):
+        async with db.write() as tx:
+            await heard(tx, NOW, world.site_id, node(), sent_at=sent_at)
+            assert (await tx.get_one(Site, world.site_id)).clock_offset_ms == offset
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+REPORTS = st.lists(
+    st.builds(
+        NodeReport,
+        name=NAMES,
+        ready=st.booleans(),
+        reason=st.text(max_size=20),
+        resources=st.lists(
+            st.builds(
+                ResourceReport,
+                name=st.sampled_from(["cpu", "memory", CHIP, "x\0"]),
+                capacity=st.one_of(st.integers(0, 10), st.integers(0, 2**100)),
+            ),
+            max_size=4,
+        ),
+        chips=st.lists(
+            st.builds(
+                chip,
+                uid=st.sampled_from(["u0", "u1", "u2", "u3"]),
+                index=st.one_of(st.integers(0, 3), st.integers(0, 2**100)),
+                healthy=st.booleans(),
+                resource=st.sampled_from([CHIP, "nvidia.com/gpu"]),
+            ),
+            max_size=4,
+        ),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rounds=st.lists(st.tuples(st.integers(0, 1), REPORTS), min_size=1, max_size=6))
+async def test_whatever_is_reported_the_tables_stay_sound(
+    db: Database, rounds: list[tuple[int, list[NodeReport]]]
+) -> None:
+    worlds = []
+    for name in ("mina", "boris"):
+        async with db.read() as tx:
+            there = await tx.scalar(select(Site.id).where(Site.name == f"site-{name}"))
+        if there is None:
+            await World.make(db, NOW, miner=name)
+        async with db.read() as tx:
+            worlds.append((await tx.scalars(select(Site).where(Site.name == f"site-{name}"))).one())
+    last: dict[int, list[NodeReport]] = {}
+    for which, nodes in rounds:
+        async with db.write() as tx:
+            await heard(tx, NOW, worlds[which].id, *nodes)
+        last[which] = nodes
+    async with db.read() as tx:
+        for which, nodes in last.items():
+            rows = (await tx.scalars(select(Node).where(Node.site_id == worlds[which].id, Node.gone.is_(False)))).all()
+            assert {row.name for row in rows} == {one.name for one in nodes}
+        chips = (await tx.scalars(select(Chip))).all()
+        assert len({one.uid for one in chips}) == len(chips)
+        for state in await capacity.load(tx, NOW):
+            assert all(value >= 0 for value in state.free.values())
+            present = [one for one in chips if one.node_id == state.id and one.present]
+            assert sum(state.capacity[name] for name in state.chips) == len(present)
+        assert all(row.capacity <= 2**53 for row in await tx.scalars(select(NodeResource)))
