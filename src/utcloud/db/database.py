@@ -12,9 +12,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from utcloud.db import sqlite
 
 Tx = AsyncSession
 _CHANNEL = "utcloud"
@@ -33,13 +35,16 @@ class Database:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {"pool_size": 5, "max_overflow": 15}
+        if self.is_sqlite:
+            options["async_creator"] = self._connect_sqlite
         self.engine = create_async_engine(self.url, **options)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._one_writer = asyncio.Lock()
         self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._listener: asyncio.Task[None] | None = None
-        if self.is_sqlite:
-            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+
+    async def _connect_sqlite(self) -> sqlite.InlineConnection:
+        return await sqlite.connect(self.url.database or ":memory:")
 
     async def start(self) -> None:
         """Begin to hear the signals of other processes (PostgreSQL only)."""
@@ -112,11 +117,3 @@ class Database:
                 finally:
                     await connection.close(timeout=1)
             await asyncio.sleep(1)
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()

@@ -78,7 +78,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.add_middleware(Idempotency)
     app.add_middleware(Authentication)
     api = APIRouter(prefix="/api/v1")
-    for router in (accounts, resources, assets, billing, workloads, events):
+    for router in (workloads, resources, assets, billing, accounts, events):
         api.include_router(router)
     app.include_router(api)
     app.include_router(agent, prefix="/api/v1", include_in_schema=False)

@@ -35,7 +35,7 @@ class Workload(Base):
     dataset_version_id: Mapped[str | None] = mapped_column(ForeignKey("asset_versions.id"), index=True)
     image_id: Mapped[Id] = mapped_column(ForeignKey("images.id"), index=True)
     facts: Mapped[JsonDict] = mapped_column(default=dict)
-    """Names as they were when it was made: algorithm, dataset, image, pool, spec."""
+    """As they were when it was made: algorithm, dataset, image, pool, spec (names), simulated."""
     created_at: Mapped[datetime] = utcnow_column()
     changed_at: Mapped[datetime] = utcnow_column()
 

@@ -16,7 +16,7 @@ from utcloud.edge import service as edge
 from utcloud.protocol import Phase
 from utcloud.resources import capacity
 from utcloud.resources import service as resources
-from utcloud.resources.models import Pool, Site, Spec
+from utcloud.resources.models import Pool, Site, Spec, SpecItem
 from utcloud.workloads.desired import folder_name
 from utcloud.workloads.models import Attempt, DroppedVolume, Replica, Subtask, Workload
 from utcloud.workloads.observed import PLACE
@@ -37,7 +37,8 @@ async def create(tx: Tx, now: datetime, actor: Actor, wish: NotebookCreate, *, f
         raise Invalid(
             f"Image {image.name!r} has no JupyterLab in it.", field="image_id", cure="Choose an image for notebooks."
         )
-    facts = {"image": image.name, "pool": pool.name, "spec": spec.name, "algorithm": "", "dataset": ""}
+    facts: dict[str, str | bool] = {"image": image.name, "pool": pool.name, "spec": spec.name}
+    facts |= {"algorithm": "", "dataset": "", "simulated": await _asks_for_simulated(tx, spec.id)}
     versions: dict[str, str | None] = {"algorithm": None, "dataset": None}
     for kind, ident, number in (
         ("algorithm", wish.algorithm_id, wish.algorithm_version),
@@ -233,6 +234,11 @@ async def own(tx: Tx, actor: Actor, ident: str) -> Workload:
 async def _replicas(tx: Tx, workload_id: str) -> list[Replica]:
     query = select(Replica).where(Replica.workload_id == workload_id).order_by(Replica.id)
     return list((await tx.scalars(query)).all())
+
+
+async def _asks_for_simulated(tx: Tx, spec_id: str) -> bool:
+    asked = await tx.scalars(select(SpecItem.resource).where(SpecItem.spec_id == spec_id))
+    return not (await resources.simulated_names(tx)).isdisjoint(asked.all())
 
 
 async def _check_name(tx: Tx, actor: Actor, name: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import BigInteger, Integer, Select, bindparam, func, or_, select, type_coerce
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import User
@@ -15,7 +15,7 @@ from utcloud.billing import service as billing
 from utcloud.common.paging import decode_cursor, encode_cursor
 from utcloud.db import Tx
 from utcloud.resources import service as resources
-from utcloud.resources.models import Chip, ChipClaim, Node, Site, Spec, SpecItem
+from utcloud.resources.models import Chip, ChipClaim, Node, Site, Spec
 from utcloud.resources.schemas import NodeStatus
 from utcloud.workloads.models import Attempt, Replica, Subtask, TimelineEvent, Workload
 from utcloud.workloads.notebooks import own
@@ -36,28 +36,25 @@ Row = dict[str, Any]
 
 
 async def notebooks(
-    tx: Tx, actor: Actor, *, limit: int, cursor: str | None, search: str, states: Sequence[State]
+    tx: Tx, actor: Actor, *, limit: int, cursor: str | None, search: str = "", states: Sequence[State] = ()
 ) -> tuple[list[Row], str | None]:
     """One page of the actor's notebooks, newest first, as plain data in ``NotebookOut``'s shape."""
-    query = _workload_rows().where(Workload.owner_id == actor.id, Workload.kind == "notebook")
-    if search:
-        query = query.where(Workload.name.icontains(search, autoescape=True))
-    if states:
-        query = query.where(Workload.state.in_(states))
-    if cursor is not None:
-        (after,) = decode_cursor(cursor, 1)
-        query = query.where(Workload.id < str(after))
-    rows = (await tx.execute(query.order_by(Workload.id.desc()).limit(limit + 1))).mappings().all()
-    more, rows = len(rows) > limit, rows[:limit]
-    items = await _with_replicas(tx, rows, actor.username)
-    return items, encode_cursor(rows[-1]["id"]) if more else None
+    (after,) = decode_cursor(cursor, 1) if cursor is not None else [_LAST]
+    values = {"owner": actor.id, "after": str(after), "limit": limit + 1}
+    query = _PAGE
+    if search or states:
+        wanted = _SOME.where(Workload.name.icontains(search, autoescape=True)) if search else _SOME
+        query = _rows_of(wanted.where(Workload.state.in_(states)) if states else wanted)
+    items = _grouped((await tx.execute(query, values)).all(), actor.username)
+    more = len(items) > limit
+    return items[:limit], encode_cursor(items[limit - 1]["id"]) if more else None
 
 
 async def notebook(tx: Tx, actor: Actor, ident: str) -> NotebookOut:
     """One of the actor's notebooks."""
     workload = await own(tx, actor, ident)
-    rows = (await tx.execute(_workload_rows().where(Workload.id == workload.id))).mappings().all()
-    return NotebookOut.model_validate((await _with_replicas(tx, rows, actor.username))[0])
+    rows = (await tx.execute(_rows_of(select(Workload).where(Workload.id == workload.id)))).all()
+    return NotebookOut.model_validate(_grouped(rows, actor.username)[0])
 
 
 async def notebook_detail(tx: Tx, actor: Actor, ident: str) -> NotebookDetail:
@@ -94,104 +91,109 @@ async def notebook_detail(tx: Tx, actor: Actor, ident: str) -> NotebookDetail:
     )
 
 
-def _workload_rows() -> Select[*tuple[Any, ...]]:
-    return select(
-        Workload.id,
-        Workload.name,
-        Workload.description,
-        Workload.owner_id,
-        Workload.state,
-        Workload.reason,
-        Workload.facts,
-        Workload.created_at,
-        Workload.changed_at,
+def _rows_of(workloads: Select[Workload]) -> Select[*tuple[Any, ...]]:
+    """A row a replica of some workloads, newest workload first, with all that a page shows of it.
+
+    Times stay milliseconds: pydantic reads them as they are.
+    """
+    page = workloads.subquery()
+    return (
+        select(
+            page.c.id,
+            page.c.name,
+            page.c.description,
+            page.c.owner_id,
+            page.c.state,
+            page.c.reason,
+            page.c.facts,
+            type_coerce(page.c.created_at, BigInteger).label("created_at"),
+            type_coerce(page.c.changed_at, BigInteger).label("changed_at"),
+            Spec.price,
+            Replica.id.label("replica_id"),
+            Replica.index.label("replica_index"),
+            Replica.state.label("replica_state"),
+            Replica.reason.label("replica_reason"),
+            Replica.attempts,
+            Subtask.name.label("subtask"),
+            Node.name.label("node"),
+            type_coerce(Attempt.started_at, BigInteger).label("started_at"),
+            type_coerce(Attempt.ended_at, BigInteger).label("ended_at"),
+        )
+        .join(Replica, Replica.workload_id == page.c.id)
+        .join(Subtask, Subtask.id == Replica.subtask_id)
+        .join(Spec, Spec.id == Subtask.spec_id)
+        .outerjoin(Node, Node.id == Replica.node_id)
+        .outerjoin(Attempt, Attempt.id == Replica.attempt_id)
+        .order_by(page.c.id.desc(), Replica.id)
     )
 
 
-async def _with_replicas(tx: Tx, rows: Iterable[Any], owner_name: str) -> list[Row]:
-    rows = list(rows)
-    found = (
-        await tx.execute(
-            select(
-                Replica.workload_id,
-                Replica.id,
-                Subtask.name.label("subtask"),
-                Subtask.spec_id,
-                Replica.index,
-                Replica.state,
-                Replica.reason,
-                Replica.attempts,
-                Replica.node_id,
-                Attempt.started_at,
-                Attempt.ended_at,
-            )
-            .join(Subtask, Subtask.id == Replica.subtask_id)
-            .outerjoin(Attempt, Attempt.id == Replica.attempt_id)
-            .where(Replica.workload_id.in_([row["id"] for row in rows]))
-            .order_by(Replica.id)
-        )
-    ).all()
-    specs = await _specs(tx, {one.spec_id for one in found})
-    nodes = await _node_names(tx, {one.node_id for one in found if one.node_id})
-    replicas: dict[str, list[Row]] = defaultdict(list)
-    spec_of: dict[str, tuple[int, bool]] = {}
-    for one in found:
-        spec_of[one.workload_id] = specs[one.spec_id]
-        pending = one.state == State.PENDING
-        replicas[one.workload_id].append(
+_LAST = "~"
+"""Sorts after every id."""
+_SOME = (
+    select(Workload)
+    .where(Workload.owner_id == bindparam("owner"), Workload.kind == "notebook", Workload.id < bindparam("after"))
+    .order_by(Workload.id.desc())
+    .limit(bindparam("limit", type_=Integer))
+)
+_PAGE = _rows_of(_SOME)
+"""Built once: building a statement takes longer than running it."""
+
+
+def _grouped(rows: Iterable[Any], owner_name: str) -> list[Row]:
+    waiting, running = State.PENDING.value, State.RUNNING.value
+    found: dict[str, Row] = {}
+    for (
+        ident,
+        name,
+        description,
+        owner_id,
+        state,
+        reason,
+        facts,
+        created_at,
+        changed_at,
+        price,
+        replica_id,
+        index,
+        replica_state,
+        replica_reason,
+        attempt,
+        subtask,
+        node,
+        started_at,
+        ended_at,
+    ) in rows:
+        if ident not in found:
+            found[ident] = {
+                **facts,
+                "id": ident,
+                "name": name,
+                "description": description,
+                "owner_id": owner_id,
+                "owner_name": owner_name,
+                "state": state,
+                "reason": reason,
+                "price": price,
+                "replicas": [],
+                "created_at": created_at,
+                "changed_at": changed_at,
+            }
+        found[ident]["replicas"].append(
             {
-                "id": one.id,
-                "subtask": one.subtask,
-                "index": one.index,
-                "state": one.state,
-                "reason": one.reason,
-                "node": nodes.get(one.node_id, ""),
-                "attempt": one.attempts,
-                "started_at": None if pending else one.started_at,
-                "ended_at": None if pending else one.ended_at,
-                "can_open": one.state == State.RUNNING,
+                "id": replica_id,
+                "subtask": subtask,
+                "index": index,
+                "state": replica_state,
+                "reason": replica_reason,
+                "node": node or "",
+                "attempt": attempt,
+                "started_at": None if replica_state == waiting else started_at,
+                "ended_at": None if replica_state == waiting else ended_at,
+                "can_open": replica_state == running,
             }
         )
-    return [
-        {
-            "id": row["id"],
-            "name": row["name"],
-            "description": row["description"],
-            "owner_id": row["owner_id"],
-            "owner_name": owner_name,
-            "state": row["state"],
-            "reason": row["reason"],
-            "algorithm": row["facts"]["algorithm"],
-            "dataset": row["facts"]["dataset"],
-            "image": row["facts"]["image"],
-            "pool": row["facts"]["pool"],
-            "spec": row["facts"]["spec"],
-            "price": spec_of[row["id"]][0],
-            "simulated": spec_of[row["id"]][1],
-            "replicas": replicas[row["id"]],
-            "created_at": row["created_at"],
-            "changed_at": row["changed_at"],
-        }
-        for row in rows
-    ]
-
-
-async def _specs(tx: Tx, ids: set[str]) -> dict[str, tuple[int, bool]]:
-    """Spec id → price in micro-UNC per hour, and whether it asks for simulated chips."""
-    if not ids:
-        return {}
-    simulated = await resources.simulated_names(tx)
-    asks = await tx.execute(select(SpecItem.spec_id, SpecItem.resource).where(SpecItem.spec_id.in_(ids)))
-    simulated_specs = {spec_id for spec_id, resource in asks.all() if resource in simulated}
-    prices = await tx.execute(select(Spec.id, Spec.price).where(Spec.id.in_(ids)))
-    return {spec_id: (price, spec_id in simulated_specs) for spec_id, price in prices.all()}
-
-
-async def _node_names(tx: Tx, ids: set[str]) -> dict[str, str]:
-    if not ids:
-        return {}
-    found = await tx.execute(select(Node.id, Node.name).where(Node.id.in_(ids)))
-    return {node.id: node.name for node in found.all()}
+    return list(found.values())
 
 
 async def work(
