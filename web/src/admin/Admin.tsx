@@ -1,0 +1,73 @@
+import {
+  AppstoreOutlined,
+  AuditOutlined,
+  ClockCircleOutlined,
+  ClusterOutlined,
+  DeploymentUnitOutlined,
+  GoldOutlined,
+  HddOutlined,
+  HomeOutlined,
+  ProfileOutlined,
+  TeamOutlined,
+  ThunderboltOutlined,
+  UserOutlined,
+} from "@ant-design/icons";
+import { useRole } from "@shared/session";
+import { Images } from "@shared/ui/Images";
+import { type MenuEntry, Shell } from "@shared/ui/Shell";
+import { useTranslation } from "react-i18next";
+import { Navigate, Route, Routes } from "react-router-dom";
+import { AuditTrail } from "./pages/AuditTrail";
+import { Groups } from "./pages/Groups";
+import { Home } from "./pages/Home";
+import { Nodes } from "./pages/Nodes";
+import { Pools } from "./pages/Pools";
+import { Resources } from "./pages/Resources";
+import { Specs } from "./pages/Specs";
+import { TimeManagement } from "./pages/TimeManagement";
+import { Users } from "./pages/Users";
+import { Work } from "./pages/Work";
+
+/** The miner management end. */
+export function Admin({ other }: { other: string }) {
+  const { t } = useTranslation();
+  const miner = useRole("miner");
+  const menu: MenuEntry[] = [
+    { path: "/home", label: t("menu.home"), icon: <HomeOutlined /> },
+    {
+      path: "/resource-management",
+      label: t("menu.resourceManagement"),
+      icon: <ClusterOutlined />,
+      children: [
+        { path: "/nodes", label: t("menu.nodes"), icon: <HddOutlined /> },
+        { path: "/resources", label: t("menu.resources"), icon: <GoldOutlined /> },
+        { path: "/specifications", label: t("menu.specs"), icon: <ProfileOutlined /> },
+        { path: "/resource-pools", label: t("menu.pools"), icon: <DeploymentUnitOutlined /> },
+      ],
+    },
+    { path: "/work", label: t("menu.work"), icon: <ThunderboltOutlined /> },
+    { path: "/users", label: t("menu.users"), icon: <UserOutlined /> },
+    { path: "/groups", label: t("menu.groups"), icon: <TeamOutlined /> },
+    { path: "/time-management", label: t("menu.time"), icon: <ClockCircleOutlined /> },
+    { path: "/preset-assets", label: t("menu.presets"), icon: <AppstoreOutlined /> },
+    { path: "/audit-trail", label: t("menu.audit"), icon: <AuditOutlined /> },
+  ];
+  return (
+    <Shell end={t("login.admin.title")} forRole="miner" other={other} menu={miner ? menu : []} dark>
+      <Routes>
+        <Route path="/home" element={<Home />} />
+        <Route path="/nodes" element={<Nodes />} />
+        <Route path="/resources" element={<Resources />} />
+        <Route path="/specifications" element={<Specs />} />
+        <Route path="/resource-pools" element={<Pools />} />
+        <Route path="/work" element={<Work />} />
+        <Route path="/users" element={<Users />} />
+        <Route path="/groups" element={<Groups />} />
+        <Route path="/time-management" element={<TimeManagement />} />
+        <Route path="/preset-assets" element={<Images title={t("menu.presets")} manage />} />
+        <Route path="/audit-trail" element={<AuditTrail />} />
+        <Route path="*" element={<Navigate to="/home" replace />} />
+      </Routes>
+    </Shell>
+  );
+}

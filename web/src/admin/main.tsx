@@ -1,0 +1,25 @@
+import "@shared/i18n";
+import "@shared/shared.css";
+import { queryClient } from "@shared/query";
+import { SessionGate } from "@shared/session";
+import { Theme } from "@shared/theme";
+import { Login } from "@shared/ui/Login";
+import { Waiting } from "@shared/ui/Shell";
+import { QueryClientProvider } from "@tanstack/react-query";
+import { createRoot } from "react-dom/client";
+import { BrowserRouter } from "react-router-dom";
+import { Admin } from "./Admin";
+
+const OTHER = "/console/";
+
+createRoot(document.getElementById("root") as HTMLElement).render(
+  <QueryClientProvider client={queryClient}>
+    <Theme colour="#0e8a7d">
+      <BrowserRouter basename="/admin">
+        <SessionGate login={<Login end="admin" other={OTHER} />} waiting={<Waiting />}>
+          <Admin other={OTHER} />
+        </SessionGate>
+      </BrowserRouter>
+    </Theme>
+  </QueryClientProvider>,
+);

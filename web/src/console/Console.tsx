@@ -1,0 +1,47 @@
+import {
+  ClockCircleOutlined,
+  CodeOutlined,
+  ContainerOutlined,
+  DashboardOutlined,
+  DatabaseOutlined,
+  ExperimentOutlined,
+  FunctionOutlined,
+} from "@ant-design/icons";
+import { useRole } from "@shared/session";
+import { Images } from "@shared/ui/Images";
+import { type MenuEntry, Shell } from "@shared/ui/Shell";
+import { useTranslation } from "react-i18next";
+import { Navigate, Route, Routes } from "react-router-dom";
+import { Assets } from "./pages/Assets";
+import { Notebooks } from "./pages/Notebooks";
+import { Overview } from "./pages/Overview";
+import { TimeManagement } from "./pages/TimeManagement";
+
+/** The chip user end. */
+export function Console({ other }: { other: string }) {
+  const { t } = useTranslation();
+  const renter = useRole("renter");
+  const menu: MenuEntry[] = [
+    { path: "/overview", label: t("menu.overview"), icon: <DashboardOutlined /> },
+    { path: "/notebooks", label: t("menu.notebooks"), icon: <CodeOutlined /> },
+    { path: "/algorithms", label: t("menu.algorithms"), icon: <FunctionOutlined /> },
+    { path: "/datasets", label: t("menu.datasets"), icon: <DatabaseOutlined /> },
+    { path: "/models", label: t("menu.models"), icon: <ExperimentOutlined /> },
+    { path: "/images", label: t("menu.images"), icon: <ContainerOutlined /> },
+    { path: "/time-management", label: t("menu.time"), icon: <ClockCircleOutlined /> },
+  ];
+  return (
+    <Shell end={t("login.console.title")} forRole="renter" other={other} menu={renter ? menu : []}>
+      <Routes>
+        <Route path="/overview" element={<Overview />} />
+        <Route path="/notebooks" element={<Notebooks />} />
+        <Route path="/algorithms" element={<Assets key="algorithms" kind="algorithms" />} />
+        <Route path="/datasets" element={<Assets key="datasets" kind="datasets" />} />
+        <Route path="/models" element={<Assets key="models" kind="models" />} />
+        <Route path="/images" element={<Images title={t("menu.images")} />} />
+        <Route path="/time-management" element={<TimeManagement />} />
+        <Route path="*" element={<Navigate to="/overview" replace />} />
+      </Routes>
+    </Shell>
+  );
+}

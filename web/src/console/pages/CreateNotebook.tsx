@@ -1,0 +1,215 @@
+import { api, MAX_ROWS, ok, type Schemas } from "@shared/api/client";
+import { addUnc, formatDuration, multiplyUnc, secondsLeft } from "@shared/format";
+import { Quantities, Simulated, Unc } from "@shared/ui/bits";
+import { FormDialog } from "@shared/ui/FormDialog";
+import { LoadedSelect } from "@shared/ui/LoadedSelect";
+import { useQuery } from "@tanstack/react-query";
+import {
+  Alert,
+  App,
+  Collapse,
+  Empty,
+  Flex,
+  Form,
+  Input,
+  InputNumber,
+  Radio,
+  Skeleton,
+  Tag,
+  Typography,
+  theme,
+} from "antd";
+import { useTranslation } from "react-i18next";
+import { Link } from "react-router-dom";
+
+type Pool = Schemas["PoolOut"];
+type Offer = Schemas["PoolSpecRef"] & { pool: Pool; key: string };
+
+interface Values {
+  name: string;
+  algorithm_id?: string;
+  image_id: string;
+  dataset_id?: string;
+  /** `pool id/spec id`. */
+  offer: string;
+  tasks: number;
+}
+
+function useOffers(): Offer[] | undefined {
+  const { data } = useQuery({
+    queryKey: ["pools", "all"],
+    queryFn: () => ok(api.GET("/api/v1/pools", { params: { query: { limit: MAX_ROWS } } })),
+  });
+  return data?.items.flatMap((pool) =>
+    pool.notebook_specs.map((spec) => ({ ...spec, pool, key: `${pool.id}/${spec.id}` })),
+  );
+}
+
+export function CreateNotebook({ open, onClose }: { open: boolean; onClose: () => void }) {
+  const { t } = useTranslation();
+  const { message } = App.useApp();
+  const required = [{ required: true, message: t("common.required") }];
+  const submit = ({ offer, ...values }: Values) => {
+    const [pool_id = "", spec_id = ""] = offer.split("/");
+    return ok(api.POST("/api/v1/notebooks", { body: { description: "", start: true, ...values, pool_id, spec_id } }));
+  };
+  return (
+    <FormDialog<Values, Schemas["NotebookOut"]>
+      title={t("notebooks.create")}
+      name="create-notebook"
+      width={720}
+      open={open}
+      onClose={onClose}
+      initialValues={{ tasks: 1 }}
+      rename={{ pool_id: "offer", spec_id: "offer" }}
+      submit={submit}
+      onDone={(notebook) => message.success(t("notebooks.created", { name: notebook.name }))}
+    >
+      <Form.Item label={t("common.name")} name="name" rules={required}>
+        <Input autoFocus maxLength={64} />
+      </Form.Item>
+      <Form.Item label={t("common.algorithm")} name="algorithm_id" extra={t("notebooks.algorithmHint")}>
+        <LoadedSelect
+          allowClear
+          queryKey="algorithms"
+          placeholder={t("notebooks.choose")}
+          load={(query) => ok(api.GET("/api/v1/algorithms", { params: { query } }))}
+          option={assetOption(t("notebooks.notReady"))}
+          notFoundContent={<Link to="/algorithms?create=1">{t("assets.algorithms.create")}</Link>}
+        />
+      </Form.Item>
+      <Form.Item label={t("common.image")} name="image_id" rules={required}>
+        <LoadedSelect
+          queryKey="images"
+          placeholder={t("notebooks.choose")}
+          load={(query) => ok(api.GET("/api/v1/images", { params: { query } }))}
+          option={(image) => ({ value: image.id, label: image.name, disabled: !image.jupyter })}
+          notFoundContent={t("images.empty")}
+        />
+      </Form.Item>
+      <Form.Item label={t("common.dataset")} name="dataset_id" extra={t("notebooks.datasetHint")}>
+        <LoadedSelect
+          allowClear
+          queryKey="datasets"
+          placeholder={t("notebooks.none")}
+          load={(query) => ok(api.GET("/api/v1/datasets", { params: { query } }))}
+          option={assetOption(t("notebooks.notReady"))}
+        />
+      </Form.Item>
+      <Form.Item label={t("common.spec")} name="offer" rules={required}>
+        <OfferChoice />
+      </Form.Item>
+      <Collapse
+        size="small"
+        style={{ marginBottom: 16 }}
+        items={[
+          {
+            key: "advanced",
+            label: t("notebooks.advanced"),
+            forceRender: true,
+            children: (
+              <Form.Item
+                label={t("notebooks.tasks")}
+                name="tasks"
+                extra={t("notebooks.tasksHint")}
+                rules={required}
+                style={{ marginBottom: 0 }}
+              >
+                <InputNumber min={1} max={32} precision={0} />
+              </Form.Item>
+            ),
+          },
+        ]}
+      />
+      <Estimate />
+    </FormDialog>
+  );
+}
+
+const assetOption = (notReady: string) => (asset: Schemas["AssetOut"]) => ({
+  value: asset.id,
+  label: asset.latest ? `${asset.name} · v${asset.latest.number}` : `${asset.name} · ${notReady}`,
+  disabled: !asset.latest,
+});
+
+/** Cards to choose from: which specification in which pool, what it costs, how many are free now. */
+function OfferChoice({ value, onChange }: { value?: string; onChange?: (key: string) => void }) {
+  const { t } = useTranslation();
+  const { token } = theme.useToken();
+  const offers = useOffers();
+  if (!offers) return <Skeleton active paragraph={{ rows: 2 }} />;
+  if (offers.length === 0) return <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t("notebooks.noOffers")} />;
+  return (
+    <Radio.Group
+      aria-label={t("common.spec")}
+      value={value}
+      onChange={(event) => onChange?.(event.target.value)}
+      style={{ display: "flex", flexDirection: "column", gap: 8, maxHeight: 320, overflow: "auto" }}
+    >
+      {offers.map((offer) => (
+        <Radio
+          key={offer.key}
+          value={offer.key}
+          style={{
+            border: `1px solid ${offer.key === value ? token.colorPrimary : token.colorBorder}`,
+            background: offer.key === value ? token.colorPrimaryBg : undefined,
+            borderRadius: token.borderRadius,
+            padding: "10px 12px",
+            margin: 0,
+          }}
+        >
+          <span className="tags">
+            <Typography.Text strong>{offer.name}</Typography.Text>
+            <Simulated when={offer.simulated} />
+            <Unc value={offer.price} perHour strong />
+            <Tag color={offer.free_now ? "green" : "gold"} style={{ marginInlineEnd: 0 }}>
+              {offer.free_now ? t("notebooks.freeNow", { count: offer.free_now }) : t("notebooks.noneFree")}
+            </Tag>
+          </span>
+          <br />
+          <span className="tags" style={{ marginTop: 6 }}>
+            <Quantities items={offer.items} />
+            <Typography.Text type="secondary">
+              {t("common.pool")}: {offer.pool.name}
+            </Typography.Text>
+          </span>
+        </Radio>
+      ))}
+    </Radio.Group>
+  );
+}
+
+/** What it will cost per hour, and how long the wallet lasts then. */
+function Estimate() {
+  const { t } = useTranslation();
+  const form = Form.useFormInstance<Values>();
+  const chosen = Form.useWatch("offer", form);
+  const tasks = Form.useWatch("tasks", form) || 1;
+  const offer = useOffers()?.find(({ key }) => key === chosen);
+  const { data: wallet } = useQuery({
+    queryKey: ["wallets", "mine"],
+    queryFn: () => ok(api.GET("/api/v1/wallets/mine")),
+  });
+  if (!offer || !wallet) return null;
+  const cost = multiplyUnc(offer.price, tasks);
+  const seconds = secondsLeft(wallet.available, addUnc(wallet.burn_per_hour, cost));
+  const low = seconds !== null && seconds < 3600;
+  return (
+    <Alert
+      type={low ? "warning" : "info"}
+      style={{ marginBottom: 16 }}
+      title={
+        <Flex gap="small" wrap justify="space-between">
+          <span>
+            {t("notebooks.estimate")}: <Unc value={cost} perHour strong />
+          </span>
+          <span>
+            {t("time.remaining")}: <Unc value={wallet.available} />
+            {seconds !== null && ` ≈ ${formatDuration(seconds)}`}
+          </span>
+        </Flex>
+      }
+      description={low ? t("notebooks.low") : undefined}
+    />
+  );
+}

@@ -1,0 +1,202 @@
+import { api, ok, type Schemas } from "@shared/api/client";
+import { Simulated, type State, StateTag, Unc, When } from "@shared/ui/bits";
+import { useAct, useConfirm } from "@shared/ui/feedback";
+import { by, type Column, ListPage } from "@shared/ui/ListPage";
+import { Button, Drawer, Typography } from "antd";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useSearchParams } from "react-router-dom";
+import { CreateNotebook } from "./CreateNotebook";
+import { NotebookDetail } from "./NotebookDetail";
+import { OpenNotebook } from "./OpenNotebook";
+
+export type Notebook = Schemas["NotebookOut"];
+const OVER = new Set<State>(["stopped", "failed", "succeeded"]);
+
+/** Create, open, start, stop and delete notebooks. */
+export function Notebooks() {
+  const { t } = useTranslation();
+  const [params, setParams] = useSearchParams();
+  const [shown, setShown] = useState<string>();
+  const [opening, setOpening] = useState<string>();
+  const creating = params.has("create");
+  const setCreating = (on: boolean) => setParams(on ? { create: "1" } : {}, { replace: true });
+
+  const columns: Column<Notebook>[] = [
+    {
+      title: t("common.name"),
+      dataIndex: "name",
+      sorter: by((row) => row.name),
+      render: (name, notebook) => (
+        <span className="tags">
+          <Button type="link" style={{ padding: 0 }} onClick={() => setShown(notebook.id)}>
+            {name}
+          </Button>
+          <Simulated when={notebook.simulated} />
+        </span>
+      ),
+    },
+    {
+      title: t("common.status"),
+      dataIndex: "state",
+      sorter: by((row) => row.state),
+      render: (state, notebook) => (
+        <>
+          <StateTag state={state} />
+          {notebook.reason && (
+            <Typography.Text type={state === "failed" ? "danger" : "secondary"} className="reason">
+              {notebook.reason}
+            </Typography.Text>
+          )}
+        </>
+      ),
+    },
+    {
+      title: t("common.algorithm"),
+      dataIndex: "algorithm",
+      sorter: by((row) => row.algorithm),
+      render: (text) => text || "–",
+    },
+    { title: t("common.image"), dataIndex: "image" },
+    {
+      title: t("common.spec"),
+      dataIndex: "spec",
+      sorter: by((row) => row.spec),
+      render: (spec, notebook) => (
+        <>
+          {spec}
+          <Typography.Text type="secondary" className="reason">
+            {notebook.pool} · {t("notebooks.subtasks", { count: notebook.replicas.length })}
+          </Typography.Text>
+        </>
+      ),
+    },
+    {
+      title: t("common.price"),
+      dataIndex: "price",
+      align: "right",
+      sorter: by((row) => Number(row.price)),
+      render: (value) => <Unc value={value} perHour />,
+    },
+    {
+      title: t("common.since"),
+      dataIndex: "changed_at",
+      sorter: by((row) => row.changed_at),
+      render: (at) => <When at={at} />,
+    },
+    {
+      key: "actions",
+      render: (_, notebook) => <NotebookActions notebook={notebook} onOpen={() => setOpening(notebook.id)} />,
+    },
+  ];
+  const create = (
+    <Button type="primary" onClick={() => setCreating(true)}>
+      {t("notebooks.create")}
+    </Button>
+  );
+  return (
+    <>
+      <ListPage
+        title={t("menu.notebooks")}
+        about={t("notebooks.about")}
+        queryKey={["notebooks"]}
+        load={(query) => ok(api.GET("/api/v1/notebooks", { params: { query } }))}
+        columns={columns}
+        rowKey={(notebook) => notebook.id}
+        extra={create}
+        empty={t("notebooks.empty")}
+      />
+      <CreateNotebook open={creating} onClose={() => setCreating(false)} />
+      <OpenNotebook id={opening} onClose={() => setOpening(undefined)} />
+      <Drawer
+        title={t("notebooks.detail")}
+        open={Boolean(shown)}
+        onClose={() => setShown(undefined)}
+        size={820}
+        destroyOnHidden
+      >
+        {shown && <NotebookDetail id={shown} onOpen={() => setOpening(shown)} onGone={() => setShown(undefined)} />}
+      </Drawer>
+    </>
+  );
+}
+
+export function NotebookActions({
+  notebook,
+  onOpen,
+  onGone,
+}: {
+  notebook: Notebook;
+  onOpen: () => void;
+  onGone?: () => void;
+}) {
+  const { t } = useTranslation();
+  const act = useAct();
+  const confirm = useConfirm();
+  const path = { params: { path: { notebook_id: notebook.id } } };
+  const over = OVER.has(notebook.state);
+  const canOpen = notebook.replicas.some((replica) => replica.can_open);
+  return (
+    <span className="tags">
+      <Button size="small" type="primary" disabled={!canOpen} onClick={onOpen}>
+        {t("common.open")}
+      </Button>
+      {over ? (
+        <ActionButton
+          label={t("common.start")}
+          action={() => act(() => ok(api.POST("/api/v1/notebooks/{notebook_id}/start", path)))}
+        />
+      ) : (
+        <Button
+          size="small"
+          disabled={notebook.state === "stopping"}
+          onClick={() =>
+            confirm({
+              title: t("notebooks.stopAsk", { name: notebook.name }),
+              content: t("notebooks.stopHint"),
+              okText: t("common.stop"),
+              action: () => ok(api.POST("/api/v1/notebooks/{notebook_id}/stop", { ...path, body: { reason: "" } })),
+            })
+          }
+        >
+          {t("common.stop")}
+        </Button>
+      )}
+      <Button
+        size="small"
+        danger
+        onClick={() =>
+          confirm({
+            title: t("common.deleteAsk", { name: notebook.name }),
+            content: t("notebooks.deleteHint"),
+            okText: t("common.delete"),
+            action: async () => {
+              await ok(api.DELETE("/api/v1/notebooks/{notebook_id}", path));
+              onGone?.();
+            },
+          })
+        }
+      >
+        {t("common.delete")}
+      </Button>
+    </span>
+  );
+}
+
+/** A button that is busy while what it does goes on. */
+function ActionButton({ label, action }: { label: string; action: () => Promise<unknown> }) {
+  const [busy, setBusy] = useState(false);
+  return (
+    <Button
+      size="small"
+      loading={busy}
+      onClick={async () => {
+        setBusy(true);
+        await action();
+        setBusy(false);
+      }}
+    >
+      {label}
+    </Button>
+  );
+}

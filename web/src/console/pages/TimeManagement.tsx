@@ -1,0 +1,36 @@
+import { api, ok } from "@shared/api/client";
+import { ErrorCard } from "@shared/ui/ErrorCard";
+import { Charges, Recharges } from "@shared/ui/Records";
+import { TabsPage } from "@shared/ui/TabsPage";
+import { useQuery } from "@tanstack/react-query";
+import { Alert, Flex, Skeleton } from "antd";
+import { useTranslation } from "react-i18next";
+import { WalletCards } from "./Wallet";
+
+/** One's own machine hours. */
+export function TimeManagement() {
+  const { t } = useTranslation();
+  return (
+    <TabsPage
+      title={t("menu.time")}
+      tabs={[
+        { key: "machine-hours", label: t("time.machineHours"), children: <Wallet /> },
+        { key: "charges", label: t("time.charges"), children: <Charges side="payer" /> },
+        { key: "recharges", label: t("time.recharges"), children: <Recharges /> },
+      ]}
+    />
+  );
+}
+
+function Wallet() {
+  const { t } = useTranslation();
+  const wallet = useQuery({ queryKey: ["wallets", "mine"], queryFn: () => ok(api.GET("/api/v1/wallets/mine")) });
+  if (wallet.isError && !wallet.data) return <ErrorCard error={wallet.error} retry={() => wallet.refetch()} />;
+  if (!wallet.data) return <Skeleton active />;
+  return (
+    <Flex vertical gap="middle">
+      <WalletCards wallet={wallet.data} />
+      <Alert type="info" showIcon title={t("time.howBilled")} description={t("time.howBilledText")} />
+    </Flex>
+  );
+}

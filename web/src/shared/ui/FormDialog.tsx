@@ -1,0 +1,110 @@
+import { Alert, Form, type FormInstance, Modal } from "antd";
+import { type ReactNode, useState } from "react";
+import { ApiError, type FieldPath, toFields } from "../api/problem";
+import { queryClient } from "../query";
+import { useFail } from "./feedback";
+
+interface Props<V extends object, R> {
+  title: string;
+  /** Unique on the page: field ids are made from it. */
+  name: string;
+  open: boolean;
+  onClose: () => void;
+  submit: (values: V) => Promise<R>;
+  onDone?: (result: R) => void;
+  initialValues?: Partial<V>;
+  okText?: string;
+  width?: number;
+  intro?: ReactNode;
+  /** The server's field names where the form's differ. */
+  rename?: Record<string, string>;
+  children: ReactNode | ((form: FormInstance<V>) => ReactNode);
+}
+
+/** A dialog with a form: what the server refuses is shown at the field, anything else beside the form. */
+export function FormDialog<V extends object, R>(props: Props<V, R>) {
+  return (
+    <Modal
+      title={props.title}
+      open={props.open}
+      onCancel={props.onClose}
+      width={props.width}
+      footer={null}
+      destroyOnHidden
+      mask={{ closable: false }}
+    >
+      {props.open && <DialogForm {...props} />}
+    </Modal>
+  );
+}
+
+function DialogForm<V extends object, R>(props: Props<V, R>) {
+  const { name, submit, onDone, onClose, initialValues, okText, intro, rename, children } = props;
+  const [form] = Form.useForm<V>();
+  const [busy, setBusy] = useState(false);
+  const [refusal, setRefusal] = useState<string[]>([]);
+  const fail = useFail();
+
+  const finish = async (values: V) => {
+    setBusy(true);
+    setRefusal([]);
+    try {
+      const result = await submit(values);
+      onClose();
+      onDone?.(result);
+      void queryClient.invalidateQueries();
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.problem.status === 0) return fail(error);
+      const names = form.getFieldsError().map((field) => field.name as FieldPath);
+      const { fields, rest } = toFields(error.problem, names, rename);
+      form.setFields(fields as Parameters<typeof form.setFields>[0]);
+      if (fields[0]) form.scrollToField(fields[0].name as never, { focus: true });
+      const cure = error.problem.cure;
+      if (rest.length) setRefusal(cure ? [...rest, cure] : rest);
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  return (
+    <Form<V>
+      form={form}
+      name={name}
+      layout="vertical"
+      initialValues={initialValues as Record<string, unknown>}
+      onFinish={finish}
+      requiredMark="optional"
+      scrollToFirstError={{ focus: true }}
+      style={{ marginTop: 16 }}
+    >
+      {intro}
+      {typeof children === "function" ? children(form) : children}
+      {refusal.length > 0 && (
+        <Alert
+          type="error"
+          showIcon
+          role="alert"
+          style={{ marginBottom: 16 }}
+          title={refusal[0]}
+          description={refusal.slice(1).map((line) => <div key={line}>{line}</div>)}
+        />
+      )}
+      <DialogButtons busy={busy} okText={okText} onClose={onClose} />
+    </Form>
+  );
+}
+
+import { Button, Flex } from "antd";
+import { useTranslation } from "react-i18next";
+
+function DialogButtons({ busy, okText, onClose }: { busy: boolean; okText?: string; onClose: () => void }) {
+  const { t } = useTranslation();
+  return (
+    <Flex justify="end" gap="small">
+      <Button onClick={onClose}>{t("common.cancel")}</Button>
+      <Button type="primary" htmlType="submit" loading={busy}>
+        {okText ?? t("common.ok")}
+      </Button>
+    </Flex>
+  );
+}

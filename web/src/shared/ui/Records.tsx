@@ -1,0 +1,152 @@
+import { Tag, Tooltip, Typography } from "antd";
+import { useTranslation } from "react-i18next";
+import { api, downloadCsv, ok, type Schemas } from "../api/client";
+import { formatDuration } from "../format";
+import { Copyable, Moment, Simulated, Unc } from "./bits";
+import { by, type Column, ListPage } from "./ListPage";
+
+type Charge = Schemas["ChargeOut"];
+type Recharge = Schemas["RechargeOut"];
+
+/** Consumption records: what one paid, or what one was paid. */
+export function Charges({ side }: { side: "payer" | "payee" }) {
+  const { t } = useTranslation();
+  return (
+    <ListPage<Charge>
+      about={t("charges.about")}
+      queryKey={["charges", side]}
+      load={(query) => ok(api.GET("/api/v1/charges", { params: { query: { ...query, role: side } } }))}
+      columns={useChargeColumns(side)}
+      rowKey={(charge) => charge.id}
+      csv={() => downloadCsv("/api/v1/charges", { role: side }, "consumption-records.csv")}
+      empty={t(side === "payer" ? "charges.empty" : "charges.emptyMiner")}
+      expanded={(charge) => <ChargeDetail charge={charge} />}
+    />
+  );
+}
+
+export function useChargeColumns(side: "payer" | "payee"): Column<Charge>[] {
+  const { t } = useTranslation();
+  const payer: Column<Charge>[] =
+    side === "payee" ? [{ title: t("common.user"), dataIndex: "payer_name", sorter: by((row) => row.payer_name) }] : [];
+  const shares: Column<Charge>[] =
+    side === "payee"
+      ? [
+          { title: t("charges.share"), dataIndex: "miner_share", render: (value) => <Unc value={value} /> },
+          { title: t("charges.fee"), dataIndex: "platform_fee", render: (value) => <Unc value={value} /> },
+        ]
+      : [];
+  return [
+    {
+      title: t("charges.task"),
+      dataIndex: "workload",
+      sorter: by((row) => row.workload),
+      render: (name, charge) => (
+        <span className="tags">
+          <Typography.Text strong>{name}</Typography.Text>
+          <Simulated when={charge.simulated} />
+          {charge.open && <Tag color="green">{t("charges.open")}</Tag>}
+        </span>
+      ),
+    },
+    ...payer,
+    {
+      title: t("charges.replica"),
+      dataIndex: "replica",
+      render: (replica, charge) =>
+        `${replica || charge.subtask}${charge.attempt > 1 ? ` · ${t("charges.attempt", { n: charge.attempt })}` : ""}`,
+    },
+    { title: t("common.spec"), dataIndex: "spec", sorter: by((row) => row.spec) },
+    { title: t("common.price"), dataIndex: "price", render: (value) => <Unc value={value} perHour /> },
+    {
+      title: t("charges.start"),
+      dataIndex: "started_at",
+      sorter: by((row) => row.started_at),
+      render: (at) => <Moment at={at} />,
+    },
+    {
+      title: t("charges.end"),
+      dataIndex: "ended_at",
+      sorter: by((row) => row.ended_at),
+      render: (at) => <Moment at={at} />,
+    },
+    {
+      title: t("charges.seconds"),
+      dataIndex: "seconds",
+      align: "right",
+      sorter: by((row) => row.seconds),
+      render: (seconds: number) => (
+        <Tooltip title={formatDuration(seconds)}>
+          <span className="number">{seconds.toFixed(3)}</span>
+        </Tooltip>
+      ),
+    },
+    {
+      title: t("charges.amount"),
+      dataIndex: "amount",
+      align: "right",
+      sorter: by((row) => Number(row.amount)),
+      render: (value) => <Unc value={value} strong />,
+    },
+    ...shares,
+  ];
+}
+
+function ChargeDetail({ charge }: { charge: Charge }) {
+  const { t } = useTranslation();
+  return (
+    <span className="tags">
+      <Typography.Text type="secondary">{t("charges.formula")}</Typography.Text>
+      <Typography.Text type="secondary">
+        · {t("charges.settled")} <Unc value={charge.settled} />
+        {Number(charge.waived) > 0 && (
+          <>
+            {" "}
+            · {t("charges.waived")} <Unc value={charge.waived} />
+          </>
+        )}
+      </Typography.Text>
+      <Copyable text={charge.id} label={t("common.id")} />
+    </span>
+  );
+}
+
+/** Recharge records: money into and out of wallets by hand. */
+export function Recharges({ everyone }: { everyone?: boolean }) {
+  const { t } = useTranslation();
+  const owner: Column<Recharge>[] = everyone
+    ? [{ title: t("common.user"), dataIndex: "owner_name", sorter: by((row) => row.owner_name) }]
+    : [];
+  const columns: Column<Recharge>[] = [
+    { title: t("recharges.at"), dataIndex: "at", sorter: by((row) => row.at), render: (at) => <Moment at={at} /> },
+    ...owner,
+    {
+      title: t("recharges.kind"),
+      dataIndex: "kind",
+      render: (kind) => (
+        <Tag color={kind === "recharge" ? "green" : "orange"}>
+          {t(kind === "recharge" ? "recharges.recharge" : "recharges.deduct")}
+        </Tag>
+      ),
+    },
+    {
+      title: t("charges.amount"),
+      dataIndex: "amount",
+      align: "right",
+      sorter: by((row) => Number(row.amount)),
+      render: (value) => <Unc value={value} strong />,
+    },
+    { title: t("recharges.note"), dataIndex: "note" },
+    { title: t("recharges.by"), dataIndex: "actor_name" },
+  ];
+  return (
+    <ListPage
+      queryKey={["recharges"]}
+      load={(query) => ok(api.GET("/api/v1/recharges", { params: { query } }))}
+      columns={columns}
+      rowKey={(row) => row.id}
+      csv={() => downloadCsv("/api/v1/recharges", {}, "recharge-records.csv")}
+      empty={t(everyone ? "recharges.emptyMiner" : "recharges.empty")}
+    />
+  );
+}

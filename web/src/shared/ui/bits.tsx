@@ -1,0 +1,114 @@
+import { Tag, Tooltip, Typography } from "antd";
+import { useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+import type { Schemas } from "../api/client";
+import { formatExact, formatRelative, formatUnc } from "../format";
+
+export type State = Schemas["State"];
+
+const STATE_COLOURS: Record<State, string> = {
+  pending: "gold",
+  assigned: "cyan",
+  starting: "blue",
+  running: "green",
+  stopping: "orange",
+  succeeded: "green",
+  failed: "red",
+  stopped: "default",
+};
+const BUSY = new Set<State>(["assigned", "starting", "stopping"]);
+
+export function StateTag({ state }: { state: State }) {
+  const { t } = useTranslation();
+  return (
+    <Tag color={STATE_COLOURS[state]} style={{ marginInlineEnd: 0 }} className={BUSY.has(state) ? "busy" : undefined}>
+      {t(`state.${state}`)}
+    </Tag>
+  );
+}
+
+/** Marks whatever is not real hardware. */
+export function Simulated({ when = true }: { when?: boolean }) {
+  const { t } = useTranslation();
+  if (!when) return null;
+  return (
+    <Tooltip title={t("simulated.hint")}>
+      <Tag color="purple" variant="outlined" style={{ marginInlineEnd: 0 }}>
+        {t("simulated.tag")}
+      </Tag>
+    </Tooltip>
+  );
+}
+
+export function Unc({ value, perHour, strong }: { value: string; perHour?: boolean; strong?: boolean }) {
+  const { t } = useTranslation();
+  return (
+    <Typography.Text strong={strong} type={value.startsWith("-") ? "danger" : undefined} className="number">
+      {formatUnc(value)}
+      {perHour && t("common.perHour")}
+    </Typography.Text>
+  );
+}
+
+/** The present moment, again every `every` milliseconds. */
+export function useNow(every = 10_000): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), every);
+    return () => clearInterval(timer);
+  }, [every]);
+  return now;
+}
+
+/** A moment in words; the exact one on hover. */
+export function When({ at }: { at: string | null | undefined }) {
+  const { i18n } = useTranslation();
+  const now = useNow();
+  if (!at) return <>–</>;
+  return (
+    <Tooltip title={formatExact(at, i18n.language)}>
+      <time dateTime={at}>{formatRelative(at, now, i18n.language)}</time>
+    </Tooltip>
+  );
+}
+
+/** A moment written out, for records. */
+export function Moment({ at }: { at: string | null | undefined }) {
+  const { i18n } = useTranslation();
+  if (!at) return <>–</>;
+  return (
+    <Tooltip title={at}>
+      <time dateTime={at} className="number">
+        {formatExact(at, i18n.language)}
+      </time>
+    </Tooltip>
+  );
+}
+
+/** Something to be copied as it is: an id, a password. */
+export function Copyable({ text, label }: { text: string; label?: string }) {
+  return (
+    <Typography.Text code copyable={{ text }} aria-label={label}>
+      {text}
+    </Typography.Text>
+  );
+}
+
+/** What a resource is called for a person. */
+export function useResourceName() {
+  const { t } = useTranslation();
+  return (name: string) => (name === "cpu" || name === "memory" || name === "disk" ? t(`resource.${name}`) : name);
+}
+
+export function Quantities({ items }: { items: Schemas["Quantity"][] }) {
+  const name = useResourceName();
+  return (
+    <span className="tags">
+      {items.map((item) => (
+        <Tag key={item.resource} style={{ marginInlineEnd: 0 }}>
+          {item.text} {name(item.resource)}
+        </Tag>
+      ))}
+    </span>
+  );
+}

@@ -1,0 +1,31 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+/** One configuration, two ends: `--mode admin` and `--mode console`, each under a base of its own. */
+export default defineConfig(({ mode }) => {
+  const end = mode === "admin" ? "admin" : "console";
+  const edge = process.env.UTCLOUD_EDGE ?? "http://localhost:8080";
+  return {
+    root: mode === "test" ? here("./") : here(`src/${end}`),
+    base: `/${end}/`,
+    publicDir: here("public"),
+    cacheDir: here("node_modules/.vite"),
+    resolve: { alias: { "@shared": here("src/shared") } },
+    build: {
+      outDir: here(`dist/${end}`),
+      emptyOutDir: true,
+      target: "es2022",
+      assetsInlineLimit: 0,
+      modulePreload: { polyfill: false },
+      chunkSizeWarningLimit: 2000,
+      reportCompressedSize: false,
+      rolldownOptions: {
+        onLog: (level, log, report) => log.code !== "MODULE_LEVEL_DIRECTIVE" && report(level, log),
+      },
+    },
+    server: { proxy: { "/api": edge } },
+    test: { include: ["src/**/*.test.ts"] },
+  };
+});
