@@ -163,6 +163,7 @@ class Agent:
         await replica.run()
         del self._replicas[attempt_id], self._tasks[attempt_id]
         self._changed.set()
+        await self._try(self._drop_volumes)
         if self._desired and any(one.attempt_id == attempt_id for one in self._desired.replicas):
             self._begin(Replica(replica.desired, self._around))  # listed again while it was being removed
 
@@ -379,8 +380,24 @@ def _own_version() -> str:
         return ""
 
 
+def set_up_logging(level: str) -> None:
+    """One line of key=value per event, unless the caller has set something up."""
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+    )
+
+
 def main(settings: Settings) -> None:
     """Run the agent of this home folder; there is never a second one."""
+    set_up_logging(settings.log_level)
     settings.site_dir.mkdir(parents=True, exist_ok=True)
     with (settings.site_dir / "agent.lock").open("w") as lock:
         try:

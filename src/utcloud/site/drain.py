@@ -32,8 +32,10 @@ _GRACE_S = 10
 
 def main(settings: Settings, timeout_s: float) -> None:
     """See ``utcloud.site.drain``."""
+    from utcloud.site.agent import set_up_logging
     from utcloud.site.engines.docker_api import DockerEngine, candidate_urls
 
+    set_up_logging(settings.log_level)
     asyncio.run(drain(settings, timeout_s, DockerEngine(candidate_urls(settings)), Nftables(), Link(settings)))
 
 
