@@ -1,0 +1,84 @@
+"""Who one is: login, logout, whoami, password."""
+
+import platform
+from typing import Annotated
+
+import typer
+
+from utcloud.cli.common import AsJson, PasswordStdin, ask_password, show
+
+
+def login(
+    username: Annotated[str | None, typer.Argument(help="Asked for when left out.")] = None,
+    server: Annotated[str | None, typer.Option(help="Address of the server. Left out: this machine's.")] = None,
+    password_stdin: PasswordStdin = False,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="The login ends after so many days.")] = 90,
+) -> None:
+    """Log in; the token is kept in UTCLOUD_HOME/cli.json, readable by you alone."""
+    from utcloud.cli import login_file
+    from utcloud.cli.client import Api
+    from utcloud.cli.output import say
+    from utcloud.cli.processes import load_settings
+
+    settings = load_settings()
+    address = (server or login_file.default_server(settings)).rstrip("/").removesuffix("/api/v1")
+    name = username or typer.prompt("User name")
+    body = {
+        "username": name,
+        "password": ask_password(password_stdin),
+        "name": f"cli {platform.node()}"[:64],
+        "expires_in_days": days,
+    }
+    made = Api(address, None).login(body)
+    login_file.write(settings, login_file.Login(address, name, made["token"], made["id"]))
+    say(f"Logged in to {address} as {name}.")
+
+
+def logout() -> None:
+    """Log out: the token is revoked and forgotten."""
+    from utcloud.cli import login_file
+    from utcloud.cli.client import Api
+    from utcloud.cli.errors import CliError
+    from utcloud.cli.output import note, say
+    from utcloud.cli.processes import load_settings
+
+    settings = load_settings()
+    kept = login_file.read(settings)
+    if kept is None:
+        return say("You were not logged in.")
+    login_file.forget(settings)
+    try:
+        Api(kept.server, kept.token).delete(f"auth/tokens/{kept.token_id}")
+    except CliError as error:
+        return note(f"Forgotten here, but not revoked: {error.detail}")
+    return say(f"Logged out of {kept.server}.")
+
+
+def whoami(as_json: AsJson = False) -> None:
+    """Show who is logged in."""
+    from utcloud.cli.client import connect
+    from utcloud.cli.output import Column, names
+
+    api = connect()
+    fields = [
+        Column("Server", lambda _: api.server),
+        Column("User", "user.username"),
+        Column("Roles", "user.roles"),
+        Column("Groups", lambda item: names(item["user"]["groups"])),
+        Column("Until", "expires_at"),
+    ]
+    show(api.get("auth/session"), fields, as_json)
+
+
+def password(password_stdin: PasswordStdin = False) -> None:
+    """Change one's own password; standard input holds the old one and the new one, a line each."""
+    from utcloud.cli.client import connect
+    from utcloud.cli.output import say
+
+    api = connect()
+    old = ask_password(password_stdin)
+    api.post("auth/password", {"current_password": old, "new_password": ask_password(password_stdin, new=True)})
+    say("Your password is changed. Log in again where you are asked to.")
+
+
+COMMANDS = [login, logout, whoami, password]

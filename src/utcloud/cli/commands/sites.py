@@ -1,0 +1,44 @@
+"""Sites: places with one engine each."""
+
+from typing import Annotated
+
+import typer
+
+from utcloud.cli.common import AsJson, Cursor, Limit, Search, Yes, connect, listing, new_app, remove, report
+from utcloud.cli.output import Column
+
+app = new_app("Sites: places where your servers are.")
+COLUMNS = [
+    Column("NAME", "name"),
+    Column("CONNECTED", "connected"),
+    Column("NODES", "nodes", right=True),
+    Column("MINER", "miner_name"),
+    Column("AGENT", "agent_version"),
+    Column("LAST SEEN", "last_seen_at"),
+    Column("ID", "id"),
+]
+
+
+@app.command("list")
+def list_(search: Search = None, limit: Limit = 100, cursor: Cursor = None, as_json: AsJson = False) -> None:
+    """List sites."""
+    listing("sites", COLUMNS, as_json, limit, cursor, search=search)
+
+
+@app.command()
+def create(name: Annotated[str, typer.Argument(help="The new site's name.")], as_json: AsJson = False) -> None:
+    """Create a site; the token with which its agent joins is shown once."""
+    api = connect()
+    made = api.post("sites", {"name": name})
+    report(
+        made,
+        as_json,
+        f"Created the site {made['name']}. Its agent's token, shown only now: {made['token']}\n"
+        f"There: UTCLOUD_SERVER_URL={api.server} UTCLOUD_AGENT_TOKEN_FILE=… utcloud agent",
+    )
+
+
+@app.command()
+def delete(name: Annotated[str, typer.Argument(help="Name or id.")], yes: Yes = False) -> None:
+    """Delete a site on which nothing runs."""
+    remove("sites", name, yes)
