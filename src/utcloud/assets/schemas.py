@@ -4,9 +4,26 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from utcloud.accounts.schemas import GroupRef, Input, Name, Text
+from utcloud.accounts.schemas import GroupRef, Ident, Input, Name, Text
+
+AssetName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[^\s./\\\x00-\x1f\x7f-\x9f]([^/\\\x00-\x1f\x7f-\x9f]*[^\s/\\\x00-\x1f\x7f-\x9f])?$",
+        examples=["resnet"],
+    ),
+]
+"""It names a folder too: no ``/``, no backslash, no control characters, no ``.`` at its beginning."""
+
+
+class AssetKind(StrEnum):
+    ALGORITHM = "algorithm"
+    DATASET = "dataset"
+    MODEL = "model"
 
 
 class Visibility(StrEnum):
@@ -23,6 +40,10 @@ class VersionStatus(StrEnum):
 
 
 class VersionOut(BaseModel):
+    """``reason`` says why a version failed and, while it is processing, how far it is."""
+
+    model_config = ConfigDict(from_attributes=True)
+
     id: str
     number: int
     status: VersionStatus
@@ -34,7 +55,7 @@ class VersionOut(BaseModel):
 
 
 class AssetOut(BaseModel):
-    """An algorithm, dataset or model. ``latest`` is its newest ready version."""
+    """An algorithm, dataset or model. ``latest`` is its newest ready version, ``versions`` the number of ready ones."""
 
     id: str
     name: str
@@ -54,17 +75,17 @@ class AssetDetail(AssetOut):
 
 
 class AssetCreate(Input):
-    name: Name
+    name: AssetName
     description: Text = ""
     visibility: Visibility = Visibility.PRIVATE
-    group_id: str | None = None
+    group_id: Ident | None = None
 
 
 class AssetUpdate(Input):
-    name: Name | None = None
+    name: AssetName | None = None
     description: Text | None = None
     visibility: Visibility | None = None
-    group_id: str | None = None
+    group_id: Ident | None = None
 
 
 class VersionCreate(Input):
@@ -72,12 +93,16 @@ class VersionCreate(Input):
 
 
 class FileOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
     path: str
     size: int
     sha256: str
 
 
 class ImageOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
     id: str
     name: str
     reference: str

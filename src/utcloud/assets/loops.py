@@ -1,0 +1,110 @@
+"""The background work of assets: publishing, forgetting uploads, collecting garbage."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+
+from utcloud.assets import publish, uploads
+from utcloud.assets.models import AssetVersion, VersionFile
+from utcloud.assets.schemas import VersionStatus
+from utcloud.assets.store import ObjectStore, StoredObject
+from utcloud.common.clock import Clock
+from utcloud.common.settings import Settings
+from utcloud.db import Database
+
+_AT_ONCE = 2
+_SAFETY_NET_S = 5.0
+_BATCH = 500
+
+
+async def process_versions(db: Database, _clock: Clock, store: ObjectStore, settings: Settings) -> None:
+    """Publish what is ``processing``, two versions at a time; also what a killed server left so."""
+    running: dict[str, asyncio.Task[None]] = {}
+    with db.listening("assets") as woken:
+        try:
+            while True:
+                woken.clear()
+                async with db.read() as tx:
+                    waiting = await tx.scalars(
+                        select(AssetVersion.id)
+                        .where(AssetVersion.status == VersionStatus.PROCESSING)
+                        .order_by(AssetVersion.id)
+                    )
+                    queue = [version_id for version_id in waiting if version_id not in running]
+                for version_id in queue[: _AT_ONCE - len(running)]:
+                    task = asyncio.create_task(publish.process(db, store, settings, version_id))
+                    running[version_id] = task
+                signal = asyncio.create_task(woken.wait())
+                await asyncio.wait({signal, *running.values()}, timeout=_SAFETY_NET_S, return_when="FIRST_COMPLETED")
+                signal.cancel()
+                failed = False
+                for version_id, task in list(running.items()):
+                    if task.done():
+                        del running[version_id]
+                        failed = failed or task.exception() is not None
+                if failed:  # process has said why; do not try again at once
+                    await asyncio.sleep(_SAFETY_NET_S)
+        finally:
+            for task in running.values():
+                task.cancel()
+            await asyncio.gather(*running.values(), return_exceptions=True)
+
+
+async def expire_uploads(db: Database, clock: Clock, settings: Settings, *, every_s: float = 60) -> None:
+    """Forget uploads that got no bytes for a day."""
+    while True:
+        await uploads.expire(db, clock.now(), settings)
+        await asyncio.sleep(every_s)
+
+
+async def collect_garbage(db: Database, _clock: Clock, store: ObjectStore, *, every_s: float = 900) -> None:
+    """Remove the content of deleted versions."""
+    while True:
+        await collect_garbage_once(db, store)
+        await asyncio.sleep(every_s)
+
+
+async def collect_garbage_once(db: Database, store: ObjectStore, grace: timedelta = timedelta(hours=1)) -> int:
+    """Remove blobs that no version refers to and that were not put for ``grace``; return how many.
+
+    Publishing makes each blob it refers to as new as today before it writes the reference. While any version is being
+    published, nothing is removed. Ages are the store's, so the machine's clock is asked, not the app's.
+    """
+    removed = 0
+    batch: list[StoredObject] = []
+    if await _is_publishing(db):
+        return 0
+    oldest_kept = datetime.now(UTC) - grace
+    async for found in store.list("blobs"):
+        if found.modified < oldest_kept:
+            batch.append(found)
+        if len(batch) == _BATCH:
+            removed += await _remove_unreferenced(db, store, batch, oldest_kept)
+            batch = []
+    return removed + await _remove_unreferenced(db, store, batch, oldest_kept)
+
+
+async def _remove_unreferenced(
+    db: Database, store: ObjectStore, batch: list[StoredObject], oldest_kept: datetime
+) -> int:
+    hashes = {found.key.rsplit("/", 1)[1]: found.key for found in batch}
+    if not hashes or await _is_publishing(db):
+        return 0
+    async with db.read() as tx:
+        used = set(await tx.scalars(select(VersionFile.sha256).where(VersionFile.sha256.in_(hashes)).distinct()))
+    removed = 0
+    for sha256, key in hashes.items():
+        if sha256 in used:
+            continue
+        now = await store.stat(key)
+        if now is not None and now.modified < oldest_kept:
+            await store.delete(key)
+            removed += 1
+    return removed
+
+
+async def _is_publishing(db: Database) -> bool:
+    async with db.read() as tx:
+        status = AssetVersion.status == VersionStatus.PROCESSING
+        return await tx.scalar(select(AssetVersion.id).where(status).limit(1)) is not None

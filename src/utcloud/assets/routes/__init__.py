@@ -1,0 +1,11 @@
+"""HTTP of assets. The server adds the prefix ``/api/v1``."""
+
+from fastapi import APIRouter
+
+from utcloud.assets.routes import assets, images, uploads
+
+router = APIRouter()
+for _part in (assets, uploads, images):
+    router.include_router(_part.router)
+
+__all__ = ["router"]
