@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import websockets.sync.client
+from websockets.typing import Origin
 
 from tests.e2e.world import Cloud, charges_of, expected_amount, micro
 from tests.support.api import Api, Json, Refused, wait_for
@@ -36,7 +37,7 @@ def terminal(stack: Stack, page: httpx.Client, command: str, expect: str, timeou
         f"ws://{host}/terminals/websocket/{name}",
         sock=_socket(stack),
         additional_headers={"Cookie": str(page.headers["Cookie"])},
-        origin=f"http://{host}",  # type: ignore[arg-type]
+        origin=Origin(f"http://{host}"),
     ) as connection:
         connection.send(json.dumps(["stdin", f"{command}\r"]))
         deadline = time.monotonic() + timeout

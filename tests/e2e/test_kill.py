@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 
 import httpx
@@ -151,7 +152,7 @@ def test_kill_twenty_times(stack: Stack, cloud: Cloud) -> None:
             killer.join()
             print(f"round {number}: {person.wishes}")
         for program in ("server", "agent"):
-            wait_for(lambda program=program: stack.pid(program), f"{program} is up again")
+            wait_for(partial(stack.pid, program), f"{program} is up again")
         wait_for(lambda: _quietly(person), "every notebook as wished", SETTLED_S)
         _nothing_lost_or_left(stack, cloud, person)
         for ident, wish in person.wishes.items():

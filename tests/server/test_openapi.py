@@ -61,7 +61,7 @@ schema = schemathesis.pytest.from_fixture("described")
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_no_request_makes_a_fault(case: schemathesis.Case, actor: Api) -> None:
+def test_no_request_makes_a_fault(case: schemathesis.Case[Any], actor: Api) -> None:
     """No 5xx, every answer is documented and has the documented shape, what is not valid is not taken."""
     headers = {"Authorization": str(actor.http.headers["Authorization"])}
     case.call_and_validate(headers=headers, checks=CHECKS, timeout=20)
@@ -92,7 +92,7 @@ def test_every_route_is_in_it(fuzzed: Served, openapi: dict[str, Any]) -> None:
     def walk(found: Any) -> None:
         for route in found:
             if isinstance(route, APIRoute) and route.include_in_schema:
-                routes.update(f"{method} {route.path_format}" for method in route.methods - {"HEAD"})
+                routes.update(f"{method} {route.path_format}" for method in (route.methods or set()) - {"HEAD"})
 
     walk(fuzzed.app.routes)
     assert routes <= described

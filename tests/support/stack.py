@@ -227,7 +227,7 @@ class Traces:
             tables=frozenset(nft.stdout.splitlines()),
             devices=frozenset(str(path) for path in Path("/dev").glob("bm-sophon*")),
             listening=frozenset(
-                one.laddr.port for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN
+                one.laddr[1] for one in psutil.net_connections("tcp") if one.laddr and one.status == psutil.CONN_LISTEN
             ),
         )
 

@@ -54,7 +54,8 @@ async def test_memory_counts_as_well(world: World) -> None:
 
 @pytest.mark.parametrize("field", ["pool_id", "spec_id", "image_id", "algorithm_id", "dataset_id"])
 async def test_what_does_not_exist_is_named(world: World, field: str) -> None:
-    problem = await refused(world, Problem, **{field: "xx_nothing"})
+    unknown: dict[str, Any] = {field: "xx_nothing"}
+    problem = await refused(world, Problem, **unknown)
     assert problem.status in (404, 422)
     assert problem.field == field
     assert problem.cure

@@ -149,9 +149,9 @@ async def test_no_chip_is_held_twice_or_forgotten(tmp_path_factory, story: list[
             elif action == "stop":
                 await world.stop(ident)
             elif action == "end":
-                for one in (await world.desired()).replicas:
-                    if one.workload_id == ident:
-                        await world.end(one.attempt_id)
+                for wish in (await world.desired()).replicas:
+                    if wish.workload_id == ident:
+                        await world.end(wish.attempt_id)
             elif action == "start":
                 if all(state in (State.STOPPED, State.FAILED) for state in await world.states(ident)):
                     await world.start(ident)
@@ -161,12 +161,12 @@ async def test_no_chip_is_held_twice_or_forgotten(tmp_path_factory, story: list[
             claims = await world.claims()
             assert sorted(claims.values()) == sorted(one.attempt_id for one in desired)
             assert len(claims) <= 3
-            for one in made:
-                states = await world.states(one)
+            for notebook in made:
+                states = await world.states(notebook)
                 pending = states.count(State.PENDING)
                 assert pending in (0, len(states)), f"a gang was torn apart: {states}"
-        for one in (await world.desired()).replicas:
-            await world.see(one.attempt_id, Phase.ENDED, ended_at=world.now, exit_code=1)
+        for left in (await world.desired()).replicas:
+            await world.see(left.attempt_id, Phase.ENDED, ended_at=world.now, exit_code=1)
         assert await world.claims() == {}
     finally:
         await db.close()
