@@ -1,8 +1,7 @@
 """SQLite on the event loop's own thread.
 
-A statement of ours takes SQLite some ten microseconds; handing each to a worker thread and back, as aiosqlite does, took
-ten times that and most of a request's time (measured: 19 ms for a page of 100 notebooks, 5 ms without). Writers never
-wait for one another here: ``Database`` lets one in at a time.
+A statement of ours takes SQLite some ten microseconds; handing each to a worker thread and back, as aiosqlite does,
+takes ten times that. Writers never wait for one another here: ``Database`` lets one in at a time.
 """
 
 import sqlite3
