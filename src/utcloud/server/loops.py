@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from fastapi import FastAPI
 
+from utcloud.accounts import loops as accounts
 from utcloud.assets import loops as assets
 from utcloud.billing import loops as billing
 from utcloud.billing.meters import fee_ppm
@@ -32,6 +33,7 @@ def _loops(app: FastAPI) -> dict[str, Loop]:
         "solvency": lambda: billing.watch_solvency(db, clock, stop),
         "settle": lambda: billing.settle_hourly(db, clock),
         "edge": Pusher(db, settings, clock).run,
+        "sessions": lambda: accounts.forget_expired(db, clock),
         "versions": lambda: assets.process_versions(db, clock, store, settings),
         "uploads": lambda: assets.expire_uploads(db, clock, settings),
         "garbage": lambda: assets.collect_garbage(db, clock, store),

@@ -6,6 +6,7 @@ from typing import Any
 from utcloud.accounts import service as accounts
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import User
+from utcloud.assets import service as assets
 from utcloud.common.clock import SystemClock
 from utcloud.db import Tx
 from utcloud.resources.service import common as resources
@@ -24,6 +25,9 @@ def wire() -> None:
         (accounts.on_delete_checks, in_use.refuse_owner),
         (resources.spec_in_use_checks, in_use.of_spec),
         (resources.pool_in_use_checks, in_use.of_pool),
+        (assets.asset_in_use_checks, in_use.of_asset),
+        (assets.version_in_use_checks, in_use.of_version),
+        (assets.image_in_use_checks, in_use.of_image),
     ]
     for registered, hook in hooks:
         if hook not in registered:
