@@ -33,7 +33,7 @@ def running(price: int, since_ms: int, settled: int = 0) -> Meter:
 
 @given(
     balance=st.integers(0, 10**9),
-    meters_=st.lists(st.tuples(st.integers(1, 10**8), st.integers(0, 10**7)), min_size=1, max_size=5),
+    meters_=st.lists(st.tuples(st.integers(1_000, 10**8), st.integers(0, 10**7)), min_size=1, max_size=5),
 )
 def test_runs_out_at_is_where_use_and_balance_meet(balance: int, meters_: list[tuple[int, int]]) -> None:
     open_meters = [running(price, since) for price, since in meters_]

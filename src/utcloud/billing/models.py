@@ -83,6 +83,12 @@ class Meter(Base):
         Index("ix_meters_wallet_open", "wallet_id", "closed"),
         Index("ix_meters_payer_id_id", "payer_id", "id"),
         Index("ix_meters_payee_id_id", "payee_id", "id"),
+        Index(
+            "ix_meters_open",
+            "payee_id",
+            sqlite_where=text("closed IS 0"),
+            postgresql_where=text("closed IS false"),
+        ),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
