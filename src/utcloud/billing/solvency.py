@@ -55,7 +55,7 @@ class Outlook:
 def outlook(balance: int, open_meters: Iterable[Meter], now: datetime) -> Outlook:
     """Look at a wallet of ``balance`` micro-UNC with its meters that are not closed.
 
-    ``runs_out_at`` counts what runs as running until then, witnessed or not: until that millisecond all can be paid, and
+    ``runs_out_at`` counts what runs as running on, witnessed or not: until that millisecond all can be paid, and
     at most a micro-UNC of each meter is left then. A meter of a silent site stands still.
     """
     accrued = held = burn = 0
