@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+import traceback
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -46,6 +47,11 @@ def up(settings: Settings, *, detach: bool = False) -> int:
     except KeyboardInterrupt:
         say("\nInterrupted.")
         return 130
+    except Exception as error:
+        story = instance.supervisor.log("up")
+        story.write_text(traceback.format_exc())
+        say(f"\nNot foreseen: {str(error).splitlines()[0] if str(error) else type(error).__name__}\nMore in {story}")
+        return 1
     return 0 if already or detach else _stay(instance)
 
 
@@ -61,8 +67,8 @@ def _check_asked(settings: Settings) -> None:
 
 def _announce_running(instance: Instance) -> None:
     say(f"utcloud is already running (home {instance.home}).")
-    before, now = instance.remembered().settings, instance.settings
-    if now.model_dump(exclude={"engine_url", "token"}) != before.model_dump(exclude={"engine_url", "token"}):
+    before, asked = instance.remembered().settings, instance.settings.model_fields_set - {"engine_url", "token"}
+    if any(getattr(before, name) != getattr(instance.settings, name) for name in asked):
         say("Its settings differ from those given now: to change them, `utcloud down` first.")
     _print_access(instance)
 
@@ -126,6 +132,8 @@ def _start_programs(instance: Instance, found: engine.Engine) -> None:
         supervisor.start("edge", functools.partial(_edge_answers, settings))
     rest = [state.name for state in supervisor.states() if state.name not in ("engine", "server", "edge")]
     with step("starting the site agent and the metrics"):
+        for name in rest:
+            supervisor.start(name, lambda: True)
         for name in rest:
             supervisor.start(name, functools.partial(_runs, instance, name))
     if "prometheus" not in rest:
@@ -272,9 +280,10 @@ def _print_access(instance: Instance, seconds: float | None = None) -> None:
     if known is None:
         say(f"{instance.access_file} is missing.")
         return
-    ready = f"utcloud is ready ({seconds:.0f} s)." if seconds is not None else ""
+    if seconds is not None:
+        say(f"utcloud is ready ({seconds:.0f} s).")
     say(
-        f"""{ready}
+        f"""
   Miner management end   {known.admin_url}
   Chip user end          {known.console_url}
   User name              {known.username}
