@@ -4,14 +4,17 @@ import contextlib
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
+from urllib.parse import urlencode
 
-from utcloud.cli.up import chips, engine, network, supervise
+from utcloud.cli.up import chips, engine, network, supervise, unixhttp
 from utcloud.cli.up.instance import CannotRunError, Instance
 from utcloud.cli.up.progress import say, step
 from utcloud.common.settings import Settings
 
 DRAIN_SECONDS = 60
+HOME_LABEL = "utcloud.home"  # the agent puts it on every container of this home
 # The agent is drained before; the server hears of it; the edge and the rest serve nobody any more.
 ORDER = ("edge", "prometheus", "node_exporter", "server", "engine")
 SOCKETS = ("server.sock", "edge-admin.sock", "supervisor.sock")
@@ -68,22 +71,31 @@ def take_down(instance: Instance) -> list[str]:
 
 
 def _drain(instance: Instance) -> None:
-    """Let the agent stop this site's containers gracefully and tell the server of their end."""
+    """Let the agent stop this site's containers gracefully and tell the server of their end; again if it could not."""
     used = instance.environment()
     with contextlib.suppress(OSError, ValueError):
         used |= json.loads(instance.started_with.read_text())
     used.pop(supervise.MARK)
     command = [str(supervise.BIN / "utcloud"), "agent", "--drain"]
-    with instance.supervisor.log("drain").open("a") as log:
-        try:
-            done = subprocess.run(
-                command, env=used, stdout=log, stderr=log, stdin=subprocess.DEVNULL, timeout=DRAIN_SECONDS, check=False
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        with instance.supervisor.log("drain").open("a") as log, contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                command, env=used, stdout=log, stderr=log, stdin=subprocess.DEVNULL, timeout=left, check=False
             )
-        except subprocess.TimeoutExpired:
-            say(f"  not all ended within {DRAIN_SECONDS} s; the rest is ended now.")
+        if not _containers(instance):
             return
-    if done.returncode:
-        say(f"  the agent could not do it all:\n{instance.supervisor.tail('drain')}")
+        time.sleep(1)
+    say(f"  not all ended within {DRAIN_SECONDS} s; the rest is ended now.\n{instance.supervisor.tail('drain')}")
+
+
+def _containers(instance: Instance) -> bool:
+    """Whether containers of this site are left. An engine that is away has none that could be ended through it."""
+    query = urlencode({"all": "1", "filters": json.dumps({"label": [f"{HOME_LABEL}={instance.home}"]})})
+    try:
+        return bool(unixhttp.get_json(instance.known_engine().socket, f"/v1.41/containers/json?{query}"))
+    except OSError:
+        return False
 
 
 def _clear_engine(instance: Instance) -> None:

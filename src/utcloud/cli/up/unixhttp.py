@@ -47,5 +47,5 @@ def answers(path: Path, url: str) -> bool:
 
 def get_json(path: Path, url: str) -> Any:
     """The JSON answer to GET `url`, or None unless the status is 200."""
-    with request(path, "GET", url) as response:
+    with request(path, "GET", url, timeout=30) as response:
         return json.load(response) if response.status == 200 else None
