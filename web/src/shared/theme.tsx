@@ -16,12 +16,13 @@ function first(): boolean {
 }
 
 /** The look of one end: the same family, with a colour of its own. */
-export function Theme({ colour, children }: { colour: string; children: ReactNode }) {
+export function Theme({ colours, children }: { colours: { light: string; dark: string }; children: ReactNode }) {
   const { i18n } = useTranslation();
   const [dark, setDark] = useState(first);
   useEffect(() => {
     document.documentElement.style.colorScheme = dark ? "dark" : "light";
   }, [dark]);
+  const colour = dark ? colours.dark : colours.light;
   const change = (value: boolean) => {
     localStorage.setItem(STORE, value ? "1" : "0");
     setDark(value);
@@ -36,6 +37,7 @@ export function Theme({ colour, children }: { colour: string; children: ReactNod
           token: {
             colorPrimary: colour,
             colorLink: colour,
+            colorInfo: colour,
             borderRadius: 8,
             fontFamily:
               'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif',

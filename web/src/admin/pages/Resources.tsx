@@ -103,6 +103,11 @@ function CustomResources() {
         <span className="tags">
           <Typography.Text strong>{value}</Typography.Text>
           <Simulated when={resource.simulated} />
+          {resource.description && (
+            <Typography.Text type="secondary" className="reason">
+              {resource.description}
+            </Typography.Text>
+          )}
         </span>
       ),
     },
@@ -114,7 +119,6 @@ function CustomResources() {
       render: (nodes: Custom["nodes"]) =>
         nodes.length ? nodes.map((node) => node.name).join(", ") : t("resources.allNodes"),
     },
-    { title: t("common.description"), dataIndex: "description" },
     {
       title: t("resources.usedBy"),
       dataIndex: "used_by_specs",

@@ -65,14 +65,17 @@ export function AssetDetail({ kind, id }: { kind: AssetKind; id: string }) {
         );
       },
     },
-    { title: t("files.size"), dataIndex: "size", render: (size) => formatBytes(size) },
-    { title: t("files.title"), dataIndex: "files" },
+    {
+      title: t("files.size"),
+      dataIndex: "size",
+      render: (size, version) => `${formatBytes(size)} · ${t("files.count", { count: version.files })}`,
+    },
     { title: t("assets.note"), dataIndex: "note", render: (note) => note || "–" },
     { title: t("common.created"), dataIndex: "created_at", render: (at) => <When at={at} /> },
     {
       key: "actions",
       render: (_, version) => (
-        <span className="tags">
+        <span className="tags" style={{ maxWidth: 210 }}>
           {version.status === "ready" && (
             <Button size="small" onClick={() => setFiles(version)}>
               {t("files.title")}

@@ -168,7 +168,7 @@ export function Assets({ kind }: { kind: AssetKind }) {
         title={t(`assets.${kind}.detail`)}
         open={Boolean(shown)}
         onClose={() => setShown(undefined)}
-        size={860}
+        size={940}
         destroyOnHidden
       >
         {shown && <AssetDetail kind={kind} id={shown} />}

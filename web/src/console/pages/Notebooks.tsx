@@ -42,7 +42,12 @@ export function Notebooks() {
       sorter: by((row) => row.state),
       render: (state, notebook) => (
         <>
-          <StateTag state={state} />
+          <span className="tags">
+            <StateTag state={state} />
+            <Typography.Text type="secondary">
+              <When at={notebook.changed_at} />
+            </Typography.Text>
+          </span>
           {notebook.reason && (
             <Typography.Text type={state === "failed" ? "danger" : "secondary"} className="reason">
               {notebook.reason}
@@ -52,37 +57,31 @@ export function Notebooks() {
       ),
     },
     {
-      title: t("common.algorithm"),
+      title: `${t("common.algorithm")} · ${t("common.image")}`,
       dataIndex: "algorithm",
       sorter: by((row) => row.algorithm),
-      render: (text) => text || "–",
+      render: (algorithm, notebook) => (
+        <>
+          {algorithm || "–"}
+          <Typography.Text type="secondary" className="reason">
+            {[notebook.image, notebook.dataset].filter(Boolean).join(" · ")}
+          </Typography.Text>
+        </>
+      ),
     },
-    { title: t("common.image"), dataIndex: "image" },
     {
-      title: t("common.spec"),
+      title: `${t("common.spec")} · ${t("common.price")}`,
       dataIndex: "spec",
       sorter: by((row) => row.spec),
       render: (spec, notebook) => (
         <>
           {spec}
           <Typography.Text type="secondary" className="reason">
-            {notebook.pool} · {t("notebooks.subtasks", { count: notebook.replicas.length })}
+            <Unc value={notebook.price} perHour /> · {notebook.pool} ·{" "}
+            {t("notebooks.subtasks", { count: notebook.replicas.length })}
           </Typography.Text>
         </>
       ),
-    },
-    {
-      title: t("common.price"),
-      dataIndex: "price",
-      align: "right",
-      sorter: by((row) => Number(row.price)),
-      render: (value) => <Unc value={value} perHour />,
-    },
-    {
-      title: t("common.since"),
-      dataIndex: "changed_at",
-      sorter: by((row) => row.changed_at),
-      render: (at) => <When at={at} />,
     },
     {
       key: "actions",

@@ -16,7 +16,7 @@ export function WalletCards({ wallet }: { wallet: Figures }) {
   return (
     <Row gutter={[16, 16]}>
       <Col xs={24} sm={8}>
-        <Card size="small">
+        <Card size="small" style={{ height: "100%" }}>
           <Statistic title={t("time.remaining")} valueRender={() => <Unc value={wallet.available} />} />
           <Typography.Text type="secondary">
             {wallet.balance !== undefined && wallet.held !== undefined && wallet.accrued !== undefined ? (
@@ -31,13 +31,13 @@ export function WalletCards({ wallet }: { wallet: Figures }) {
         </Card>
       </Col>
       <Col xs={24} sm={8}>
-        <Card size="small">
+        <Card size="small" style={{ height: "100%" }}>
           <Statistic title={t("time.burn")} valueRender={() => <Unc value={wallet.burn_per_hour} perHour />} />
           <Typography.Text type="secondary">{t("time.burnHint")}</Typography.Text>
         </Card>
       </Col>
       <Col xs={24} sm={8}>
-        <Card size="small">
+        <Card size="small" style={{ height: "100%" }}>
           <Statistic
             title={t("time.runsOut")}
             styles={{ content: low ? { color: "#d4380d" } : undefined }}

@@ -73,7 +73,6 @@ function DialogForm<V extends object, R>(props: Props<V, R>) {
       layout="vertical"
       initialValues={initialValues as Record<string, unknown>}
       onFinish={finish}
-      requiredMark="optional"
       scrollToFirstError={{ focus: true }}
       style={{ marginTop: 16 }}
     >

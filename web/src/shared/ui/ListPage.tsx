@@ -23,7 +23,6 @@ interface Props<T extends object> {
   filters?: ReactNode;
   /** What to do when there is nothing yet. */
   empty: ReactNode;
-  emptyAction?: ReactNode;
   searchable?: boolean;
   csv?: () => Promise<void>;
   expanded?: (row: T) => ReactNode;
@@ -33,19 +32,7 @@ const PAGE = 50;
 
 /** A list: search, sort, more pages by cursor, CSV; a table on wide screens and cards on narrow ones. */
 export function ListPage<T extends object>(props: Props<T>) {
-  const {
-    title,
-    about,
-    queryKey,
-    load,
-    columns,
-    rowKey,
-    extra,
-    filters,
-    empty,
-    emptyAction,
-    searchable = true,
-  } = props;
+  const { title, about, queryKey, load, columns, rowKey, extra, filters, empty, searchable = true } = props;
   const { t } = useTranslation();
   const act = useAct();
   const wide = Grid.useBreakpoint().md ?? window.innerWidth >= 768;
@@ -64,24 +51,22 @@ export function ListPage<T extends object>(props: Props<T>) {
   const nothing = search ? (
     <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t("list.noMatch", { search })} />
   ) : (
-    <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={empty}>
-      {emptyAction}
-    </Empty>
+    <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={empty} />
   );
 
   return (
     <section>
-      <Flex justify="space-between" align="center" gap="small" wrap style={{ marginBottom: about ? 4 : 16 }}>
-        {title && (
-          <Typography.Title level={3} style={{ margin: 0 }}>
-            {title}
-          </Typography.Title>
-        )}
-        <Flex gap="small" wrap>
-          {extra}
-        </Flex>
+      <Flex justify="space-between" align="start" gap="small" wrap={!wide} style={{ marginBottom: 16 }}>
+        <div>
+          {title && (
+            <Typography.Title level={3} style={{ margin: 0 }}>
+              {title}
+            </Typography.Title>
+          )}
+          {about && <Typography.Text type="secondary">{about}</Typography.Text>}
+        </div>
+        {extra}
       </Flex>
-      {about && <Typography.Paragraph type="secondary">{about}</Typography.Paragraph>}
       {(searchable || filters || props.csv) && (
         <Flex gap="small" wrap style={{ marginBottom: 16 }}>
           {searchable && (
@@ -108,7 +93,7 @@ export function ListPage<T extends object>(props: Props<T>) {
         <Skeleton active paragraph={{ rows: 6 }} />
       ) : wide ? (
         <Table<T>
-          columns={columns}
+          columns={columns.map(pinActions)}
           dataSource={rows}
           rowKey={rowKey}
           pagination={false}
@@ -136,6 +121,10 @@ export function ListPage<T extends object>(props: Props<T>) {
     </section>
   );
 }
+
+/** Buttons stay in view however wide the table is. */
+const pinActions = <T,>(column: Column<T>): Column<T> =>
+  column.key === "actions" ? { ...column, fixed: "end", className: "actions" } : column;
 
 function RowCard<T extends object>({ row, columns }: { row: T; columns: Column<T>[] }) {
   return (

@@ -32,8 +32,12 @@ export function useChargeColumns(side: "payer" | "payee"): Column<Charge>[] {
   const shares: Column<Charge>[] =
     side === "payee"
       ? [
-          { title: t("charges.share"), dataIndex: "miner_share", render: (value) => <Unc value={value} /> },
-          { title: t("charges.fee"), dataIndex: "platform_fee", render: (value) => <Unc value={value} /> },
+          {
+            title: t("charges.share"),
+            dataIndex: "miner_share",
+            align: "right",
+            render: (value) => <Unc value={value} />,
+          },
         ]
       : [];
   return [
@@ -46,16 +50,14 @@ export function useChargeColumns(side: "payer" | "payee"): Column<Charge>[] {
           <Typography.Text strong>{name}</Typography.Text>
           <Simulated when={charge.simulated} />
           {charge.open && <Tag color="green">{t("charges.open")}</Tag>}
+          <Typography.Text type="secondary" className="reason">
+            {charge.replica || charge.subtask}
+            {charge.attempt > 1 && ` · ${t("charges.attempt", { n: charge.attempt })}`}
+          </Typography.Text>
         </span>
       ),
     },
     ...payer,
-    {
-      title: t("charges.replica"),
-      dataIndex: "replica",
-      render: (replica, charge) =>
-        `${replica || charge.subtask}${charge.attempt > 1 ? ` · ${t("charges.attempt", { n: charge.attempt })}` : ""}`,
-    },
     { title: t("common.spec"), dataIndex: "spec", sorter: by((row) => row.spec) },
     { title: t("common.price"), dataIndex: "price", render: (value) => <Unc value={value} perHour /> },
     {
@@ -81,14 +83,15 @@ export function useChargeColumns(side: "payer" | "payee"): Column<Charge>[] {
         </Tooltip>
       ),
     },
+    ...shares,
     {
       title: t("charges.amount"),
       dataIndex: "amount",
       align: "right",
+      fixed: "end",
       sorter: by((row) => Number(row.amount)),
       render: (value) => <Unc value={value} strong />,
     },
-    ...shares,
   ];
 }
 
@@ -98,7 +101,8 @@ function ChargeDetail({ charge }: { charge: Charge }) {
     <span className="tags">
       <Typography.Text type="secondary">{t("charges.formula")}</Typography.Text>
       <Typography.Text type="secondary">
-        · {t("charges.settled")} <Unc value={charge.settled} />
+        · {t("charges.settled")} <Unc value={charge.settled} /> · {t("charges.share")}{" "}
+        <Unc value={charge.miner_share} /> · {t("charges.fee")} <Unc value={charge.platform_fee} />
         {Number(charge.waived) > 0 && (
           <>
             {" "}

@@ -52,6 +52,7 @@ export function Shell({ end, forRole, other, menu, dark, children }: Props) {
     <nav aria-label={t("shell.menu")}>
       <Menu
         mode="inline"
+        inlineIndent={16}
         theme={dark ? "dark" : "light"}
         style={{ border: 0, background: "transparent" }}
         items={menu.map(toItem)}
@@ -73,7 +74,7 @@ export function Shell({ end, forRole, other, menu, dark, children }: Props) {
       </a>
       {wide ? (
         <Layout.Sider
-          width={232}
+          width={248}
           style={{
             background: sideColour,
             borderInlineEnd: dark ? undefined : `1px solid ${token.colorBorderSecondary}`,

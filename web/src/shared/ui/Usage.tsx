@@ -31,7 +31,13 @@ export function UsageBar({ usage, width }: { usage: Figures; width?: number }) {
           {figures}
         </Typography.Text>
       </Flex>
-      <Progress percent={percent(usage)} size="small" showInfo={false} aria-label={`${name}: ${figures}`} />
+      <Progress
+        percent={percent(usage)}
+        size="small"
+        showInfo={false}
+        status="normal"
+        aria-label={`${name}: ${figures}`}
+      />
     </div>
   );
 }

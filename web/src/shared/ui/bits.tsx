@@ -33,7 +33,7 @@ export function Simulated({ when = true }: { when?: boolean }) {
   if (!when) return null;
   return (
     <Tooltip title={t("simulated.hint")}>
-      <Tag color="purple" variant="outlined" style={{ marginInlineEnd: 0 }}>
+      <Tag color="magenta" style={{ marginInlineEnd: 0 }}>
         {t("simulated.tag")}
       </Tag>
     </Tooltip>
