@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import secrets
 import shutil
@@ -145,6 +146,20 @@ class FolderStore(RemoteStore):
             draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
+
+
+async def verified(chunks: AsyncIterator[bytes], sha256: str) -> AsyncIterator[bytes]:
+    """Pass ``chunks`` on; break off before the last one, with OSError, when they are not the content with this hash."""
+    digest, held = hashlib.sha256(), b""
+    async for chunk in chunks:
+        if held:
+            yield held
+        digest.update(chunk)
+        held = chunk
+    if digest.hexdigest() != sha256:
+        raise OSError(f"the store gave other bytes than it was given for {sha256}")
+    if held:
+        yield held
 
 
 def open_store(url: str) -> ObjectStore:

@@ -87,7 +87,7 @@ class Work:
 def require_disk(folder: Path, size: int = 0) -> None:
     """Raise Refused when ``size`` more bytes do not fit on the disk of ``folder``."""
     if shutil.disk_usage(folder).free < SPARE_DISK + size:
-        raise Refused("The platform's disk is full. Tell an operator, and publish again when there is room.")
+        raise Refused("The platform's disk is full. Tell an operator.")
 
 
 def take_file(source: Path, path: str, work: Work) -> Found:

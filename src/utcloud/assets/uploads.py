@@ -172,7 +172,9 @@ async def _make_room(tx: Tx, settings: Settings, version: AssetVersion, wish: Wi
     try:
         require_disk(folder(settings), length)
     except Refused as refused:
-        raise TooLarge(str(refused), field="Upload-Length") from refused
+        raise TooLarge(
+            str(refused), field="Upload-Length", cure="Try again when the operator has made room."
+        ) from refused
 
 
 async def get(tx: Tx, now: datetime, actor: Actor, upload_id: str) -> Upload:

@@ -20,7 +20,7 @@ from utcloud.assets.schemas import (
     VersionOut,
     Visibility,
 )
-from utcloud.assets.store import ObjectStore, blob_key
+from utcloud.assets.store import ObjectStore, blob_key, verified
 from utcloud.common.paging import Limit, Page
 from utcloud.common.settings import Settings
 from utcloud.db.web import Db, Now
@@ -137,7 +137,7 @@ def _router_for(kind: AssetKind) -> APIRouter:
             version = await service.get_version(tx, actor, kind, asset_id, number)
             file = await service.one_file(tx, version, path)
         return StreamingResponse(
-            store.stream(blob_key(file.sha256)),
+            verified(store.stream(blob_key(file.sha256)), file.sha256),
             media_type="application/octet-stream",
             headers={
                 "Content-Length": str(file.size),
