@@ -25,9 +25,9 @@ class Api:
         self.client = httpx.Client(base_url=f"{server}/api/v1", headers=headers, timeout=60)
 
     def login(self, body: Json) -> Json:
-        """Make a token against a password. A wrong one is a refusal like any other."""
+        """Make a token against a password, without being logged in. A wrong one is a refusal like any other."""
         try:
-            response = self.client.post("auth/tokens", json=body, headers={"Authorization": ""})
+            response = Api(self.server, None).client.post("auth/tokens", json=body)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise UnreachableError(self.server, str(error)) from error
         if response.status_code == 401:
@@ -35,6 +35,10 @@ class Api:
         if response.is_error:
             raise _refusal(self.server, response)
         return dict(response.json())
+
+    def me(self) -> Json:
+        """The user who is logged in."""
+        return dict(self.get(f"users/{self.get('wallets/mine')['owner_id']}"))
 
     def get(self, path: str, **query: Any) -> Any:
         return self._json("GET", path, params=_given(query))

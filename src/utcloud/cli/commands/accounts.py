@@ -62,12 +62,13 @@ def whoami(as_json: AsJson = False) -> None:
     api = connect()
     fields = [
         Column("Server", lambda _: api.server),
-        Column("User", "user.username"),
-        Column("Roles", "user.roles"),
-        Column("Groups", lambda item: names(item["user"]["groups"])),
-        Column("Until", "expires_at"),
+        Column("User", "username"),
+        Column("Name", "display_name"),
+        Column("Roles", "roles"),
+        Column("Groups", lambda user: names(user["groups"])),
+        Column("ID", "id"),
     ]
-    show(api.get("auth/session"), fields, as_json)
+    show(api.me(), fields, as_json)
 
 
 def password(password_stdin: PasswordStdin = False) -> None:

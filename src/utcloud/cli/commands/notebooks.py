@@ -111,7 +111,7 @@ def create(
     algorithm: Annotated[str | None, typer.Option(help="Algorithm: name or id; NAME:3 for version 3.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Dataset: name or id; NAME:3 for version 3.")] = None,
     image: Annotated[str | None, typer.Option(help="Image. Left out: the only one, or jupyter.")] = None,
-    pool: Annotated[str | None, typer.Option(help="Pool. Left out: the only one that offers the spec.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Pool. Left out: the one with most of the spec free.")] = None,
     tasks: Annotated[int, typer.Option(min=1, max=32, help="Number of subtasks, each with its own chips.")] = 1,
     description: str = "",
     start: Annotated[bool, typer.Option("--start/--no-start", help="Whether to start it at once.")] = True,
@@ -208,10 +208,11 @@ def _offer(api: "Api", pool: str | None, spec: str) -> tuple[str, str]:
             f"No pool that is open to you offers {spec!r} for notebooks.",
             f"Offered are: {', '.join(known)}" if known else "Ask the operator to open a pool to you.",
         )
-    if len(offers) > 1:
+    if len({offer["price"] for _, offer in offers}) > 1:
         listed = ", ".join(f"{each['name']} ({offer['price']} UNC/hour)" for each, offer in offers)
         raise CliError(f"Several pools offer {spec!r}: {listed}", "Choose one with --pool.")
-    return offers[0][0]["id"], offers[0][1]["id"]
+    freest, offer = max(offers, key=lambda pair: pair[1]["free_now"])
+    return freest["id"], offer["id"]
 
 
 def _image(api: "Api", image: str | None) -> str:

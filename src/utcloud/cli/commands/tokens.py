@@ -47,7 +47,7 @@ def create(
 ) -> None:
     """Make a token, against your password; it is shown once."""
     api = connect()
-    username = api.get("auth/session")["user"]["username"]
+    username = api.me()["username"]
     body = {"username": username, "password": ask_password(password_stdin), "name": name}
     made = api.login(body | {"expires_in_days": days or None})
     report(made, as_json, f"The token {made['name']}, shown only now: {made['token']}")
