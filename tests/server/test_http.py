@@ -230,7 +230,7 @@ def report(served: Served, token: str, body: SiteReport) -> httpx.Response:
 @pytest.mark.parametrize("path", ["desired", "manifests/ver_x", "blobs/" + "0" * 64])
 def test_agents_need_their_sites_token(served: Served, operator: Api, path: str) -> None:
     user_token = str(operator.http.headers["Authorization"])
-    for authorization in ("", "Bearer ", "Bearer wrong", user_token, "Basic YTpi"):
+    for authorization in ("", "Bearer", "Bearer wrong", user_token, "Basic YTpi"):
         headers = {"Authorization": authorization} if authorization else {}
         answer = httpx.get(f"{served.origin}/api/v1/agent/{path}", headers=headers)
         assert answer.status_code == 401, (path, authorization)

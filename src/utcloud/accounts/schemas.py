@@ -146,7 +146,7 @@ class TokenCreate(Input):
     username: Annotated[str, Field(max_length=256)]
     password: Annotated[str, Field(max_length=256)]
     name: Name = "api"
-    expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = 90
+    expires_in_days: Annotated[int, Field(ge=1, le=3650, strict=True)] | None = 90
 
 
 class TokenOut(BaseModel):

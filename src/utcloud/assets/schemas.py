@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from utcloud.accounts.schemas import GroupRef, Ident, Input, Name, Text
 
@@ -118,4 +118,4 @@ class ImageCreate(Input):
     name: Name
     reference: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[a-z0-9][a-zA-Z0-9._/:@-]*$")]
     description: Text = ""
-    jupyter: bool = True
+    jupyter: StrictBool = True

@@ -89,6 +89,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+        if error.detail == _UNREADABLE_BODY:
+            return problem_response(_not_json())
         title = http.HTTPStatus(error.status_code).phrase
         detail = error.detail if error.detail != title else f"{title}: see /api/v1/openapi.json for what there is."
         code = title.lower().replace(" ", "_")
@@ -122,6 +124,23 @@ def install(app: FastAPI) -> None:
                 cure="Try again; if it stays, tell an operator what you did and when.",
             )
         )
+
+
+_UNREADABLE_BODY = "There was an error parsing the body"
+"""FastAPI's words for a body that is not even UTF-8."""
+
+
+def _not_json() -> ProblemDetails:
+    fault = FieldError(field="body", detail="The body is not valid JSON.")
+    return ProblemDetails(
+        title="A field is not valid",
+        status=422,
+        code="invalid",
+        field=fault.field,
+        detail=fault.detail,
+        cure="Send JSON in UTF-8, with Content-Type: application/json.",
+        errors=[fault],
+    )
 
 
 def _field_error(item: Mapping[str, Any]) -> FieldError:

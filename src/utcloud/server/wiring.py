@@ -23,6 +23,7 @@ def wire() -> None:
         (accounts.on_freeze, _stop_work),
         (accounts.on_freeze, in_use.shut_pages),
         (accounts.on_delete_checks, in_use.refuse_owner),
+        (accounts.group_in_use_checks, in_use.of_group),
         (resources.spec_in_use_checks, in_use.of_spec),
         (resources.pool_in_use_checks, in_use.of_pool),
         (assets.asset_in_use_checks, in_use.of_asset),

@@ -1,13 +1,16 @@
 """Tells the rooms below what uses their objects, so that a refusal to delete names what stands in the way."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import ColumnElement, select
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import User
-from utcloud.assets.models import AssetVersion
+from utcloud.assets.models import Asset, AssetVersion
 from utcloud.common.errors import Conflict
 from utcloud.db import Tx
 from utcloud.edge import service as edge
+from utcloud.resources.models import Pool, PoolGroup
 from utcloud.workloads.models import Subtask, Workload
 
 _SHOWN = 3
@@ -39,6 +42,18 @@ async def of_asset(tx: Tx, asset_id: str) -> str | None:
     return await _named(tx, Workload.algorithm_version_id.in_(versions) | Workload.dataset_version_id.in_(versions))
 
 
+async def of_group(tx: Tx, group_id: str) -> str | None:
+    """The pools that are bound to a group, and the assets that are shared with it."""
+    pools = select(Pool.name).join(PoolGroup, PoolGroup.pool_id == Pool.id).where(PoolGroup.group_id == group_id)
+    assets = select(Asset.name).where(Asset.group_id == group_id)
+    found = [
+        _list(noun, names)
+        for noun, query in (("pool", pools.order_by(Pool.name)), ("asset", assets.order_by(Asset.name)))
+        if (names := (await tx.scalars(query)).all())
+    ]
+    return " and ".join(found) or None
+
+
 async def refuse_owner(tx: Tx, _actor: Actor, user: User) -> None:
     """A user who still has notebooks cannot be deleted."""
     if use := await _named(tx, Workload.owner_id == user.id):
@@ -56,8 +71,10 @@ async def shut_pages(tx: Tx, _actor: Actor, user: User) -> None:
 
 async def _named(tx: Tx, where: ColumnElement[bool]) -> str | None:
     names = (await tx.scalars(select(Workload.name).where(where).order_by(Workload.id))).all()
-    if not names:
-        return None
+    return _list("notebook", names) if names else None
+
+
+def _list(noun: str, names: Sequence[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:_SHOWN])
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)} notebook{'s' if len(names) > 1 else ''} ({shown}{more})"
+    return f"{len(names)} {noun}{'s' if len(names) > 1 else ''} ({shown}{more})"

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from utcloud.accounts.schemas import Input, Name, Text
 from utcloud.common.money import Unc
@@ -79,15 +79,15 @@ class NotebookCreate(Input):
     name: Name
     description: Text = ""
     algorithm_id: str | None = None
-    algorithm_version: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    algorithm_version: Annotated[int, Field(ge=1, le=10**9, strict=True)] | None = None
     """Left out: the latest."""
     dataset_id: str | None = None
-    dataset_version: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    dataset_version: Annotated[int, Field(ge=1, le=10**9, strict=True)] | None = None
     image_id: str
     pool_id: str
     spec_id: str
-    tasks: Annotated[int, Field(ge=1, le=32)] = 1
-    start: bool = True
+    tasks: Annotated[int, Field(ge=1, le=32, strict=True)] = 1
+    start: StrictBool = True
 
 
 class NotebookOpen(Input):

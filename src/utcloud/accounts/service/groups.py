@@ -1,6 +1,6 @@
 """Groups and their members."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
 from sqlalchemy import delete, func, or_, select
@@ -14,6 +14,9 @@ from utcloud.accounts.service.users import users_out
 from utcloud.common.errors import Conflict, Invalid, NotFound
 from utcloud.common.ids import new_id
 from utcloud.db import Tx, emit, paginate
+
+group_in_use_checks: list[Callable[[Tx, str], Awaitable[str | None]]] = []
+"""Rooms above add to it: what uses the group of this id, in words, or None."""
 
 
 async def get_group(tx: Tx, group_id: str) -> Group:
@@ -101,6 +104,13 @@ async def delete_group(tx: Tx, actor: Actor, group_id: str) -> None:
     actor.require_operator()
     group = await get_group(tx, group_id)
     members = list(await tx.scalars(select(GroupMember.user_id).where(GroupMember.group_id == group.id)))
+    uses = [use for check in group_in_use_checks if (use := await check(tx, group.id))]
+    if uses:
+        raise Conflict(
+            f"The group {group.name!r} is used by {' and '.join(uses)}.",
+            cure="Unbind its pools and unshare its assets first.",
+            code="in_use",
+        )
     try:
         await tx.execute(delete(Group).where(Group.id == group.id))
     except IntegrityError:
