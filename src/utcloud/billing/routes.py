@@ -4,18 +4,26 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
 from utcloud.accounts.auth import CurrentActor
+from utcloud.accounts.schemas import Cursor, IdPath, IdQuery, Search
 from utcloud.billing import export, service
 from utcloud.billing.schemas import ChargeOut, EarningsOut, PlatformOut, RechargeCreate, RechargeOut, WalletOut
 from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
 
 router = APIRouter()
-Cursor = Annotated[str | None, Query(max_length=1000)]
-Search = Annotated[str | None, Query(max_length=200)]
-Ident = Annotated[str | None, Query(max_length=40)]
+
+
+def _not_a_number(value: Any) -> Any:
+    """Pydantic would take a bare number for seconds since 1970."""
+    if isinstance(value, str) and value.strip().lstrip("+-").replace(".", "", 1).isdigit():
+        raise ValueError("write a moment such as 2026-01-31T12:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime | None, BeforeValidator(_not_a_number), Query(description="RFC 3339.")]
 Format = Annotated[
     Literal["json", "csv"] | None, Query(description="`csv` for all rows as a file; also by `Accept: text/csv`.")
 ]
@@ -49,7 +57,7 @@ async def get_my_wallet(actor: CurrentActor, db: Db, now: Now) -> WalletOut:
 
 
 @router.get("/wallets/{wallet_id}", tags=["wallets"])
-async def get_wallet(wallet_id: str, actor: CurrentActor, db: Db, now: Now) -> WalletOut:
+async def get_wallet(wallet_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> WalletOut:
     """Show a wallet."""
     async with db.read() as tx:
         return await service.get_wallet(tx, now, actor, wallet_id)
@@ -76,7 +84,7 @@ async def list_recharges(
     limit: Limit = 50,
     cursor: Cursor = None,
     search: Search = None,
-    wallet_id: Ident = None,
+    wallet_id: IdQuery = None,
     format: Format = None,  # noqa: A002 - the parameter's name in the URL
 ) -> Page[RechargeOut] | Response:
     """List recharges and deductions, newest first."""
@@ -96,12 +104,12 @@ async def list_charges(
     limit: Limit = 50,
     cursor: Cursor = None,
     role: Literal["payer", "payee"] | None = None,
-    workload_id: Ident = None,
+    workload_id: IdQuery = None,
     open: bool | None = None,  # noqa: A002 - the parameter's name in the URL
-    payer_id: Ident = None,
-    payee_id: Ident = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    payer_id: IdQuery = None,
+    payee_id: IdQuery = None,
+    since: Moment = None,
+    until: Moment = None,
     format: Format = None,  # noqa: A002
 ) -> Page[ChargeOut] | Response:
     """List charge records, newest first: one for each attempt, with seconds and amount so far."""
@@ -122,7 +130,7 @@ async def list_charges(
 
 
 @router.get("/earnings", tags=["earnings"])
-async def get_earnings(actor: CurrentActor, db: Db, now: Now, miner_id: Ident = None) -> EarningsOut:
+async def get_earnings(actor: CurrentActor, db: Db, now: Now, miner_id: IdQuery = None) -> EarningsOut:
     """Show a miner's earnings: one's own, or for an operator anyone's."""
     async with db.read() as tx:
         return await service.earnings(tx, now, actor, miner_id)
@@ -136,4 +144,8 @@ async def get_platform_earnings(actor: CurrentActor, db: Db) -> PlatformOut:
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    return moment.astimezone(UTC) if moment else None
+    """The moment in UTC; what lies beyond the calendar there is the calendar's end."""
+    try:
+        return moment.astimezone(UTC) if moment else None
+    except OverflowError:
+        return moment.replace(tzinfo=UTC) if moment else None

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from utcloud.accounts.schemas import Input, Text
+from utcloud.accounts.schemas import Ident, Input, Text
 from utcloud.common.money import Unc, UncInput
 
 
@@ -30,7 +30,7 @@ class WalletOut(BaseModel):
 class RechargeCreate(Input):
     """``kind`` ``deduct`` takes machine hours out again."""
 
-    wallet_id: str
+    wallet_id: Ident
     amount: Annotated[UncInput, Field(gt=0, examples=["10"])]
     note: Text = ""
     kind: Annotated[str, Field(pattern="^(recharge|deduct)$")] = "recharge"

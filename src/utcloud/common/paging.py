@@ -31,6 +31,18 @@ def decode_cursor(cursor: str, size: int) -> list[str | int | None]:
         key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except ValueError:
         key = None
-    if not isinstance(key, list) or len(key) != size or not all(isinstance(part, str | int | None) for part in key):
-        raise Invalid("The cursor is not one that this list gave out.", field="cursor", cure="Begin again without it.")
+    if not isinstance(key, list) or len(key) != size or not all(map(_storable, key)):
+        raise not_ours()
     return key
+
+
+def not_ours() -> Invalid:
+    """What is said to a cursor that no list gave out."""
+    return Invalid("The cursor is not one that this list gave out.", field="cursor", cure="Begin again without it.")
+
+
+def _storable(part: object) -> bool:
+    """Whether every database takes ``part`` as a value: no NUL, no half of a character, no number beyond 64 bits."""
+    if isinstance(part, str):
+        return "\0" not in part and part == part.encode(errors="ignore").decode()
+    return part is None or (isinstance(part, int) and -(2**63) <= part < 2**63)

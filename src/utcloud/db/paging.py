@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from utcloud.common.paging import decode_cursor, encode_cursor
+from utcloud.common.paging import decode_cursor, encode_cursor, not_ours
 from utcloud.db.database import Tx
 
 
@@ -26,6 +26,8 @@ async def paginate(
     keys = [ident] if order_by is None else [order_by, ident]
     if cursor is not None:
         after = decode_cursor(cursor, len(keys))
+        if not all(isinstance(part, key.type.python_type) for part, key in zip(after, keys, strict=True)):
+            raise not_ours()
         left, right = tuple_(*keys), tuple_(*after)
         query = query.where(left < right if descending else left > right)
     query = query.order_by(*(key.desc() if descending else key.asc() for key in keys)).limit(limit + 1)

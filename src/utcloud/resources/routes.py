@@ -1,10 +1,11 @@
 """Sites, nodes, resources, specifications and pools over HTTP."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from utcloud.accounts.auth import CurrentActor
+from utcloud.accounts.schemas import Cursor, IdPath, IdQuery, Search
 from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
 from utcloud.resources import service
@@ -29,8 +30,6 @@ from utcloud.resources.schemas import (
 )
 
 router = APIRouter()
-Cursor = Annotated[str | None, Query(max_length=1000)]
-Search = Annotated[str | None, Query(max_length=200)]
 
 
 @router.get("/sites", tags=["sites"])
@@ -51,14 +50,14 @@ async def create_site(body: SiteCreate, actor: CurrentActor, db: Db, now: Now) -
 
 
 @router.get("/sites/{site_id}", tags=["sites"])
-async def get_site(site_id: str, actor: CurrentActor, db: Db, now: Now) -> SiteOut:
+async def get_site(site_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> SiteOut:
     """Show a site."""
     async with db.read() as tx:
         return await service.get_site(tx, now, actor, site_id)
 
 
 @router.delete("/sites/{site_id}", status_code=204, tags=["sites"])
-async def delete_site(site_id: str, actor: CurrentActor, db: Db, now: Now) -> None:
+async def delete_site(site_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> None:
     """Take a site away; refused while work runs there."""
     async with db.write() as tx:
         await service.delete_site(tx, now, actor, site_id)
@@ -73,8 +72,8 @@ async def list_nodes(
     cursor: Cursor = None,
     search: Search = None,
     status: NodeStatus | None = None,
-    pool_id: str | None = None,
-    site_id: str | None = None,
+    pool_id: IdQuery = None,
+    site_id: IdQuery = None,
     sort: NodeSort = NodeSort.NAME,
 ) -> Page[NodeOut]:
     """List nodes; ``search`` looks in name, address and operating system."""
@@ -95,7 +94,7 @@ async def list_nodes(
 
 
 @router.get("/nodes/{node_id}", tags=["nodes"])
-async def get_node(node_id: str, actor: CurrentActor, db: Db, now: Now) -> NodeDetail:
+async def get_node(node_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> NodeDetail:
     """Show a node with its chips."""
     async with db.read() as tx:
         return await service.get_node(tx, now, actor, node_id)
@@ -131,7 +130,7 @@ async def create_custom_resource(
 
 
 @router.get("/custom-resources/{resource_id}", tags=["resources"])
-async def get_custom_resource(resource_id: str, actor: CurrentActor, db: Db, now: Now) -> CustomResourceOut:
+async def get_custom_resource(resource_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> CustomResourceOut:
     """Show a custom resource."""
     async with db.read() as tx:
         return await service.get_custom_resource(tx, now, actor, resource_id)
@@ -139,7 +138,7 @@ async def get_custom_resource(resource_id: str, actor: CurrentActor, db: Db, now
 
 @router.patch("/custom-resources/{resource_id}", tags=["resources"])
 async def update_custom_resource(
-    resource_id: str, body: CustomResourceUpdate, actor: CurrentActor, db: Db, now: Now
+    resource_id: IdPath, body: CustomResourceUpdate, actor: CurrentActor, db: Db, now: Now
 ) -> CustomResourceOut:
     """Change a custom resource's nodes or description."""
     async with db.write() as tx:
@@ -147,7 +146,7 @@ async def update_custom_resource(
 
 
 @router.delete("/custom-resources/{resource_id}", status_code=204, tags=["resources"])
-async def delete_custom_resource(resource_id: str, actor: CurrentActor, db: Db) -> None:
+async def delete_custom_resource(resource_id: IdPath, actor: CurrentActor, db: Db) -> None:
     """Delete a custom resource; refused while a specification uses it."""
     async with db.write() as tx:
         await service.delete_custom_resource(tx, actor, resource_id)
@@ -171,21 +170,21 @@ async def create_spec(body: SpecCreate, actor: CurrentActor, db: Db, now: Now) -
 
 
 @router.get("/specs/{spec_id}", tags=["specs"])
-async def get_spec(spec_id: str, actor: CurrentActor, db: Db, now: Now) -> SpecOut:
+async def get_spec(spec_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> SpecOut:
     """Show a specification."""
     async with db.read() as tx:
         return await service.get_spec(tx, now, actor, spec_id)
 
 
 @router.patch("/specs/{spec_id}", tags=["specs"])
-async def update_spec(spec_id: str, body: SpecUpdate, actor: CurrentActor, db: Db, now: Now) -> SpecOut:
+async def update_spec(spec_id: IdPath, body: SpecUpdate, actor: CurrentActor, db: Db, now: Now) -> SpecOut:
     """Change a specification's price or description."""
     async with db.write() as tx:
         return await service.update_spec(tx, now, actor, spec_id, body)
 
 
 @router.delete("/specs/{spec_id}", status_code=204, tags=["specs"])
-async def delete_spec(spec_id: str, actor: CurrentActor, db: Db) -> None:
+async def delete_spec(spec_id: IdPath, actor: CurrentActor, db: Db) -> None:
     """Delete a specification; refused while a pool offers it or work uses it."""
     async with db.write() as tx:
         await service.delete_spec(tx, actor, spec_id)
@@ -215,21 +214,21 @@ async def create_pool(body: PoolCreate, actor: CurrentActor, db: Db, now: Now) -
 
 
 @router.get("/pools/{pool_id}", tags=["pools"])
-async def get_pool(pool_id: str, actor: CurrentActor, db: Db, now: Now) -> PoolOut:
+async def get_pool(pool_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> PoolOut:
     """Show a pool."""
     async with db.read() as tx:
         return await service.get_pool(tx, now, actor, pool_id)
 
 
 @router.patch("/pools/{pool_id}", tags=["pools"])
-async def update_pool(pool_id: str, body: PoolUpdate, actor: CurrentActor, db: Db, now: Now) -> PoolOut:
+async def update_pool(pool_id: IdPath, body: PoolUpdate, actor: CurrentActor, db: Db, now: Now) -> PoolOut:
     """Change a pool; lists that are given replace the old ones."""
     async with db.write() as tx:
         return await service.update_pool(tx, now, actor, pool_id, body)
 
 
 @router.delete("/pools/{pool_id}", status_code=204, tags=["pools"])
-async def delete_pool(pool_id: str, actor: CurrentActor, db: Db) -> None:
+async def delete_pool(pool_id: IdPath, actor: CurrentActor, db: Db) -> None:
     """Delete a pool; its nodes go to the default pool. Refused while work runs in it."""
     async with db.write() as tx:
         await service.delete_pool(tx, actor, pool_id)

@@ -4,12 +4,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
-from utcloud.accounts.schemas import GroupRef, Input, Name, Text
+from utcloud.accounts.schemas import NO_NUL, GroupRef, Ident, Input, Name, Text
 from utcloud.common.money import Unc, UncInput
 
-Ids = Annotated[list[str], Field(max_length=1000)]
+Ids = Annotated[list[Ident], Field(max_length=1000)]
 
 
 class Purpose(StrEnum):
@@ -153,7 +153,7 @@ class CustomResourceCreate(Input):
     name: Annotated[
         str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", examples=["TPU1684X"])
     ]
-    system_resource: Annotated[str, Field(max_length=253, examples=["sophgo.com/bm1684x"])]
+    system_resource: Annotated[str, Field(max_length=253, pattern=NO_NUL, examples=["sophgo.com/bm1684x"])]
     node_ids: Ids = []
     description: Text = ""
 
@@ -166,7 +166,7 @@ class CustomResourceUpdate(Input):
 class SpecItemIn(Input):
     """``quantity`` as a person writes it: ``0.5`` CPU, ``1GB`` memory, ``1`` chip."""
 
-    resource: Annotated[str, Field(max_length=253, examples=["TPU1684X"])]
+    resource: Annotated[str, Field(max_length=253, pattern=NO_NUL, examples=["TPU1684X"])]
     quantity: Annotated[str, Field(max_length=32, examples=["1"])]
 
 
@@ -249,7 +249,7 @@ class PoolCreate(Input):
 
     name: Name
     description: Text = ""
-    open_to_all: bool = False
+    open_to_all: StrictBool = False
     node_ids: Ids = []
     group_ids: Ids = []
     notebook_spec_ids: Ids = []
@@ -261,7 +261,7 @@ class PoolUpdate(Input):
 
     name: Name | None = None
     description: Text | None = None
-    open_to_all: bool | None = None
+    open_to_all: StrictBool | None = None
     node_ids: Ids | None = None
     group_ids: Ids | None = None
     notebook_spec_ids: Ids | None = None
