@@ -202,13 +202,19 @@ def test_what_cannot_be_chosen_is_explained(renter: Cli, operator: Cli, tmp_path
     assert renter("notebook", "create", "x", "--spec", SPEC, "--tasks", "33").status == 2
 
 
-def test_two_of_one_name_are_told_apart_by_id(renter: Cli) -> None:
-    made = [_json(renter, "notebook", "create", "twin", "--spec", SPEC, "--no-start") for _ in range(2)]
-    several = renter("notebook", "show", "twin")
-    assert several.status == 1
-    for one in made:
-        assert one["id"] in several.err
-        renter.ok("notebook", "delete", one["id"], "--yes")
+def test_two_of_one_name_are_told_apart_by_id(operator: Cli, served: Served, tmp_path: Path) -> None:
+    """Every miner has a default pool."""
+    made = json.loads(operator.ok("user", "create", "miner3", "--role", "miner", "--json"))
+    other = Cli(tmp_path, served.origin)
+    other.ok("login", "miner3", "--password-stdin", stdin=made["initial_password"])
+    other.ok("spec", "create", "small", "--price", "1", "--item", "cpu=1")
+    ambiguous = operator("pool", "show", "default")
+    assert ambiguous.status == 1
+    pools = [pool["id"] for pool in _json(operator, "pool", "list")["items"] if pool["name"] == "default"]
+    assert len(pools) > 1
+    for ident in pools:
+        assert ident in ambiguous.err
+        assert _json(operator, "pool", "show", ident)["id"] == ident
 
 
 def test_a_pipe_gets_whole_lines(renter: Cli, served: Served) -> None:

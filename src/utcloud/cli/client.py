@@ -78,9 +78,14 @@ class Api:
         """
         noun = path.removesuffix("s").replace("-", " ")
         if _ID.fullmatch(ref):
-            for item in self.every(path):
-                if item["id"] == ref:
-                    return item
+            try:
+                return dict(self.get(f"{path}/{ref}"))
+            except ApiError as error:  # some nouns are only listed
+                if error.http_status not in (404, 405):
+                    raise
+            found = next((item for item in self.every(path) if item["id"] == ref), None)
+            if found:
+                return found
         matches = [item for item in self.every(path, search=ref) if item[key] == ref]
         if len(matches) > 1:
             matches = [item for item in matches if item.get("mine")] or matches
