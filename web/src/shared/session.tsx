@@ -36,9 +36,7 @@ async function restore(): Promise<Session | null> {
 
 export async function logIn(username: string, password: string): Promise<void> {
   const session = await ok(api.POST("/api/v1/auth/session", { body: { username, password } }));
-  setCsrf(session.csrf_token);
-  queryClient.clear();
-  queryClient.setQueryData(KEY, session);
+  begin(session);
 }
 
 export async function logOut(): Promise<void> {
@@ -46,10 +44,13 @@ export async function logOut(): Promise<void> {
   forget();
 }
 
-function forget(): void {
-  setCsrf("");
+const forget = () => begin(null);
+
+/** Forget what another user was shown. The session's own query stays: the gate watches it. */
+function begin(session: Session | null): void {
+  setCsrf(session?.csrf_token ?? "");
   queryClient.removeQueries({ predicate: (query) => query.queryKey[0] !== KEY[0] });
-  queryClient.setQueryData(KEY, null);
+  queryClient.setQueryData(KEY, session);
 }
 
 /** Shows `login` in place while nobody is logged in: the address stays, so one comes back to where one was. */
