@@ -18,7 +18,7 @@ down: ## Stop utcloud; leaves nothing running and keeps all data
 	@if [ -x .venv/bin/utcloud ]; then exec .venv/bin/utcloud down; else echo 'utcloud is not installed here, so nothing runs.'; fi
 
 status: ## Say what runs
-	@if [ -x .venv/bin/utcloud ]; then exec .venv/bin/utcloud status; else echo 'utcloud is not installed here, so nothing runs.'; fi
+	@if [ -x .venv/bin/utcloud ]; then .venv/bin/utcloud status || true; else echo 'utcloud is not installed here, so nothing runs.'; fi
 
 test: ## Run every test, with real containers and a real browser. ARGS="tests/billing -k meter" for a part
 	@scripts/system-packages test && scripts/python-env test && scripts/web build && scripts/web test

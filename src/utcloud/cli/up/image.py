@@ -81,7 +81,8 @@ def _base(socket: Path, output: IO[str]) -> str:
             with step(f"pulling the base image {reference}"):
                 _pull(socket, reference, output)
         except (ImageError, OSError) as error:
-            say(f"  No registry answers ({_first_line(error)}); making a base of Debian packages instead.")
+            output.write(f"{error}\n")
+            say("  No image registry can be reached: a base is made of Debian packages instead.")
         else:
             return reference
     with step("making a base image of Debian packages (about half a minute)"):
@@ -201,10 +202,6 @@ def _follow(response: Any, output: IO[str]) -> None:
             raise ImageError(str(problem))
     if response.status >= 400:
         raise ImageError(f"the engine answered {response.status}")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 def _last_line(log: Path) -> str:
