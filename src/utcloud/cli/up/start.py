@@ -1,5 +1,6 @@
 """`utcloud up`: start every process in order, each only when the one before it answers."""
 
+import asyncio
 import functools
 import json
 import os
@@ -9,7 +10,10 @@ import time
 import traceback
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
+
+from sqlalchemy import select
 
 from utcloud.cli.up import access, chips, edge, engine, image, metrics, network, ports, unixhttp
 from utcloud.cli.up.instance import CannotRunError, Instance
@@ -132,10 +136,12 @@ def _start_programs(instance: Instance, found: engine.Engine) -> None:
         supervisor.start("edge", functools.partial(_edge_answers, settings))
     rest = [state.name for state in supervisor.states() if state.name not in ("engine", "server", "edge")]
     with step("starting the site agent and the metrics"):
+        began = datetime.now(UTC)
         for name in rest:
             supervisor.start(name, lambda: True)
         for name in rest:
             supervisor.start(name, functools.partial(_runs, instance, name))
+        supervisor.start("agent", lambda: asyncio.run(_heard(settings, began)))
     if "prometheus" not in rest:
         say("  Without metrics: prometheus and prometheus-node-exporter are not installed.")
     if not WEB.is_dir():
@@ -209,6 +215,19 @@ def _edge_answers(settings: Settings) -> bool:
 
 def _runs(instance: Instance, name: str) -> bool:
     return any(state.name == name and state.state == "RUNNING" for state in instance.supervisor.states())
+
+
+async def _heard(settings: Settings, since: datetime) -> bool:
+    """Whether the agent has reported this machine's resources since then."""
+    from utcloud.db import Database
+    from utcloud.resources.models import Site
+
+    db = Database(settings.database)
+    try:
+        async with db.read() as tx:
+            return bool(await tx.scalar(select(Site.id).where(Site.last_seen_at >= since)))
+    finally:
+        await db.close()
 
 
 def _end_orphans(instance: Instance) -> None:
