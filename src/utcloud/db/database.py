@@ -23,6 +23,15 @@ _CHANNEL = "utcloud"
 _SIGNALS = "utcloud.signals"
 
 
+async def take_turns(tx: Tx, name: str) -> None:
+    """Let the transactions that say the same ``name`` run one after another. Say it before anything else.
+
+    SQLite's writers do so anyway; on PostgreSQL it is an advisory lock that ends with the transaction.
+    """
+    if tx.get_bind().dialect.name == "postgresql":
+        await tx.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+
 def emit(tx: Tx, channel: str) -> None:
     """Send a signal on ``channel`` when ``tx`` has been committed; never when it is rolled back."""
     tx.info.setdefault(_SIGNALS, set()).add(channel)
@@ -66,14 +75,17 @@ class Database:
             yield tx
 
     @contextlib.asynccontextmanager
-    async def write(self) -> AsyncIterator[Tx]:
+    async def write(self, turns: str | None = None) -> AsyncIterator[Tx]:
         """A transaction: committed at the end of the block, rolled back whole when it raises.
 
-        SQLite has one writer at a time, who takes the lock at the start, so no transaction fails half-way.
+        SQLite has one writer at a time, who takes the lock at the start, so no transaction fails half-way. With
+        ``turns``, PostgreSQL's transactions of that name take turns as well.
         """
         async with self._one_writer if self.is_sqlite else contextlib.nullcontext(), self._sessions() as tx:
             if self.is_sqlite:
                 await tx.execute(text("BEGIN IMMEDIATE"))
+            if turns:
+                await take_turns(tx, turns)
             yield tx
             signals: set[str] = tx.info.get(_SIGNALS, set())
             if not self.is_sqlite:

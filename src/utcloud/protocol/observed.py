@@ -1,9 +1,8 @@
 """What a site saw."""
 
-from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from utcloud.protocol.desired import Phase
 
@@ -65,8 +64,8 @@ class ObservedReplica(BaseModel):
     container_id: str = ""
     endpoint: str | None = None
     """``host:port`` at which the edge reaches the page; sent as soon as it is known."""
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
+    started_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
     exit_code: int | None = None
     log_tail: str = Field(default="", max_length=20_000)
 
@@ -84,7 +83,7 @@ class SiteReport(BaseModel):
 
     version: int = 1
     agent_version: str = Field(default="", max_length=50)
-    sent_at: datetime
+    sent_at: AwareDatetime
     """The agent's clock; the server flags it when it is off."""
     nodes: list[NodeReport] = Field(default=[], max_length=1000)
     replicas: list[ObservedReplica] = []
@@ -96,4 +95,4 @@ class ReportAnswer(BaseModel):
     """The server has stored the report."""
 
     revision: int
-    server_time: datetime
+    server_time: AwareDatetime

@@ -8,12 +8,14 @@ from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import User
 from utcloud.assets import service as assets
 from utcloud.common.clock import SystemClock
-from utcloud.db import Tx
+from utcloud.db import Tx, take_turns
 from utcloud.resources.service import common as resources
 from utcloud.workloads import in_use, notebooks
+from utcloud.workloads.states import TURNS
 
 
 async def _stop_work(tx: Tx, _actor: Actor, user: User) -> None:
+    await take_turns(tx, TURNS)
     await notebooks.stop_all_of(tx, SystemClock().now(), user.id, "its owner's account was frozen")
 
 

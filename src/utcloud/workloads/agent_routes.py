@@ -17,6 +17,7 @@ from utcloud.resources import service as resources
 from utcloud.resources.models import Site
 from utcloud.workloads import observed
 from utcloud.workloads.desired import desired_state
+from utcloud.workloads.states import TURNS
 
 router = APIRouter(prefix="/agent", tags=["agent"])
 Bearer = Annotated[str, Header(alias="Authorization")]
@@ -67,7 +68,8 @@ async def get_desired(
 @router.post("/reports")
 async def post_report(report: SiteReport, db: Db, now: Now, authorization: Bearer = "") -> ReportAnswer:
     """Take in what the site saw."""
-    async with db.write() as tx:
+    moves = report.replicas or report.strays or report.dropped_volumes
+    async with db.write(TURNS if moves else None) as tx:
         site = await _site(tx, authorization)
         await reports.apply(tx, now, site, report)
         await observed.apply(tx, now, site, report)

@@ -224,8 +224,8 @@ async def stop_on_my_hardware(tx: Tx, now: datetime, actor: Actor, replica_id: s
 
 
 async def own(tx: Tx, actor: Actor, ident: str) -> Workload:
-    """The actor's own notebook, locked; another's is not found."""
-    workload = await tx.get(Workload, ident, with_for_update=True)
+    """The actor's own notebook; another's is not found."""
+    workload = await tx.get(Workload, ident)
     if workload is None or workload.kind != "notebook" or workload.owner_id != actor.id:
         raise NotFound.of("notebook", ident)
     return workload

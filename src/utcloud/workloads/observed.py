@@ -51,7 +51,7 @@ async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
 
 async def _started(tx: Tx, now: datetime, attempt: Attempt, observed: ObservedReplica) -> None:
     if observed.started_at and attempt.started_at is None:
-        attempt.started_at = min(observed.started_at, now)
+        attempt.started_at = min(max(observed.started_at, attempt.created_at), now)
         await meters.start(tx, attempt.id, attempt.started_at)
 
 

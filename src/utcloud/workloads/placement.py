@@ -131,7 +131,7 @@ async def waiting_workloads(tx: Tx) -> Sequence[str]:
 
 async def place_waiting(tx: Tx, now: datetime, workload_id: str, *, fee_ppm: int) -> None:
     """Try a waiting workload again. A wallet that became too low is said, and nothing is reserved."""
-    workload = await tx.get(Workload, workload_id, with_for_update=True)
+    workload = await tx.get(Workload, workload_id)
     if workload is None:
         return
     try:

@@ -24,6 +24,7 @@ from utcloud.workloads.schemas import (
     StopRequest,
     WorkOut,
 )
+from utcloud.workloads.states import TURNS
 
 router = APIRouter(tags=["workloads"])
 Search = Annotated[str, Query(max_length=100, description="Part of the name.")]
@@ -56,7 +57,7 @@ async def list_notebooks(
 @router.post("/notebooks", status_code=201)
 async def create_notebook(body: NotebookCreate, actor: CurrentActor, db: Db, now: Now, request: Request) -> NotebookOut:
     """Create a notebook and start it."""
-    async with db.write() as tx:
+    async with db.write(TURNS) as tx:
         made = await notebooks.create(tx, now, actor, body, fee_ppm=_fee_ppm(request))
         return await queries.notebook(tx, actor, made.id)
 
@@ -71,14 +72,14 @@ async def get_notebook(notebook_id: str, actor: CurrentActor, db: Db) -> Noteboo
 @router.delete("/notebooks/{notebook_id}", status_code=204)
 async def delete_notebook(notebook_id: str, actor: CurrentActor, db: Db, now: Now) -> None:
     """Delete a stopped notebook with its files. Its charge records stay."""
-    async with db.write() as tx:
+    async with db.write(TURNS) as tx:
         await notebooks.remove(tx, now, actor, notebook_id)
 
 
 @router.post("/notebooks/{notebook_id}/start")
 async def start_notebook(notebook_id: str, actor: CurrentActor, db: Db, now: Now, request: Request) -> NotebookOut:
     """Start a notebook again; its files are as they were."""
-    async with db.write() as tx:
+    async with db.write(TURNS) as tx:
         await notebooks.start(tx, now, actor, notebook_id, fee_ppm=_fee_ppm(request))
         return await queries.notebook(tx, actor, notebook_id)
 
@@ -88,7 +89,7 @@ async def stop_notebook(
     notebook_id: str, actor: CurrentActor, db: Db, now: Now, body: StopRequest | None = None
 ) -> NotebookOut:
     """Stop a notebook gracefully and end its machine hours; its files stay."""
-    async with db.write() as tx:
+    async with db.write(TURNS) as tx:
         await notebooks.stop(tx, now, actor, notebook_id, body.reason if body else "")
         return await queries.notebook(tx, actor, notebook_id)
 
@@ -99,7 +100,7 @@ async def open_notebook(
 ) -> Opening:
     """Get a link that opens a subtask's JupyterLab once."""
     replica_id = body.replica_id if body else None
-    async with db.write() as tx:
+    async with db.write(TURNS) as tx:
         return await notebooks.open_page(tx, now, _settings(request), actor, notebook_id, replica_id)
 
 
@@ -116,7 +117,7 @@ async def list_work(
 @router.post("/replicas/{replica_id}/stop", status_code=202)
 async def stop_work(replica_id: str, body: StopRequest, actor: CurrentActor, db: Db, now: Now) -> None:
     """Stop a renter's replica on one's own hardware; the renter reads the reason."""
-    async with db.write() as tx:
+    async with db.write(TURNS) as tx:
         await notebooks.stop_on_my_hardware(tx, now, actor, replica_id, body.reason)
 
 

@@ -10,6 +10,9 @@ from utcloud.db import Tx, emit
 from utcloud.workloads.models import Replica, TimelineEvent, Workload
 from utcloud.workloads.schemas import State
 
+TURNS = "workloads"
+"""Whoever changes workloads takes turns by this name: what was read stays true, and nobody deadlocks."""
+
 FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.STOPPED})
 ACTIVE = frozenset(State) - FINAL
 
