@@ -33,24 +33,24 @@ export function Admin({ other }: { other: string }) {
   const { t } = useTranslation();
   const miner = useRole("miner");
   const menu: MenuEntry[] = [
-    { path: "/home", label: t("menu.home"), icon: <HomeOutlined /> },
+    { path: "/home", label: t("menu.home"), icon: <HomeOutlined aria-hidden /> },
     {
       path: "/resource-management",
       label: t("menu.resourceManagement"),
-      icon: <ClusterOutlined />,
+      icon: <ClusterOutlined aria-hidden />,
       children: [
-        { path: "/nodes", label: t("menu.nodes"), icon: <HddOutlined /> },
-        { path: "/resources", label: t("menu.resources"), icon: <GoldOutlined /> },
-        { path: "/specifications", label: t("menu.specs"), icon: <ProfileOutlined /> },
-        { path: "/resource-pools", label: t("menu.pools"), icon: <DeploymentUnitOutlined /> },
+        { path: "/nodes", label: t("menu.nodes"), icon: <HddOutlined aria-hidden /> },
+        { path: "/resources", label: t("menu.resources"), icon: <GoldOutlined aria-hidden /> },
+        { path: "/specifications", label: t("menu.specs"), icon: <ProfileOutlined aria-hidden /> },
+        { path: "/resource-pools", label: t("menu.pools"), icon: <DeploymentUnitOutlined aria-hidden /> },
       ],
     },
-    { path: "/work", label: t("menu.work"), icon: <ThunderboltOutlined /> },
-    { path: "/users", label: t("menu.users"), icon: <UserOutlined /> },
-    { path: "/groups", label: t("menu.groups"), icon: <TeamOutlined /> },
-    { path: "/time-management", label: t("menu.time"), icon: <ClockCircleOutlined /> },
-    { path: "/preset-assets", label: t("menu.presets"), icon: <AppstoreOutlined /> },
-    { path: "/audit-trail", label: t("menu.audit"), icon: <AuditOutlined /> },
+    { path: "/work", label: t("menu.work"), icon: <ThunderboltOutlined aria-hidden /> },
+    { path: "/users", label: t("menu.users"), icon: <UserOutlined aria-hidden /> },
+    { path: "/groups", label: t("menu.groups"), icon: <TeamOutlined aria-hidden /> },
+    { path: "/time-management", label: t("menu.time"), icon: <ClockCircleOutlined aria-hidden /> },
+    { path: "/preset-assets", label: t("menu.presets"), icon: <AppstoreOutlined aria-hidden /> },
+    { path: "/audit-trail", label: t("menu.audit"), icon: <AuditOutlined aria-hidden /> },
   ];
   return (
     <Shell end={t("login.admin.title")} forRole="miner" other={other} menu={miner ? menu : []} dark>

@@ -22,13 +22,13 @@ export function Console({ other }: { other: string }) {
   const { t } = useTranslation();
   const renter = useRole("renter");
   const menu: MenuEntry[] = [
-    { path: "/overview", label: t("menu.overview"), icon: <DashboardOutlined /> },
-    { path: "/notebooks", label: t("menu.notebooks"), icon: <CodeOutlined /> },
-    { path: "/algorithms", label: t("menu.algorithms"), icon: <FunctionOutlined /> },
-    { path: "/datasets", label: t("menu.datasets"), icon: <DatabaseOutlined /> },
-    { path: "/models", label: t("menu.models"), icon: <ExperimentOutlined /> },
-    { path: "/images", label: t("menu.images"), icon: <ContainerOutlined /> },
-    { path: "/time-management", label: t("menu.time"), icon: <ClockCircleOutlined /> },
+    { path: "/overview", label: t("menu.overview"), icon: <DashboardOutlined aria-hidden /> },
+    { path: "/notebooks", label: t("menu.notebooks"), icon: <CodeOutlined aria-hidden /> },
+    { path: "/algorithms", label: t("menu.algorithms"), icon: <FunctionOutlined aria-hidden /> },
+    { path: "/datasets", label: t("menu.datasets"), icon: <DatabaseOutlined aria-hidden /> },
+    { path: "/models", label: t("menu.models"), icon: <ExperimentOutlined aria-hidden /> },
+    { path: "/images", label: t("menu.images"), icon: <ContainerOutlined aria-hidden /> },
+    { path: "/time-management", label: t("menu.time"), icon: <ClockCircleOutlined aria-hidden /> },
   ];
   return (
     <Shell end={t("login.console.title")} forRole="renter" other={other} menu={renter ? menu : []}>

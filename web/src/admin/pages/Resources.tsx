@@ -92,7 +92,7 @@ function CustomResources() {
   const [adding, setAdding] = useState(false);
   const [editing, setEditing] = useState<Custom>();
   const required = [{ required: true, message: t("common.required") }];
-  const path = (row: Custom) => ({ params: { path: { custom_resource_id: row.id } } });
+  const path = (row: Custom) => ({ params: { path: { resource_id: row.id } } });
 
   const columns: Column<Custom>[] = [
     {
@@ -139,7 +139,7 @@ function CustomResources() {
               confirm({
                 title: t("common.deleteAsk", { name: row.name }),
                 okText: t("common.delete"),
-                action: () => ok(api.DELETE("/api/v1/custom-resources/{custom_resource_id}", path(row))),
+                action: () => ok(api.DELETE("/api/v1/custom-resources/{resource_id}", path(row))),
               })
             }
           >
@@ -207,9 +207,7 @@ function CustomResources() {
         open={Boolean(editing)}
         onClose={() => setEditing(undefined)}
         initialValues={{ node_ids: editing?.nodes.map((node) => node.id), description: editing?.description }}
-        submit={(body) =>
-          ok(api.PATCH("/api/v1/custom-resources/{custom_resource_id}", { ...path(editing as Custom), body }))
-        }
+        submit={(body) => ok(api.PATCH("/api/v1/custom-resources/{resource_id}", { ...path(editing as Custom), body }))}
       >
         {common}
       </FormDialog>

@@ -233,13 +233,13 @@ function SpecFields({ form }: { form: FormInstance<Values> }) {
                 <Button
                   type="text"
                   aria-label={t("specs.removeN", { n: field.name + 1 })}
-                  icon={<MinusCircleOutlined />}
+                  icon={<MinusCircleOutlined aria-hidden />}
                   disabled={fields.length === 1}
                   onClick={() => remove(field.name)}
                 />
               </Flex>
             ))}
-            <Button type="dashed" block icon={<PlusOutlined />} onClick={() => add({ quantity: "1" })}>
+            <Button type="dashed" block icon={<PlusOutlined aria-hidden />} onClick={() => add({ quantity: "1" })}>
               {t("specs.addResource")}
             </Button>
           </fieldset>

@@ -24,10 +24,10 @@ export function Overview() {
   if (!overview.data) return <Skeleton active />;
   const data = overview.data;
   const links = [
-    { label: t("notebooks.create"), icon: <CodeOutlined />, to: "/notebooks?create=1" },
-    { label: t("assets.algorithms.create"), icon: <CloudUploadOutlined />, to: "/algorithms?create=1" },
-    { label: t("assets.datasets.create"), icon: <DatabaseOutlined />, to: "/datasets?create=1" },
-    { label: t("assets.models.create"), icon: <ExperimentOutlined />, to: "/models?create=1" },
+    { label: t("notebooks.create"), icon: <CodeOutlined aria-hidden />, to: "/notebooks?create=1" },
+    { label: t("assets.algorithms.create"), icon: <CloudUploadOutlined aria-hidden />, to: "/algorithms?create=1" },
+    { label: t("assets.datasets.create"), icon: <DatabaseOutlined aria-hidden />, to: "/datasets?create=1" },
+    { label: t("assets.models.create"), icon: <ExperimentOutlined aria-hidden />, to: "/models?create=1" },
   ];
   const stock = [
     [t("menu.algorithms"), data.algorithms, "/algorithms"],

@@ -27,9 +27,9 @@ export function FileChooser({ value, onChange }: { value?: Source[]; onChange?: 
         value={mode}
         onChange={change}
         options={[
-          { value: "folder", label: t("upload.folder"), icon: <FolderOpenOutlined /> },
-          { value: "files", label: t("upload.files"), icon: <InboxOutlined /> },
-          { value: "archive", label: t("upload.archive"), icon: <FileZipOutlined /> },
+          { value: "folder", label: t("upload.folder"), icon: <FolderOpenOutlined aria-hidden /> },
+          { value: "files", label: t("upload.files"), icon: <InboxOutlined aria-hidden /> },
+          { value: "archive", label: t("upload.archive"), icon: <FileZipOutlined aria-hidden /> },
         ]}
       />
       <Upload.Dragger

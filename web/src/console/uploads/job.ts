@@ -1,6 +1,7 @@
 import { api, csrf, ok } from "@shared/api/client";
 import { queryClient } from "@shared/query";
-import { Upload } from "tus-js-client";
+import { type DetailedError, Upload } from "tus-js-client";
+import { fingerprint, forgetVersion, uploadStore } from "./store";
 
 export type AssetKind = "algorithms" | "datasets" | "models";
 
@@ -113,10 +114,10 @@ export class UploadJob {
       endpoint: "/api/v1/uploads",
       chunkSize: CHUNK,
       retryDelays: RETRIES_MS,
-      removeFingerprintOnSuccess: true,
+      urlStorage: uploadStore,
       metadata: { version_id: this.version.id, path: item.path, ...(item.archive && { archive: "true" }) },
-      fingerprint: async (file) =>
-        ["utcloud", this.version.id, item.path, file.size, (file as File).lastModified].join("|"),
+      fingerprint: async () => fingerprint(this.version.id, item.path, item.file),
+      onShouldRetry: (error) => mayRetry(error),
       onBeforeRequest: (request) => request.setHeader("X-CSRF-Token", csrf()),
       onProgress: (sent) => {
         item.sent = sent;
@@ -158,6 +159,7 @@ export class UploadJob {
       const path = { asset_id: this.assetId, number: this.version.number };
       await ok(api.POST(assetPath(this.kind, "/{asset_id}/versions/{number}/publish"), { params: { path } }));
       this.status = "done";
+      void forgetVersion(this.version.id);
       this.close();
     } catch (error) {
       this.status = "failed";
@@ -195,8 +197,14 @@ export class UploadJob {
   }
 }
 
-function reasonOf(error: Error): string {
-  const body = "originalResponse" in error ? (error.originalResponse as { getBody(): string } | null)?.getBody() : "";
+function mayRetry(error: DetailedError): boolean {
+  const status = error.originalResponse?.getStatus() ?? 0;
+  const creating = error.originalRequest?.getMethod() === "POST";
+  return status === 0 || status >= 500 || status === 423 || (status === 409 && !creating);
+}
+
+function reasonOf(error: Error | DetailedError): string {
+  const body = "originalResponse" in error ? error.originalResponse?.getBody() : "";
   try {
     const { detail, cure } = JSON.parse(body || "{}") as { detail?: string; cure?: string };
     if (detail) return [detail, cure].filter(Boolean).join(" ");

@@ -48,15 +48,15 @@ export const api = createClient<paths>({
 
 type Result<T> = { data?: T; error?: unknown; response: Response };
 
-/** Unwrap a call's answer; throws an `ApiError` for a problem and for a server that does not answer. */
-export async function ok<T>(call: Promise<Result<T>>): Promise<T> {
+/** Unwrap a call's answer (JSON, where a list may answer CSV as well); throws an `ApiError` for a problem and for a server that does not answer. */
+export async function ok<T>(call: Promise<Result<T>>): Promise<Exclude<T, string>> {
   let result: Result<T>;
   try {
     result = await call;
   } catch {
     throw new ApiError({ status: 0, title: "", detail: "", code: "unreachable" });
   }
-  if (result.response.ok) return result.data as T;
+  if (result.response.ok) return result.data as Exclude<T, string>;
   if (result.response.status === 401) onLoggedOut();
   throw new ApiError(asProblem(result.error, result.response));
 }

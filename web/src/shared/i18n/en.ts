@@ -217,7 +217,7 @@ export const en = {
     quantity: "Quantity",
     resourceN: "Resource {{n}}",
     quantityN: "Quantity {{n}}",
-    removeN: "Remove resource {{n}}",
+    removeN: "Remove row {{n}}",
     addResource: "Add resource",
     cpuHint: "Cores, such as 0.5",
     bytesHint: "Such as 1GB, 512MB or 1GiB",

@@ -207,7 +207,7 @@ export const zh: typeof en = {
     quantity: "数量",
     resourceN: "资源 {{n}}",
     quantityN: "数量 {{n}}",
-    removeN: "移除资源 {{n}}",
+    removeN: "移除第 {{n}} 行",
     addResource: "添加资源",
     cpuHint: "核数,例如 0.5",
     bytesHint: "例如 1GB、512MB 或 1GiB",

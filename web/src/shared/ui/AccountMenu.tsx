@@ -24,7 +24,12 @@ export function LanguageButton() {
   const { t, i18n } = useTranslation();
   const other: Language = i18n.language === "zh" ? "en" : "zh";
   return (
-    <Button type="text" icon={<GlobalOutlined />} aria-label={t("account.language")} onClick={() => setLanguage(other)}>
+    <Button
+      type="text"
+      icon={<GlobalOutlined aria-hidden />}
+      aria-label={t("account.language")}
+      onClick={() => setLanguage(other)}
+    >
       {LANGUAGES[other]}
     </Button>
   );
@@ -45,7 +50,7 @@ export function AccountMenu({ other }: { other: string }) {
         type="text"
         aria-label={t("account.dark")}
         aria-pressed={dark}
-        icon={dark ? <SunOutlined /> : <MoonOutlined />}
+        icon={dark ? <SunOutlined aria-hidden /> : <MoonOutlined aria-hidden />}
         onClick={() => setDark(!dark)}
       />
       <Dropdown
@@ -54,19 +59,29 @@ export function AccountMenu({ other }: { other: string }) {
           items: [
             {
               key: "password",
-              icon: <LockOutlined />,
+              icon: <LockOutlined aria-hidden />,
               label: t("account.password"),
               onClick: () => setDialog("password"),
             },
-            { key: "tokens", icon: <KeyOutlined />, label: t("account.tokens"), onClick: () => setDialog("tokens") },
-            { key: "other", icon: <SwapOutlined />, label: <a href={other}>{t("shell.otherEnd")}</a> },
+            {
+              key: "tokens",
+              icon: <KeyOutlined aria-hidden />,
+              label: t("account.tokens"),
+              onClick: () => setDialog("tokens"),
+            },
+            { key: "other", icon: <SwapOutlined aria-hidden />, label: <a href={other}>{t("shell.otherEnd")}</a> },
             { type: "divider" },
-            { key: "logout", icon: <LogoutOutlined />, label: t("account.logOut"), onClick: () => act(logOut) },
+            {
+              key: "logout",
+              icon: <LogoutOutlined aria-hidden />,
+              label: t("account.logOut"),
+              onClick: () => act(logOut),
+            },
           ],
         }}
       >
         <Button type="text" aria-label={t("account.menu")}>
-          <Avatar size={24} icon={<UserOutlined />} />
+          <Avatar size={24} icon={<UserOutlined aria-hidden />} />
           <span style={{ maxWidth: 120, overflow: "hidden", textOverflow: "ellipsis" }}>{user.username}</span>
         </Button>
       </Dropdown>

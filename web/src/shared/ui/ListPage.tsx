@@ -81,7 +81,7 @@ export function ListPage<T extends object>(props: Props<T>) {
           )}
           {filters}
           {props.csv && (
-            <Button icon={<DownloadOutlined />} onClick={() => act(props.csv as () => Promise<void>)}>
+            <Button icon={<DownloadOutlined aria-hidden />} onClick={() => act(props.csv as () => Promise<void>)}>
               {t("list.csv")}
             </Button>
           )}

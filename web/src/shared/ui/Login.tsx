@@ -54,14 +54,20 @@ export function Login({ end, other }: { end: "admin" | "console"; other: string 
             name="username"
             rules={[{ required: true, message: t("login.usernameMissing") }]}
           >
-            <Input prefix={<UserOutlined />} autoComplete="username" autoCapitalize="none" autoFocus size="large" />
+            <Input
+              prefix={<UserOutlined aria-hidden />}
+              autoComplete="username"
+              autoCapitalize="none"
+              autoFocus
+              size="large"
+            />
           </Form.Item>
           <Form.Item
             label={t("login.password")}
             name="password"
             rules={[{ required: true, message: t("login.passwordMissing") }]}
           >
-            <Input.Password prefix={<LockOutlined />} autoComplete="current-password" size="large" />
+            <Input.Password prefix={<LockOutlined aria-hidden />} autoComplete="current-password" size="large" />
           </Form.Item>
           {refusal && <Alert type="error" showIcon role="alert" title={refusal} style={{ marginBottom: 16 }} />}
           <Button type="primary" htmlType="submit" block size="large" loading={busy}>

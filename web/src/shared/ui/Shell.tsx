@@ -118,7 +118,7 @@ export function Shell({ end, forRole, other, menu, dark, children }: Props) {
                 <Button
                   type="text"
                   aria-label={t("shell.menu")}
-                  icon={<MenuOutlined />}
+                  icon={<MenuOutlined aria-hidden />}
                   onClick={() => setShown(true)}
                 />
               )}
