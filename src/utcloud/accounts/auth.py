@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.requests import HTTPConnection
 
 from utcloud.common.errors import Forbidden, Unauthenticated
+from utcloud.common.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,20 @@ def current_actor(request: Request) -> Actor:
 CurrentActor = Annotated[Actor, Depends(current_actor)]
 
 
-def client_ip(request: Request) -> str:
+def session_cookie_name(settings: Settings) -> str:
+    """``__Host-`` binds the cookie to the consoles' own host: no page of a replica can set one over it. Needs https."""
+    return "__Host-utcloud_session" if settings.console_origin.startswith("https:") else "utcloud_session"
+
+
+def session_cookie(connection: HTTPConnection) -> str | None:
+    """The session's secret that a browser sent."""
+    return connection.cookies.get(session_cookie_name(connection.app.state.settings))
+
+
+SessionCookie = Annotated[str | None, Depends(session_cookie)]
+
+
+def client_ip(request: HTTPConnection) -> str:
     """The asker's address: the edge's word (the last of X-Forwarded-For), else the connection's; may be empty."""
     forwarded = request.headers.get("x-forwarded-for", "").split(",")[-1].strip()
     return (forwarded or (request.client.host if request.client else ""))[:64]

@@ -1,11 +1,10 @@
 """Finds out who is asking, once per request, before any route runs."""
 
-from http.cookies import CookieError, SimpleCookie
-
-from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from utcloud.accounts import service
+from utcloud.accounts.auth import client_ip, session_cookie
 from utcloud.common.errors import Problem
 from utcloud.server.errors import from_problem
 
@@ -26,8 +25,8 @@ class Authentication:
             return await self.app(scope, receive, send)
         if scope["path"].startswith(_OWN_CREDENTIALS):
             return await self.app(scope, receive, send)
-        headers = Headers(scope=scope)
-        authorization, cookie = headers.get("authorization"), _session_cookie(headers.get("cookie"))
+        request = HTTPConnection(scope)
+        authorization, cookie = request.headers.get("authorization"), session_cookie(request)
         before_login = (scope["method"], scope["path"]) in _BEFORE_LOGIN and authorization is None
         if (authorization is None and cookie is None) or before_login:
             return await self.app(scope, receive, send)
@@ -38,27 +37,10 @@ class Authentication:
                 state.clock.now(),
                 authorization=authorization,
                 cookie=cookie,
-                csrf=headers.get("x-csrf-token"),
+                csrf=request.headers.get("x-csrf-token"),
                 unsafe=scope["method"] not in _SAFE,
-                ip=client_ip(scope, headers),
+                ip=client_ip(request),
             )
         except Problem as problem:
             return await from_problem(problem)(scope, receive, send)
         return await self.app(scope, receive, send)
-
-
-def client_ip(scope: Scope, headers: Headers) -> str:
-    """The asker's address: the edge's word, since only the edge can reach the server's socket."""
-    forwarded = headers.get("x-forwarded-for", "").split(",")[-1].strip()
-    client = scope.get("client")
-    return (forwarded or (client[0] if client else ""))[:64]
-
-
-def _session_cookie(header: str | None) -> str | None:
-    if not header or "utcloud_session=" not in header:
-        return None
-    try:
-        morsel = SimpleCookie(header).get("utcloud_session")
-    except CookieError:
-        return None
-    return morsel.value if morsel else None

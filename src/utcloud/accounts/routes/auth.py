@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Header, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 
 from utcloud.accounts import service
-from utcloud.accounts.auth import ClientIp, CurrentActor
+from utcloud.accounts.auth import ClientIp, CurrentActor, SessionCookie, session_cookie_name
 from utcloud.accounts.schemas import (
     Cursor,
     IdPath,
@@ -17,11 +17,9 @@ from utcloud.accounts.schemas import (
     TokenOut,
 )
 from utcloud.common.paging import Limit, Page
-from utcloud.common.settings import Settings
 from utcloud.db.web import Db, Now
 
 router = APIRouter(prefix="/auth", tags=["auth"])
-SessionCookie = Annotated[str | None, Cookie(alias=service.COOKIE, include_in_schema=False)]
 
 
 @router.post("/session")
@@ -44,7 +42,7 @@ async def log_in(
 
 @router.get("/session")
 async def get_session(
-    request: Request, response: Response, actor: CurrentActor, db: Db, cookie: SessionCookie = None
+    request: Request, response: Response, actor: CurrentActor, db: Db, cookie: SessionCookie
 ) -> SessionOut:
     """Who is logged in with this browser."""
     async with db.read() as tx:
@@ -56,13 +54,11 @@ async def get_session(
 
 
 @router.delete("/session", status_code=204)
-async def log_out(
-    request: Request, response: Response, actor: CurrentActor, db: Db, cookie: SessionCookie = None
-) -> None:
+async def log_out(request: Request, response: Response, actor: CurrentActor, db: Db, cookie: SessionCookie) -> None:
     """Log this browser out."""
     async with db.write() as tx:
         await service.log_out(tx, actor, cookie)
-    response.delete_cookie(service.COOKIE, httponly=True, samesite="strict", secure=_is_https(request))
+    _delete_cookie(request, response)
 
 
 @router.post("/password", status_code=204)
@@ -71,7 +67,7 @@ async def change_password(
 ) -> None:
     """Change one's own password. All browser sessions end, this one too: log in again."""
     await service.change_password(db, now, actor, body.current_password, body.new_password)
-    response.delete_cookie(service.COOKIE, httponly=True, samesite="strict", secure=_is_https(request))
+    _delete_cookie(request, response)
 
 
 @router.post("/tokens", status_code=201)
@@ -105,18 +101,19 @@ async def revoke_token(token_id: IdPath, actor: CurrentActor, db: Db, now: Now) 
 
 
 def _set_cookie(request: Request, response: Response, secret: str) -> None:
+    name = session_cookie_name(request.app.state.settings)
     response.set_cookie(
-        service.COOKIE,
+        name,
         secret,
         max_age=int(service.SESSION_LIFETIME.total_seconds()),
         path="/",
         httponly=True,
         samesite="strict",
-        secure=_is_https(request),
+        secure=name.startswith("__Host-"),
     )
     response.headers["Cache-Control"] = "no-store"
 
 
-def _is_https(request: Request) -> bool:
-    settings: Settings = request.app.state.settings
-    return settings.console_origin.startswith("https:")
+def _delete_cookie(request: Request, response: Response) -> None:
+    name = session_cookie_name(request.app.state.settings)
+    response.delete_cookie(name, httponly=True, samesite="strict", secure=name.startswith("__Host-"))

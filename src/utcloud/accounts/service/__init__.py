@@ -1,7 +1,6 @@
 """The rules of users, groups, sessions and tokens: one face, several files."""
 
 from utcloud.accounts.service.credentials import (
-    COOKIE,
     SESSION_LIFETIME,
     LoggedIn,
     authenticate,
@@ -45,7 +44,6 @@ from utcloud.accounts.service.users import (
 )
 
 __all__ = [
-    "COOKIE",
     "SESSION_LIFETIME",
     "LoggedIn",
     "UserHook",

@@ -23,7 +23,6 @@ from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound, Proble
 from utcloud.common.ids import new_id, new_secret
 from utcloud.db import Database, Tx, emit, paginate
 
-COOKIE = "utcloud_session"
 SESSION_LIFETIME = timedelta(days=7)
 TOKEN_PREFIX = "utc_"  # noqa: S105 - not a secret
 MAX_TOKENS = 100
