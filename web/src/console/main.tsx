@@ -14,7 +14,7 @@ const OTHER = "/admin/";
 
 createRoot(document.getElementById("root") as HTMLElement).render(
   <QueryClientProvider client={queryClient}>
-    <Theme colours={{ light: "#3454d1", dark: "#7d97ff" }}>
+    <Theme colours={{ light: "#3454d1", dark: "#7d97ff", tint: "#eef2ff" }}>
       <BrowserRouter basename="/console">
         <SessionGate login={<Login end="console" other={OTHER} />} waiting={<Waiting />}>
           <Console other={OTHER} />

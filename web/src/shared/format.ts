@@ -63,7 +63,9 @@ export function formatDuration(seconds: number): string {
 
 /** `3 minutes ago`, `in 2 hours`. */
 export function formatRelative(at: string, now: number, language: string): string {
-  const seconds = (Date.parse(at) - now) / 1000;
+  const exact = (Date.parse(at) - now) / 1000;
+  // Two machines' clocks differ a little: nothing that has happened lies seconds ahead.
+  const seconds = exact > 0 && exact < 10 ? 0 : exact;
   const format = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
   for (const [unit, size] of [
     ["day", 86400],

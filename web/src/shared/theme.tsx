@@ -15,8 +15,15 @@ function first(): boolean {
   return stored ? stored === "1" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
+interface Colours {
+  light: string;
+  dark: string;
+  /** Behind what is chosen, in light mode. */
+  tint: string;
+}
+
 /** The look of one end: the same family, with a colour of its own. */
-export function Theme({ colours, children }: { colours: { light: string; dark: string }; children: ReactNode }) {
+export function Theme({ colours, children }: { colours: Colours; children: ReactNode }) {
   const { i18n } = useTranslation();
   const [dark, setDark] = useState(first);
   useEffect(() => {
@@ -37,11 +44,12 @@ export function Theme({ colours, children }: { colours: { light: string; dark: s
           token: {
             colorPrimary: colour,
             colorLink: colour,
-            colorInfo: colour,
+            ...(!dark && { colorPrimaryBg: colours.tint }),
             borderRadius: 8,
             fontFamily:
               'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif',
           },
+          components: { Progress: { defaultColor: colour } },
         }}
       >
         <App notification={{ placement: "bottomRight" }}>{children}</App>

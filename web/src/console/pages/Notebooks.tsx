@@ -111,7 +111,7 @@ export function Notebooks() {
         title={t("notebooks.detail")}
         open={Boolean(shown)}
         onClose={() => setShown(undefined)}
-        size={820}
+        size={900}
         destroyOnHidden
       >
         {shown && <NotebookDetail id={shown} onOpen={() => setOpening(shown)} onGone={() => setShown(undefined)} />}

@@ -48,7 +48,7 @@ export function Overview() {
             style={{ height: "100%" }}
           >
             <Counts counts={data.notebooks} />
-            {Object.keys(data.tasks ?? {}).length > 0 && (
+            {Object.values(data.tasks).some(Boolean) && (
               <>
                 <Typography.Title level={5}>{t("overview.tasks")}</Typography.Title>
                 <Counts counts={data.tasks} />

@@ -50,24 +50,23 @@ export function Unc({ value, perHour, strong }: { value: string; perHour?: boole
   );
 }
 
-/** The present moment, again every `every` milliseconds. */
-export function useNow(every = 10_000): number {
-  const [now, setNow] = useState(Date.now);
+/** Draws again every `every` milliseconds, for what depends on the present moment. */
+function useTick(every = 10_000): void {
+  const [, tick] = useState(0);
   useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), every);
+    const timer = setInterval(() => tick((count) => count + 1), every);
     return () => clearInterval(timer);
   }, [every]);
-  return now;
 }
 
 /** A moment in words; the exact one on hover. */
 export function When({ at }: { at: string | null | undefined }) {
   const { i18n } = useTranslation();
-  const now = useNow();
+  useTick();
   if (!at) return <>–</>;
   return (
     <Tooltip title={formatExact(at, i18n.language)}>
-      <time dateTime={at}>{formatRelative(at, now, i18n.language)}</time>
+      <time dateTime={at}>{formatRelative(at, Date.now(), i18n.language)}</time>
     </Tooltip>
   );
 }
