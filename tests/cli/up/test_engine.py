@@ -77,4 +77,4 @@ def test_our_own_podman_writes_only_under_its_folder(home: Path, monkeypatch: py
     ]
     assert len(paths) == 7
     assert all(str(path).startswith(f"{home}/engine/") for path in paths), json.dumps(paths)
-    assert containers["containers"]["default_ulimits"] == ["nofile=1024:1024", "nproc=4096:4096"]
+    assert containers["containers"]["default_ulimits"] == engine.own_limits()

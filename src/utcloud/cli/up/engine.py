@@ -4,7 +4,9 @@ Our own Podman keeps all it writes under one folder, so that it neither sees nor
 machine, and so that `down` can leave nothing behind.
 """
 
+import json
 import os
+import resource
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +81,13 @@ def runtime(cgroup_v2: bool | None = None) -> str:
     raise EngineError("No OCI runtime for this machine's cgroups: install runc (or crun, with cgroup v2).")
 
 
+def own_limits() -> list[str]:
+    """Our own hard limits as Podman's ulimits: the most that may be given on without CAP_SYS_RESOURCE."""
+    kinds = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+    hard = {name: resource.getrlimit(kind)[1] for name, kind in kinds.items()}
+    return [f"{name}={limit}:{limit}" for name, limit in hard.items() if limit != resource.RLIM_INFINITY]
+
+
 def may_raise_limits(status: Path = Path("/proc/self/status")) -> bool:
     """Whether we hold CAP_SYS_RESOURCE, without which Podman's default ulimits cannot be set."""
     for line in status.read_text().splitlines():
@@ -113,7 +122,7 @@ def write_config(own: Path) -> None:
     """Write containers.conf and storage.conf of our own Podman into `own`."""
     own.mkdir(parents=True, exist_ok=True)
     scratch = own / "tmp"
-    ulimits = "" if may_raise_limits() else 'default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
+    ulimits = "" if may_raise_limits() else f"default_ulimits = {json.dumps(own_limits())}\n"
     (own / "containers.conf").write_text(
         f"""# Written by `utcloud up`.
 [containers]
