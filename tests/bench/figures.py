@@ -1,4 +1,4 @@
-"""The figures. Each returns values with the bar that they are held against; ratios where a machine's speed would show."""
+"""The figures, each with the bar that it is held against; ratios where the machine's speed would show."""
 
 import asyncio
 import json
@@ -152,7 +152,8 @@ def list_page(stack: Stack) -> list[Figure]:
     latencies, seconds = asyncio.run(_load(stack, seconds=10))
     rps = len(latencies) / seconds
     p99 = statistics.quantiles(latencies, n=100)[98] * 1000
-    how = f"{len(latencies)} pages in {seconds:.1f} s by 4 connections, median {statistics.median(latencies) * 1000:.1f} ms"
+    median = statistics.median(latencies) * 1000
+    how = f"{len(latencies)} pages in {seconds:.1f} s by 4 connections, median {median:.1f} ms"
     return [
         Figure("list_page_rps", round(rps, 1), "1/s", ">= 200", how),
         Figure("list_page_p99_ms", round(p99, 1), "ms", "<= 50", "of the same requests"),

@@ -66,7 +66,7 @@ def engine_url() -> Iterator[str]:
     environment = _own_engine(folder)
     log = (folder / "log").open("w")
     url = f"unix://{folder}/podman.sock"
-    process = subprocess.Popen([podman, "system", "service", "--time=0", url], env=environment, stderr=log)
+    process = subprocess.Popen([podman, "system", "service", "--time=0", url], env=environment, stderr=log, cwd=folder)
     try:
         deadline = time.monotonic() + 20
         while not (folder / "podman.sock").is_socket():
