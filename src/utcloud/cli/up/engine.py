@@ -82,10 +82,15 @@ def runtime(cgroup_v2: bool | None = None) -> str:
 
 
 def own_limits() -> list[str]:
-    """Our own hard limits as Podman's ulimits: the most that may be given on without CAP_SYS_RESOURCE."""
-    kinds = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
-    hard = {name: resource.getrlimit(kind)[1] for name, kind in kinds.items()}
-    return [f"{name}={limit}:{limit}" for name, limit in hard.items() if limit != resource.RLIM_INFINITY]
+    """Our own hard limits as Podman's ulimits: the most that may be given on without CAP_SYS_RESOURCE.
+
+    Podman itself lowers its number of processes to the kernel's highest pid.
+    """
+    files, processes = (resource.getrlimit(kind)[1] for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC))
+    highest_pid = int(Path("/proc/sys/kernel/pid_max").read_text())
+    processes = highest_pid if processes == resource.RLIM_INFINITY else min(processes, highest_pid)
+    limits = {"nproc": processes} | ({} if files == resource.RLIM_INFINITY else {"nofile": files})
+    return [f"{name}={limit}:{limit}" for name, limit in limits.items()]
 
 
 def may_raise_limits(status: Path = Path("/proc/self/status")) -> bool:
