@@ -72,6 +72,11 @@ class Screen:
         """The row of a table that has this text."""
         return self.main.locator("tr.ant-table-row").filter(has_text=text).first
 
+    def named(self, name: str) -> Locator:
+        """The row of a table whose name, a link to its details, is just this."""
+        link = self.page.get_by_role("button", name=name, exact=True)
+        return self.main.locator("tr.ant-table-row").filter(has=link).first
+
     def begin(self) -> None:
         """Press the page's main button and wait for its dialog."""
         self.main.locator("section button.ant-btn-primary").first.click()

@@ -230,7 +230,7 @@ def make_notebook(console: Screen, name: str, *, algorithm: str = "example", tas
 
 def open_lab(console: Screen, name: str, subtask: int = 0) -> Page:
     """Press Open, choose the subtask in the floating window, and wait for JupyterLab in the new tab."""
-    console.row(name).locator("button.ant-btn-primary").click()
+    console.named(name).locator("button.ant-btn-primary").click()
     item = console.dialog.get_by_role("listitem").nth(subtask)
     expect(item).to_be_visible()
     console.shot(f"console-open-{name}")
@@ -246,15 +246,15 @@ def open_lab(console: Screen, name: str, subtask: int = 0) -> Page:
 
 def running(console: Screen, name: str, timeout: float = 2 * MINUTE_MS) -> None:
     """The list says so by itself, without a reload."""
-    expect(console.row(name).locator(".ant-tag").filter(has_text=re.compile("^Running$", re.I))).to_be_visible(
+    expect(console.named(name).locator(".ant-tag").filter(has_text=re.compile("^Running$", re.I))).to_be_visible(
         timeout=timeout
     )
 
 
 def stop(console: Screen, name: str) -> None:
-    console.button(console.row(name), "Stop").click()
+    console.button(console.named(name), "Stop").click()
     console.confirm()
-    expect(console.row(name).locator(".ant-tag").filter(has_text=re.compile("^Stopped$", re.I))).to_be_visible(
+    expect(console.named(name).locator(".ant-tag").filter(has_text=re.compile("^Stopped$", re.I))).to_be_visible(
         timeout=MINUTE_MS
     )
 
@@ -332,12 +332,12 @@ def test_11_stop_ends_the_bill_exactly(journey: Journey) -> None:
 def test_12_the_edit_is_there_again(journey: Journey) -> None:
     console = journey.console
     console.go("notebooks")
-    console.button(console.row("first"), "Start").click()
+    console.button(console.named("first"), "Start").click()
     running(console, "first")
     lab = open_lab(console, "first")
     assert "edited in the browser" in contents(lab, "example/sample.txt")
     lab.close()
-    console.row("first").get_by_role("button").first.click()
+    console.named("first").get_by_role("button", name="first", exact=True).click()
     expect(console.page.locator(".ant-drawer")).to_contain_text("first")
     console.shot("console-notebook-detail")
     console.page.locator(".ant-drawer-close").click()
@@ -349,7 +349,7 @@ def test_13_three_chips_and_a_fourth_that_waits_with_the_reason(journey: Journey
         make_notebook(console, name)
     for name in ("first", "second", "third"):
         running(console, name)
-    fourth = console.row("fourth")
+    fourth = console.named("fourth")
     expect(fourth).to_contain_text(re.compile(r"needs 1 TPU1684X.* 0 free of 3"))
     console.shot("console-notebooks-waiting")
     ids = {journey.notebook_id(name) for name in ("first", "second", "third")}
