@@ -20,7 +20,7 @@ from utcloud.cli.up import engine
 from utcloud.cli.up.image import REFERENCE
 
 ROUNDS = 5
-PROBE_S = 0.01
+PROBE_S = 0.02
 
 
 @dataclass

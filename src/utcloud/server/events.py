@@ -10,7 +10,7 @@ from utcloud.accounts.auth import CurrentActor
 from utcloud.db.web import Db
 
 router = APIRouter(tags=["events"])
-_QUIET_S = 0.5
+_QUIET_S = 0.2
 _KEEP_ALIVE_S = 20
 
 

@@ -12,13 +12,13 @@ from utcloud.accounts.models import User
 from utcloud.assets.models import Asset, Image
 from utcloud.billing import meters
 from utcloud.billing import service as billing
+from utcloud.common.errors import NotFound
 from utcloud.common.paging import decode_cursor, encode_cursor
 from utcloud.db import Tx
 from utcloud.resources import service as resources
 from utcloud.resources.models import Chip, ChipClaim, Node, Site, Spec
 from utcloud.resources.schemas import NodeStatus
 from utcloud.workloads.models import Attempt, Replica, Subtask, TimelineEvent, Workload
-from utcloud.workloads.notebooks import own
 from utcloud.workloads.schemas import (
     MinerOverviewOut,
     NotebookDetail,
@@ -52,9 +52,10 @@ async def notebooks(
 
 async def notebook(tx: Tx, actor: Actor, ident: str) -> NotebookOut:
     """One of the actor's notebooks."""
-    workload = await own(tx, actor, ident)
-    rows = (await tx.execute(_rows_of(select(Workload).where(Workload.id == workload.id)))).all()
-    return NotebookOut.model_validate(_grouped(rows, actor.username)[0])
+    found = _grouped((await tx.execute(_ONE, {"ident": ident, "owner": actor.id})).all(), actor.username)
+    if not found:
+        raise NotFound.of("notebook", ident)
+    return NotebookOut.model_validate(found[0])
 
 
 async def notebook_detail(tx: Tx, actor: Actor, ident: str) -> NotebookDetail:
@@ -91,7 +92,13 @@ async def notebook_detail(tx: Tx, actor: Actor, ident: str) -> NotebookDetail:
     )
 
 
-def _rows_of(workloads: Select[Workload]) -> Select[*tuple[Any, ...]]:
+_workloads, _replicas, _subtasks, _attempts, _specs, _nodes = (
+    model.__table__ for model in (Workload, Replica, Subtask, Attempt, Spec, Node)
+)
+"""Tables instead of classes: a statement of these spares a page the ORM's loading, half of its time."""
+
+
+def _rows_of(workloads: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     """A row a replica of some workloads, newest workload first, with all that a page shows of it.
 
     Times stay milliseconds: pydantic reads them as they are.
@@ -106,37 +113,48 @@ def _rows_of(workloads: Select[Workload]) -> Select[*tuple[Any, ...]]:
             page.c.state,
             page.c.reason,
             page.c.facts,
-            type_coerce(page.c.created_at, BigInteger).label("created_at"),
-            type_coerce(page.c.changed_at, BigInteger).label("changed_at"),
-            Spec.price,
-            Replica.id.label("replica_id"),
-            Replica.index.label("replica_index"),
-            Replica.state.label("replica_state"),
-            Replica.reason.label("replica_reason"),
-            Replica.attempts,
-            Subtask.name.label("subtask"),
-            Node.name.label("node"),
-            type_coerce(Attempt.started_at, BigInteger).label("started_at"),
-            type_coerce(Attempt.ended_at, BigInteger).label("ended_at"),
+            type_coerce(page.c.created_at, BigInteger),
+            type_coerce(page.c.changed_at, BigInteger),
+            _specs.c.price,
+            _replicas.c.id,
+            _replicas.c.index,
+            _replicas.c.state,
+            _replicas.c.reason,
+            _replicas.c.attempts,
+            _subtasks.c.name,
+            _nodes.c.name,
+            type_coerce(_attempts.c.started_at, BigInteger),
+            type_coerce(_attempts.c.ended_at, BigInteger),
         )
-        .join(Replica, Replica.workload_id == page.c.id)
-        .join(Subtask, Subtask.id == Replica.subtask_id)
-        .join(Spec, Spec.id == Subtask.spec_id)
-        .outerjoin(Node, Node.id == Replica.node_id)
-        .outerjoin(Attempt, Attempt.id == Replica.attempt_id)
-        .order_by(page.c.id.desc(), Replica.id)
+        .join(_replicas, _replicas.c.workload_id == page.c.id)
+        .join(_subtasks, _subtasks.c.id == _replicas.c.subtask_id)
+        .join(_specs, _specs.c.id == _subtasks.c.spec_id)
+        .outerjoin(_nodes, _nodes.c.id == _replicas.c.node_id)
+        .outerjoin(_attempts, _attempts.c.id == _replicas.c.attempt_id)
+        .order_by(page.c.id.desc(), _replicas.c.id)
     )
 
 
 _LAST = "~"
 """Sorts after every id."""
 _SOME = (
-    select(Workload)
-    .where(Workload.owner_id == bindparam("owner"), Workload.kind == "notebook", Workload.id < bindparam("after"))
-    .order_by(Workload.id.desc())
+    select(_workloads)
+    .where(
+        _workloads.c.owner_id == bindparam("owner"),
+        _workloads.c.kind == "notebook",
+        _workloads.c.id < bindparam("after"),
+    )
+    .order_by(_workloads.c.id.desc())
     .limit(bindparam("limit", type_=Integer))
 )
 _PAGE = _rows_of(_SOME)
+_ONE = _rows_of(
+    select(_workloads).where(
+        _workloads.c.id == bindparam("ident"),
+        _workloads.c.owner_id == bindparam("owner"),
+        _workloads.c.kind == "notebook",
+    )
+)
 """Built once: building a statement takes longer than running it."""
 
 
