@@ -46,6 +46,8 @@ export function Theme({ colours, children }: { colours: Colours; children: React
             colorLink: colour,
             ...(!dark && { colorPrimaryBg: colours.tint }),
             borderRadius: 8,
+            // Nothing slides in: what one asks for is there at once, and stands still.
+            motion: false,
             fontFamily:
               'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif',
           },

@@ -113,7 +113,7 @@ export function Shell({ end, forRole, other, menu, dark, children }: Props) {
           }}
         >
           <Flex align="center" justify="space-between" gap="small" style={{ height: "100%" }}>
-            <Flex align="center" gap="small">
+            <Flex align="center" gap="small" style={{ minWidth: 0 }}>
               {!wide && (
                 <Button
                   type="text"
@@ -122,7 +122,9 @@ export function Shell({ end, forRole, other, menu, dark, children }: Props) {
                   onClick={() => setShown(true)}
                 />
               )}
-              <Typography.Text type="secondary">{end}</Typography.Text>
+              <Typography.Text type="secondary" ellipsis>
+                {end}
+              </Typography.Text>
             </Flex>
             <AccountMenu other={other} />
           </Flex>

@@ -63,7 +63,7 @@ export interface Question {
   done?: string;
 }
 
-/** Ask before something that cannot be undone. The dialog stays open when it fails. */
+/** Ask before something that cannot be undone. */
 export function useConfirm() {
   const { modal } = App.useApp();
   const act = useAct();
@@ -74,8 +74,6 @@ export function useConfirm() {
       okText,
       okButtonProps: { danger: true },
       autoFocusButton: "cancel",
-      onOk: async () => {
-        if (!(await act(action, done))) throw new Error("shown already");
-      },
+      onOk: () => act(action, done),
     });
 }
