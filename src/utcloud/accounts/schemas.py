@@ -128,7 +128,7 @@ class GroupUpdate(Input):
 
 
 class Login(Input):
-    username: Annotated[str, Field(max_length=256)]
+    username: Annotated[str, Field(examples=["alice"], max_length=256)]
     password: Annotated[str, Field(max_length=256)]
 
 

@@ -160,7 +160,7 @@ class CustomResourceCreate(Input):
 
 class CustomResourceUpdate(Input):
     node_ids: Ids | None = None
-    description: Text | None = None
+    description: Annotated[Text | None, Field(examples=["chips of the SC7 cards"])] = None
 
 
 class SpecItemIn(Input):

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.responses import PlainTextResponse, Response
 
+from utcloud.accounts.auth import session_cookie_name
 from utcloud.accounts.routes import router as accounts
 from utcloud.assets.routes import router as assets
 from utcloud.assets.store import open_store
@@ -21,7 +23,7 @@ from utcloud.edge.routes import router as edge
 from utcloud.monitoring import metrics
 from utcloud.resources.routes import router as resources
 from utcloud.server import errors, loops
-from utcloud.server.authentication import Authentication
+from utcloud.server.authentication import BEFORE_LOGIN, Authentication
 from utcloud.server.events import router as events
 from utcloud.server.idempotency import Idempotency
 from utcloud.server.wiring import wire
@@ -85,11 +87,37 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.include_router(edge, include_in_schema=False)
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
     app.add_api_route("/metrics", _metrics, include_in_schema=False)
+    _describe_logins(app)
     return app
+
+
+def _describe_logins(app: FastAPI) -> None:
+    """Say in the OpenAPI file how one logs in: the middleware looks at credentials, FastAPI knows nothing of them."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            described = plain()
+            described["components"]["securitySchemes"] = {
+                "token": {"type": "http", "scheme": "bearer", "description": "From `POST /auth/tokens`."},
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": session_cookie_name(app.state.settings),
+                    "description": "From `POST /auth/session`; changes need the header `X-CSRF-Token` as well.",
+                },
+            }
+            described["security"] = [{"token": []}, {"session": []}]
+            for method, path in BEFORE_LOGIN:
+                described["paths"][path][method.lower()]["security"] = []
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 _PROBLEMS = {
     401: "Nobody is logged in",
+    402: "The wallet holds too little",
     403: "Not allowed",
     404: "Not found, or another tenant's",
     409: "The present state does not allow it",

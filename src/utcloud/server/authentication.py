@@ -11,7 +11,7 @@ from utcloud.server.errors import from_problem
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _OWN_CREDENTIALS = ("/api/v1/agent/",)
 """Routes that check a credential of their own kind."""
-_BEFORE_LOGIN = {("POST", "/api/v1/auth/session"), ("POST", "/api/v1/auth/tokens")}
+BEFORE_LOGIN = {("POST", "/api/v1/auth/session"), ("POST", "/api/v1/auth/tokens")}
 
 
 class Authentication:
@@ -27,7 +27,7 @@ class Authentication:
             return await self.app(scope, receive, send)
         request = HTTPConnection(scope)
         authorization, cookie = request.headers.get("authorization"), session_cookie(request)
-        before_login = (scope["method"], scope["path"]) in _BEFORE_LOGIN and authorization is None
+        before_login = (scope["method"], scope["path"]) in BEFORE_LOGIN and authorization is None
         if (authorization is None and cookie is None) or before_login:
             return await self.app(scope, receive, send)
         state = scope["app"].state

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from utcloud.accounts.schemas import Input, Name, Text
 from utcloud.common.money import Unc
@@ -92,6 +92,8 @@ class NotebookCreate(Input):
 
 class NotebookOpen(Input):
     """Which subtask to open; left out: the only one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"replica_id": "rp_01m8504e9zzj4w4pg3acqz95zf"}]})
 
     replica_id: str | None = None
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import datetime
 from email.utils import format_datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 from starlette.requests import ClientDisconnect
@@ -14,7 +14,16 @@ from utcloud.assets import uploads
 from utcloud.common.settings import Settings
 from utcloud.db.web import Db, Now
 
-router = APIRouter(prefix="/uploads", tags=["uploads"])
+_PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {}}}
+router = APIRouter(
+    prefix="/uploads",
+    tags=["uploads"],
+    responses={
+        412: {"description": "Another version of the protocol", **_PROBLEM},
+        413: {"description": "Too large", **_PROBLEM},
+        415: {"description": "The bytes came with another content type", **_PROBLEM},
+    },
+)
 
 VERSION = "1.0.0"
 _EXTENSIONS = "creation,creation-with-upload,termination,expiration"
