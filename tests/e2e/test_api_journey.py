@@ -603,7 +603,7 @@ def test_deleting_what_is_in_use_says_by_whom(cloud: Cloud, algorithm: Json) -> 
     in_use(cloud.operator, f"/specs/{cloud.spec['id']}", pool)
     in_use(cloud.operator, f"/pools/{cloud.pool['id']}", name, cloud.user["username"], "notebook")
     in_use(cloud.operator, f"/groups/{cloud.group['id']}", pool)
-    in_use(cloud.operator, f"/users/{cloud.user['id']}", name, "notebook")
+    in_use(cloud.operator, f"/users/{cloud.user['id']}", name, "notebook", "algorithm")
     in_use(cloud.operator, f"/custom-resources/{cloud.resource['id']}", cloud.spec["name"])
     site = cloud.operator.all("/sites")[0]
     in_use(cloud.operator, f"/sites/{site['id']}", "notebook", "node", name)

@@ -48,7 +48,7 @@ class Cloud:
                 "notebook_spec_ids": [one.spec["id"], one.small["id"]],
             },
         )
-        one.image = next(image for image in operator.all("/images") if image["jupyter"])
+        one.image = operator.named("/images", "jupyter") or {}
         one.user, one.renter = one.add_renter("renter", "100")
         return one
 

@@ -11,7 +11,7 @@ MAX_MICRO = 10**15
 """The most that one amount may be: a thousand million UNC, far inside 64 bits."""
 
 _MS_PER_HOUR = 3_600_000
-_PATTERN = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?")
+_PATTERN = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,6}))?")
 
 
 def parse_unc(text: str) -> int:

@@ -13,7 +13,7 @@ _SUFFIXES = {
     **{unit + "IB": 1024**power for power, unit in enumerate(("K", "M", "G", "T"), 1)},
     "B": 1,
 }
-_NUMBER = re.compile(r"(\d{1,16}(?:\.\d{1,6})?)\s*([A-Za-z]{0,3})")
+_NUMBER = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,6})?)\s*([A-Za-z]{0,3})")
 
 
 def unit_of(resource: str) -> str:
