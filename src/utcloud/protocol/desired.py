@@ -69,6 +69,8 @@ class DesiredReplica(BaseModel):
     desired: Phase
     node: str
     """Host name of the node it was placed on."""
+    hostname: str = ""
+    """What it calls itself, such as ``lab-task-0``."""
     image: str
     command: list[str] | None = None
     env: dict[str, str] = {}

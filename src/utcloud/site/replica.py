@@ -356,7 +356,7 @@ class Replica:
             image=want.image,
             command=want.command,
             env=env,
-            hostname=re.sub(r"[^a-z0-9]+", "-", want.replica_id.lower()).strip("-")[-40:].lstrip("-") or "replica",
+            hostname=re.sub(r"[^a-z0-9]+", "-", want.hostname.lower()).strip("-")[-60:].strip("-") or "replica",
             labels={
                 LABEL_SITE: around.site_id,
                 LABEL_HOME: around.home,

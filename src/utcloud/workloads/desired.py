@@ -49,6 +49,7 @@ async def desired_state(tx: Tx, site: Site, store_path: str | None) -> DesiredSt
                 workload_id=workload.id,
                 desired=Phase(attempt.desired),
                 node=node,
+                hostname=f"{workload.name}-{subtask.name}",
                 image=subtask.image,
                 env=_environment(attempt, workload, names),
                 limits=Limits(
