@@ -6,6 +6,7 @@ so that only the first run builds the preset image. UTCLOUD_TEST_ENGINE_URL name
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ import httpx
 import psutil
 
 from tests.support.api import Api, wait_for
+from utcloud.cli.up import ports
 from utcloud.cli.up.supervise import MARK, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,13 +192,21 @@ def free_port() -> int:
         return port
 
 
+def quiet_port() -> int:
+    """A port that is free, and its neighbours too, where the system takes none for outgoing connections."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        if not any(ports.busy("127.0.0.1", port + offset) for offset in range(5)):
+            return port
+
+
 def new_stack() -> Stack:
     """The stack of this test run, with everything of an earlier run but its images taken away."""
     home = Path(os.environ.get("UTCLOUD_TEST_HOME") or ROOT / "build" / "test-home").absolute()
     settings = {"UTCLOUD_SIMULATE_CHIPS": CHIPS}
     if url := os.environ.get("UTCLOUD_TEST_ENGINE_URL"):
         settings["UTCLOUD_ENGINE_URL"] = url
-    stack = Stack(home, free_port(), settings)
+    stack = Stack(home, quiet_port(), settings)
     stack.forget()
     return stack
 
