@@ -11,9 +11,8 @@ from utcloud.common.errors import Conflict
 from utcloud.db import Tx
 from utcloud.edge import service as edge
 from utcloud.resources.models import Pool, PoolGroup
+from utcloud.resources.service.common import some
 from utcloud.workloads.models import Subtask, Workload
-
-_SHOWN = 3
 
 
 async def of_spec(tx: Tx, spec_id: str) -> str | None:
@@ -75,6 +74,4 @@ async def _named(tx: Tx, where: ColumnElement[bool]) -> str | None:
 
 
 def _list(noun: str, names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:_SHOWN])
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)} {noun}{'s' if len(names) > 1 else ''} ({shown}{more})"
+    return f"{len(names)} {noun}{'s' if len(names) > 1 else ''} ({some([repr(name) for name in names])})"
