@@ -5,6 +5,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -272,6 +273,31 @@ def test_one_site_neither_sees_nor_moves_anothers_work(served: Served, operator:
     truth = lie.model_copy(update={"exit_code": 0})
     report(served, served.site_token, SiteReport(sent_at=datetime.now(UTC), nodes=[node("node-own")], replicas=[truth]))
     assert operator.notebook(made["id"])["state"] == "stopped"
+
+
+def test_a_site_gets_only_the_files_that_its_work_needs(served: Served, operator: Api, tmp_path: Path) -> None:
+    """Another miner's site cannot fetch a renter's code, though it may know its name and its hash."""
+    report(served, served.site_token, SiteReport(sent_at=datetime.now(UTC), nodes=[node("node-own")]))
+    (tmp_path / "secret.py").write_text(f"print({fresh('secret')!r})\n")
+    algorithm = operator.upload_folder(fresh("code"), tmp_path)
+    version = operator.get(f"/algorithms/{algorithm['id']}/versions/1")["id"]
+    (file,) = operator.all(f"/algorithms/{algorithm['id']}/versions/1/files")
+    paths = [f"manifests/{version}", f"blobs/{file['sha256']}"]
+    rival = operator.post("/sites", {"name": fresh("rival")})["token"]
+
+    def statuses(token: str) -> list[int]:
+        headers = {"Authorization": f"Bearer {token}"}
+        return [httpx.get(f"{served.origin}/api/v1/agent/{path}", headers=headers).status_code for path in paths]
+
+    assert statuses(served.site_token) == [404, 404], "nothing on the site needs it yet"
+    pool = next(one for one in operator.all("/pools") if one["is_default"])
+    items = [{"resource": "cpu", "quantity": "0.1"}]
+    spec = operator.post("/specs", {"name": fresh("free"), "price": "0", "items": items})
+    ids = {"image_id": operator.all("/images")[0]["id"], "pool_id": pool["id"], "spec_id": spec["id"]}
+    made = operator.post("/notebooks", {"name": fresh("needs"), "algorithm_id": algorithm["id"], **ids})
+    assert operator.notebook(made["id"])["state"] == "assigned"
+    assert statuses(served.site_token) == [200, 200]
+    assert statuses(rival) == [404, 404]
 
 
 def test_a_removed_sites_token_opens_nothing(served: Served, operator: Api) -> None:

@@ -16,7 +16,7 @@ from utcloud.resources import reports
 from utcloud.resources import service as resources
 from utcloud.resources.models import Site
 from utcloud.workloads import observed
-from utcloud.workloads.desired import desired_state
+from utcloud.workloads.desired import desired_state, is_file_needed, is_needed
 from utcloud.workloads.states import TURNS
 
 router = APIRouter(prefix="/agent", tags=["agent"])
@@ -78,17 +78,21 @@ async def post_report(report: SiteReport, db: Db, now: Now, authorization: Beare
 
 @router.get("/manifests/{version_id}")
 async def get_manifest(version_id: str, db: Db, authorization: Bearer = "") -> Manifest:
-    """The files of a version."""
+    """The files of a version that work on this site needs."""
     async with db.read() as tx:
-        await _site(tx, authorization)
+        site = await _site(tx, authorization)
+        if not await is_needed(tx, site, version_id):
+            raise NotFound.of("version", version_id)
         return await assets.manifest(tx, version_id)
 
 
 @router.get("/blobs/{sha256}")
 async def get_blob(sha256: str, request: Request, db: Db, authorization: Bearer = "") -> StreamingResponse:
-    """The content of a file by its hash."""
+    """The content of a file, by its hash, that work on this site needs."""
     async with db.read() as tx:
-        await _site(tx, authorization)
+        site = await _site(tx, authorization)
+        if not await is_file_needed(tx, site, sha256):
+            raise NotFound.of("blob", sha256)
     store = _store(request)
     if await store.stat(blob_key(sha256)) is None:
         raise NotFound.of("blob", sha256)

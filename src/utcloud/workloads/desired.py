@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
-from utcloud.assets.models import Asset, AssetVersion
+from utcloud.assets.models import Asset, AssetVersion, VersionFile
 from utcloud.db import Tx
 from utcloud.protocol import DesiredMount, DesiredReplica, DesiredState, Limits, Phase
 from utcloud.resources.models import Node, Site
@@ -65,6 +65,25 @@ async def desired_state(tx: Tx, site: Site, store_path: str | None) -> DesiredSt
             for attempt, replica, subtask, workload, node in rows
         ],
     )
+
+
+def _needed(site: Site) -> Select[str]:
+    """The versions that attempts which have not ended need on ``site``."""
+    here = select(Attempt.workload_id).where(Attempt.site_id == site.id, Attempt.done.is_(False))
+    code = select(Workload.algorithm_version_id).where(Workload.id.in_(here))
+    data = select(Workload.dataset_version_id).where(Workload.id.in_(here))
+    return select(AssetVersion.id).where(AssetVersion.id.in_(code) | AssetVersion.id.in_(data))
+
+
+async def is_needed(tx: Tx, site: Site, version_id: str) -> bool:
+    """Whether a version is for this site: a miner sees no other renter's files."""
+    return await tx.scalar(_needed(site).where(AssetVersion.id == version_id)) is not None
+
+
+async def is_file_needed(tx: Tx, site: Site, sha256: str) -> bool:
+    """Whether the file of this content belongs to a version that is for this site."""
+    query = select(VersionFile.sha256).where(VersionFile.sha256 == sha256, VersionFile.version_id.in_(_needed(site)))
+    return await tx.scalar(query.limit(1)) is not None
 
 
 def _environment(attempt: Attempt, workload: Workload, names: dict[str, str]) -> dict[str, str]:
