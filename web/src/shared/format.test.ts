@@ -46,9 +46,9 @@ test("sizes and durations", () => {
 
 test("moments in words", () => {
   const now = Date.parse("2030-01-01T00:00:00Z");
-  expect(formatRelative("2029-12-31T23:57:00Z", now, "en")).toBe("3 minutes ago");
-  expect(formatRelative("2030-01-01T02:00:00Z", now, "en")).toBe("in 2 hours");
-  expect(formatRelative("2030-01-01T00:00:03Z", now, "en")).toBe("now");
+  expect(formatRelative("2029-12-31T23:57:00Z", "en", now)).toBe("3 minutes ago");
+  expect(formatRelative("2030-01-01T02:00:00Z", "en", now)).toBe("in 2 hours");
+  expect(formatRelative("2030-01-01T00:00:03Z", "en", now)).toBe("now");
 });
 
 test("a specification's name follows from its contents", () => {

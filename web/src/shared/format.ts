@@ -62,7 +62,7 @@ export function formatDuration(seconds: number): string {
 }
 
 /** `3 minutes ago`, `in 2 hours`. */
-export function formatRelative(at: string, now: number, language: string): string {
+export function formatRelative(at: string, language: string, now = Date.now()): string {
   const exact = (Date.parse(at) - now) / 1000;
   // Two machines' clocks differ a little: nothing that has happened lies seconds ahead.
   const seconds = exact > 0 && exact < 10 ? 0 : exact;

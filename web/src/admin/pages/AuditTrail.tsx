@@ -33,6 +33,7 @@ export function AuditTrail() {
       }
       columns={columns}
       rowKey={(event) => event.id}
+      searchable={false}
       filters={
         <Input
           allowClear

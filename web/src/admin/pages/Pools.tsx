@@ -102,7 +102,7 @@ export function Pools() {
         title={t("menu.pools")}
         about={t("pools.about")}
         queryKey={["pools"]}
-        load={(query) => ok(api.GET("/api/v1/pools", { params: { query } }))}
+        load={(query) => ok(api.GET("/api/v1/pools", { params: { query: { ...query, role: "miner" } } }))}
         columns={columns}
         rowKey={(pool) => pool.id}
         extra={create}

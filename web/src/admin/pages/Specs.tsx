@@ -259,7 +259,7 @@ function SpecFields({ form }: { form: FormInstance<Values> }) {
           mode="multiple"
           queryKey="pools"
           placeholder={t("specs.defaultPool")}
-          load={(page) => ok(api.GET("/api/v1/pools", { params: { query: page } }))}
+          load={(page) => ok(api.GET("/api/v1/pools", { params: { query: { ...page, role: "miner" } } }))}
           option={(pool) => ({ value: pool.id, label: pool.name })}
         />
       </Form.Item>

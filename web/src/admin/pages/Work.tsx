@@ -1,18 +1,20 @@
 import { api, ok, type Schemas } from "@shared/api/client";
-import { Copyable, StateTag, Unc, When } from "@shared/ui/bits";
+import { Copyable, type State, STATES, StateTag, Unc, When } from "@shared/ui/bits";
 import { FormDialog } from "@shared/ui/FormDialog";
+import { Filter } from "@shared/ui/Filter";
 import { by, type Column, ListPage } from "@shared/ui/ListPage";
 import { App, Button, Form, Input, Tag } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 type Replica = Schemas["WorkOut"];
-const OVER = new Set(["stopping", "stopped", "failed", "succeeded"]);
+const OVER = new Set<State>(["stopping", "stopped", "failed", "succeeded"]);
 
 /** Replicas on my hardware: whose, on which chips, at which price; never what is in them. */
 export function Work() {
   const { t } = useTranslation();
   const { message } = App.useApp();
+  const [state, setState] = useState<State>();
   const [stopping, setStopping] = useState<Replica>();
   const columns: Column<Replica>[] = [
     { title: t("common.user"), dataIndex: "owner_name", sorter: by((row) => row.owner_name) },
@@ -51,11 +53,22 @@ export function Work() {
       <ListPage
         title={t("menu.work")}
         about={t("work.about")}
-        queryKey={["replicas"]}
-        load={(query) => ok(api.GET("/api/v1/replicas", { params: { query } }))}
+        queryKey={["replicas", { state }]}
+        load={(query) => ok(api.GET("/api/v1/replicas", { params: { query: { ...query, state: state && [state] } } }))}
         columns={columns}
         rowKey={(replica) => replica.replica_id}
         empty={t("work.empty")}
+        filters={
+          <Filter
+            label={t("common.status")}
+            value={state}
+            onChange={setState}
+            options={STATES.filter((one) => !OVER.has(one) || one === "stopping").map((value) => ({
+              value,
+              label: t(`state.${value}`),
+            }))}
+          />
+        }
         expanded={(replica) => (
           <span className="tags">
             {t("work.replica")} <Copyable text={replica.replica_id} /> {t("work.workload")}{" "}

@@ -37,8 +37,8 @@ interface Values {
 
 function useOffers(): Offer[] | undefined {
   const { data } = useQuery({
-    queryKey: ["pools", "all"],
-    queryFn: () => ok(api.GET("/api/v1/pools", { params: { query: { limit: MAX_ROWS } } })),
+    queryKey: ["pools", "offered"],
+    queryFn: () => ok(api.GET("/api/v1/pools", { params: { query: { limit: MAX_ROWS, role: "renter" } } })),
   });
   return data?.items.flatMap((pool) =>
     pool.notebook_specs.map((spec) => ({ ...spec, pool, key: `${pool.id}/${spec.id}` })),

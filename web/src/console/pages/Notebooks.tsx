@@ -1,6 +1,7 @@
 import { api, ok, type Schemas } from "@shared/api/client";
-import { Simulated, type State, StateTag, Unc, When } from "@shared/ui/bits";
+import { Simulated, type State, STATES, StateTag, Unc, When } from "@shared/ui/bits";
 import { useAct, useConfirm } from "@shared/ui/feedback";
+import { Filter } from "@shared/ui/Filter";
 import { by, type Column, ListPage } from "@shared/ui/ListPage";
 import { Button, Drawer, Typography } from "antd";
 import { useState } from "react";
@@ -19,6 +20,7 @@ export function Notebooks() {
   const [params, setParams] = useSearchParams();
   const [shown, setShown] = useState<string>();
   const [opening, setOpening] = useState<string>();
+  const [state, setState] = useState<State>();
   const creating = params.has("create");
   const setCreating = (on: boolean) => setParams(on ? { create: "1" } : {}, { replace: true });
 
@@ -98,11 +100,19 @@ export function Notebooks() {
       <ListPage
         title={t("menu.notebooks")}
         about={t("notebooks.about")}
-        queryKey={["notebooks"]}
-        load={(query) => ok(api.GET("/api/v1/notebooks", { params: { query } }))}
+        queryKey={["notebooks", { state }]}
+        load={(query) => ok(api.GET("/api/v1/notebooks", { params: { query: { ...query, state: state && [state] } } }))}
         columns={columns}
         rowKey={(notebook) => notebook.id}
         extra={create}
+        filters={
+          <Filter
+            label={t("common.status")}
+            value={state}
+            onChange={setState}
+            options={STATES.map((value) => ({ value, label: t(`state.${value}`) }))}
+          />
+        }
         empty={t("notebooks.empty")}
       />
       <CreateNotebook open={creating} onClose={() => setCreating(false)} />

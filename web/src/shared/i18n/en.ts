@@ -349,6 +349,8 @@ export const en = {
     share: "Miner's share",
     fee: "Platform fee",
     open: "running",
+    ended: "ended",
+    period: "Period",
     formula: "amount = price × seconds ÷ 3600",
     settled: "booked so far",
     waived: "not charged",

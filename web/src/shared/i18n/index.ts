@@ -1,3 +1,5 @@
+import dayjs from "dayjs";
+import "dayjs/locale/zh-cn";
 import i18n from "i18next";
 import { initReactI18next } from "react-i18next";
 import { en } from "./en";
@@ -13,9 +15,15 @@ function first(): Language {
   return navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
 }
 
+/** Tell the page and the calendar. */
+function announce(language: string): void {
+  document.documentElement.lang = language;
+  dayjs.locale(language === "zh" ? "zh-cn" : "en");
+}
+
 export function setLanguage(language: Language): void {
   localStorage.setItem(STORE, language);
-  document.documentElement.lang = language;
+  announce(language);
   void i18n.changeLanguage(language);
 }
 
@@ -25,7 +33,7 @@ void i18n.use(initReactI18next).init({
   fallbackLng: "en",
   interpolation: { escapeValue: false },
 });
-document.documentElement.lang = i18n.language;
+announce(i18n.language);
 
 declare module "i18next" {
   interface CustomTypeOptions {

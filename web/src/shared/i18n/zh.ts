@@ -338,6 +338,8 @@ export const zh: typeof en = {
     share: "矿工份额",
     fee: "平台费",
     open: "运行中",
+    ended: "已结束",
+    period: "时间段",
     formula: "金额 = 价格 × 秒数 ÷ 3600",
     settled: "已入账",
     waived: "未收取",

@@ -1,5 +1,6 @@
-import { Alert, Form, type FormInstance, Modal } from "antd";
+import { Alert, Button, Flex, Form, type FormInstance, Modal } from "antd";
 import { type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
 import { ApiError, type FieldPath, toFields } from "../api/problem";
 import { queryClient } from "../query";
 import { useFail } from "./feedback";
@@ -85,16 +86,15 @@ function DialogForm<V extends object, R>(props: Props<V, R>) {
           role="alert"
           style={{ marginBottom: 16 }}
           title={refusal[0]}
-          description={refusal.slice(1).map((line) => <div key={line}>{line}</div>)}
+          description={refusal.slice(1).map((line) => (
+            <div key={line}>{line}</div>
+          ))}
         />
       )}
       <DialogButtons busy={busy} okText={okText} onClose={onClose} />
     </Form>
   );
 }
-
-import { Button, Flex } from "antd";
-import { useTranslation } from "react-i18next";
 
 function DialogButtons({ busy, okText, onClose }: { busy: boolean; okText?: string; onClose: () => void }) {
   const { t } = useTranslation();

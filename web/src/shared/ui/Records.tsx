@@ -1,25 +1,52 @@
-import { Tag, Tooltip, Typography } from "antd";
+import { DatePicker, Tag, Tooltip, Typography } from "antd";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, downloadCsv, ok, type Schemas } from "../api/client";
 import { formatDuration } from "../format";
 import { Copyable, Moment, Simulated, Unc } from "./bits";
+import { Filter } from "./Filter";
 import { by, type Column, ListPage } from "./ListPage";
 
+type Period = [since: string | undefined, until: string | undefined];
 type Charge = Schemas["ChargeOut"];
 type Recharge = Schemas["RechargeOut"];
 
 /** Consumption records: what one paid, or what one was paid. */
 export function Charges({ side }: { side: "payer" | "payee" }) {
   const { t } = useTranslation();
+  const [state, setState] = useState<"open" | "ended">();
+  const [[since, until], setPeriod] = useState<Period>([undefined, undefined]);
+  const query = { role: side, open: state && state === "open", since, until };
+  const csvQuery = Object.entries(query).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]]));
   return (
     <ListPage<Charge>
       about={t("charges.about")}
-      queryKey={["charges", side]}
-      load={(query) => ok(api.GET("/api/v1/charges", { params: { query: { ...query, role: side } } }))}
+      queryKey={["charges", query]}
+      load={(page) => ok(api.GET("/api/v1/charges", { params: { query: { ...page, ...query } } }))}
       columns={useChargeColumns(side)}
       rowKey={(charge) => charge.id}
-      csv={() => downloadCsv("/api/v1/charges", { role: side }, "consumption-records.csv")}
+      csv={() => downloadCsv("/api/v1/charges", Object.fromEntries(csvQuery), "consumption-records.csv")}
       empty={t(side === "payer" ? "charges.empty" : "charges.emptyMiner")}
+      searchable={false}
+      filters={
+        <>
+          <Filter
+            label={t("common.status")}
+            value={state}
+            onChange={setState}
+            options={[
+              { value: "open", label: t("charges.open") },
+              { value: "ended", label: t("charges.ended") },
+            ]}
+          />
+          <DatePicker.RangePicker
+            aria-label={t("charges.period")}
+            onChange={(days) =>
+              setPeriod([days?.[0]?.startOf("day").toISOString(), days?.[1]?.endOf("day").toISOString()])
+            }
+          />
+        </>
+      }
       expanded={(charge) => <ChargeDetail charge={charge} />}
     />
   );

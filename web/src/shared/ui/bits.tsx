@@ -16,6 +16,7 @@ const STATE_COLOURS: Record<State, string> = {
   failed: "red",
   stopped: "default",
 };
+export const STATES = Object.keys(STATE_COLOURS) as State[];
 const BUSY = new Set<State>(["assigned", "starting", "stopping"]);
 
 export function StateTag({ state }: { state: State }) {
@@ -66,7 +67,7 @@ export function When({ at }: { at: string | null | undefined }) {
   if (!at) return <>–</>;
   return (
     <Tooltip title={formatExact(at, i18n.language)}>
-      <time dateTime={at}>{formatRelative(at, Date.now(), i18n.language)}</time>
+      <time dateTime={at}>{formatRelative(at, i18n.language)}</time>
     </Tooltip>
   );
 }
