@@ -129,11 +129,10 @@ def test_three_chips_for_three_notebooks_and_a_reason_for_the_fourth(stack: Stac
     minors = set()
     for notebook in running:
         (container,) = cloud.containers(notebook["id"])
-        seen = stack.run_in(container["Id"], "sh", "-c", "stat -c '%n %T' /dev/bm-sophon*").split()
-        assert seen[0] == "/dev/bm-sophon0"
-        assert len(seen) == 2, "one chip and no other"
-        minors.add(int(seen[1], 16))
-        assert stack.run_in(container["Id"], "id", "-u").strip() == "1000"
+        seen = stack.chips_in(container["Id"])
+        assert list(seen) == ["/dev/bm-sophon0"], "one chip, number 0, and no other"
+        minors.add(seen["/dev/bm-sophon0"])
+        assert stack.user_in(container["Id"]) == 1000
     assert len(minors) == 3, "three different chips"
     assert cloud.node["name"] in {one["node"] for one in cloud.operator.all("/replicas")}
     cloud.renter.post(f"/notebooks/{made[0]['id']}/stop")
@@ -606,7 +605,7 @@ def test_deleting_what_is_in_use_says_by_whom(cloud: Cloud, algorithm: Json) -> 
     in_use(cloud.operator, f"/users/{cloud.user['id']}", name, "notebook", "algorithm")
     in_use(cloud.operator, f"/custom-resources/{cloud.resource['id']}", cloud.spec["name"])
     site = cloud.operator.all("/sites")[0]
-    in_use(cloud.operator, f"/sites/{site['id']}", "notebook", "node", name)
+    in_use(cloud.operator, f"/sites/{site['id']}", "replica")
     with pytest.raises(Refused) as caught:
         cloud.operator.delete(f"/images/{cloud.image['id']}")
     assert caught.value.status == 409

@@ -354,9 +354,9 @@ def test_13_three_chips_and_a_fourth_that_waits_with_the_reason(journey: Journey
     console.shot("console-notebooks-waiting")
     ids = {journey.notebook_id(name) for name in ("first", "second", "third")}
     containers = [one for one in stack.containers() if one["Labels"]["utcloud.workload"] in ids]
-    seen = [stack.run_in(one["Id"], "sh", "-c", "stat -c '%n %T' /dev/bm-sophon*").split() for one in containers]
-    assert [name for name, _ in seen] == ["/dev/bm-sophon0"] * 3
-    assert len({minor for _, minor in seen}) == 3
+    seen = [stack.chips_in(one["Id"]) for one in containers]
+    assert [list(chips) for chips in seen] == [["/dev/bm-sophon0"]] * 3
+    assert len({chips["/dev/bm-sophon0"] for chips in seen}) == 3
     journey.admin.go("work")
     for _ in ids:
         expect(journey.admin.row(RENTER)).to_be_visible()

@@ -107,7 +107,7 @@ class Person:
             if made:
                 self.wishes[made["id"]] = "running"
             return
-        if stopped and self.rng.random() < 0.5:
+        if stopped and len(running) < 3 and self.rng.random() < 0.5:
             ident = self.rng.choice(stopped)
             if self.rng.random() < 0.3:
                 if self.insist("DELETE", f"/notebooks/{ident}") is not None:
