@@ -103,7 +103,7 @@ export const en = {
   },
   list: {
     search: "Search",
-    noMatch: "Nothing matches “{{search}}”.",
+    noMatch: "Nothing matches. Search for something else, or take the filters away.",
     more: "Load more",
     csv: "Export CSV",
   },
@@ -320,7 +320,7 @@ export const en = {
     low: "Soon empty: what runs will be stopped, files are kept.",
     howBilled: "How it is counted",
     howBilledText:
-      "Price of the specification × time from the replica's start to its end, for each replica; a task is the sum of its replicas. Waiting and starting cost nothing.",
+      "Price of the specification × time from the replica's start to its end, for each replica; a task is the sum of its replicas. Waiting costs nothing; time counts from the start of the container.",
   },
   recharges: {
     title: "Machine hours of {{owner}}",

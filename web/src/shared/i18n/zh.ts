@@ -99,7 +99,7 @@ export const zh: typeof en = {
     models: "模型",
     images: "镜像",
   },
-  list: { search: "搜索", noMatch: "没有与“{{search}}”匹配的内容。", more: "加载更多", csv: "导出 CSV" },
+  list: { search: "搜索", noMatch: "没有匹配的内容。请更换搜索词或清除筛选。", more: "加载更多", csv: "导出 CSV" },
   problem: {
     other: "操作未成功",
     unreachable: "无法连接服务器。",
@@ -309,7 +309,7 @@ export const zh: typeof en = {
     neverHint: "没有任务在运行",
     low: "即将用尽:运行中的任务会被停止,文件保留。",
     howBilled: "如何计费",
-    howBilledText: "资源规格价格 × 副本从开始到结束的时间,逐个副本计算;任务为其各副本之和。等待和启动不计费。",
+    howBilledText: "资源规格价格 × 副本从开始到结束的时间,逐个副本计算;任务为其各副本之和。等待不计费;从容器启动时开始计时。",
   },
   recharges: {
     title: "{{owner}} 的机时",
