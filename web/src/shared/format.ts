@@ -77,10 +77,8 @@ export function formatRelative(at: string, language: string, now = Date.now()): 
   return format.format(Math.trunc(seconds), "second");
 }
 
-/** The moment itself, in one's own time zone. */
-export function formatExact(at: string, language: string): string {
-  return new Date(at).toLocaleString(language, { dateStyle: "medium", timeStyle: "medium" });
-}
+/** The moment itself, in one's own time zone: `2030-01-31 20:23:15`. Swedes write so, and everybody can read it. */
+export const formatExact = (at: string) => new Date(at).toLocaleString("sv-SE");
 
 /** Propose a specification's name from its items: `0.5CPU-1GB-1TPU1684X`. */
 export function proposeSpecName(items: { resource?: string; quantity?: string }[]): string {

@@ -34,6 +34,7 @@ export function AuditTrail() {
       columns={columns}
       rowKey={(event) => event.id}
       searchable={false}
+      filtered={Boolean(action)}
       filters={
         <Input
           allowClear

@@ -58,6 +58,7 @@ export function Work() {
         columns={columns}
         rowKey={(replica) => replica.replica_id}
         empty={t("work.empty")}
+        filtered={Boolean(state)}
         filters={
           <Filter
             label={t("common.status")}

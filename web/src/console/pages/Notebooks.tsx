@@ -105,6 +105,7 @@ export function Notebooks() {
         columns={columns}
         rowKey={(notebook) => notebook.id}
         extra={create}
+        filtered={Boolean(state)}
         filters={
           <Filter
             label={t("common.status")}

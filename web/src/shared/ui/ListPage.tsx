@@ -21,6 +21,8 @@ interface Props<T extends object> {
   extra?: ReactNode;
   /** Beside the search field. */
   filters?: ReactNode;
+  /** Some filter is set: an empty list does not mean that there is nothing. */
+  filtered?: boolean;
   /** What to do when there is nothing yet. */
   empty: ReactNode;
   searchable?: boolean;
@@ -48,10 +50,8 @@ export function ListPage<T extends object>(props: Props<T>) {
   });
   const rows = list.data?.pages.flatMap((page) => page.items) ?? [];
 
-  const nothing = search ? (
-    <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t("list.noMatch", { search })} />
-  ) : (
-    <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={empty} />
+  const nothing = (
+    <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={search || props.filtered ? t("list.noMatch") : empty} />
   );
 
   return (

@@ -28,6 +28,7 @@ export function Charges({ side }: { side: "payer" | "payee" }) {
       csv={() => downloadCsv("/api/v1/charges", Object.fromEntries(csvQuery), "consumption-records.csv")}
       empty={t(side === "payer" ? "charges.empty" : "charges.emptyMiner")}
       searchable={false}
+      filtered={Boolean(state || since || until)}
       filters={
         <>
           <Filter
@@ -52,41 +53,43 @@ export function Charges({ side }: { side: "payer" | "payee" }) {
   );
 }
 
-export function useChargeColumns(side: "payer" | "payee"): Column<Charge>[] {
+function useChargeColumns(side: "payer" | "payee"): Column<Charge>[] {
   const { t } = useTranslation();
   const payer: Column<Charge>[] =
     side === "payee" ? [{ title: t("common.user"), dataIndex: "payer_name", sorter: by((row) => row.payer_name) }] : [];
-  const shares: Column<Charge>[] =
-    side === "payee"
-      ? [
-          {
-            title: t("charges.share"),
-            dataIndex: "miner_share",
-            align: "right",
-            render: (value) => <Unc value={value} />,
-          },
-        ]
-      : [];
   return [
     {
       title: t("charges.task"),
       dataIndex: "workload",
       sorter: by((row) => row.workload),
       render: (name, charge) => (
-        <span className="tags">
-          <Typography.Text strong>{name}</Typography.Text>
-          <Simulated when={charge.simulated} />
-          {charge.open && <Tag color="green">{t("charges.open")}</Tag>}
+        <>
+          <span className="tags">
+            <Typography.Text strong>{name}</Typography.Text>
+            <Simulated when={charge.simulated} />
+            {charge.open && <Tag color="green">{t("charges.open")}</Tag>}
+          </span>
           <Typography.Text type="secondary" className="reason">
             {charge.replica || charge.subtask}
             {charge.attempt > 1 && ` · ${t("charges.attempt", { n: charge.attempt })}`}
           </Typography.Text>
-        </span>
+        </>
       ),
     },
     ...payer,
-    { title: t("common.spec"), dataIndex: "spec", sorter: by((row) => row.spec) },
-    { title: t("common.price"), dataIndex: "price", render: (value) => <Unc value={value} perHour /> },
+    {
+      title: `${t("common.spec")} · ${t("common.price")}`,
+      dataIndex: "spec",
+      sorter: by((row) => row.spec),
+      render: (spec, charge) => (
+        <>
+          {spec}
+          <span className="reason">
+            <Unc value={charge.price} perHour />
+          </span>
+        </>
+      ),
+    },
     {
       title: t("charges.start"),
       dataIndex: "started_at",
@@ -110,14 +113,22 @@ export function useChargeColumns(side: "payer" | "payee"): Column<Charge>[] {
         </Tooltip>
       ),
     },
-    ...shares,
     {
       title: t("charges.amount"),
       dataIndex: "amount",
       align: "right",
       fixed: "end",
       sorter: by((row) => Number(row.amount)),
-      render: (value) => <Unc value={value} strong />,
+      render: (value, charge) => (
+        <>
+          <Unc value={value} strong />
+          {side === "payee" && (
+            <Typography.Text type="secondary" className="reason">
+              {t("charges.share")} <Unc value={charge.miner_share} />
+            </Typography.Text>
+          )}
+        </>
+      ),
     },
   ];
 }

@@ -66,7 +66,7 @@ export function When({ at }: { at: string | null | undefined }) {
   useTick();
   if (!at) return <>–</>;
   return (
-    <Tooltip title={formatExact(at, i18n.language)}>
+    <Tooltip title={formatExact(at)}>
       <time dateTime={at}>{formatRelative(at, i18n.language)}</time>
     </Tooltip>
   );
@@ -74,12 +74,11 @@ export function When({ at }: { at: string | null | undefined }) {
 
 /** A moment written out, for records. */
 export function Moment({ at }: { at: string | null | undefined }) {
-  const { i18n } = useTranslation();
   if (!at) return <>–</>;
   return (
     <Tooltip title={at}>
       <time dateTime={at} className="number">
-        {formatExact(at, i18n.language)}
+        {formatExact(at)}
       </time>
     </Tooltip>
   );
