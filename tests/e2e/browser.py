@@ -62,7 +62,8 @@ class Screen:
     def go(self, path: str) -> None:
         """Go to a page by its address, as with a bookmark."""
         self.page.goto(f"{self.base}/{path}")
-        expect(self.main.locator("h3").first).to_be_visible()
+        expect(self.main.locator("h3:not(.ant-skeleton-title)").first).to_be_visible()
+        expect(self.main.locator(".ant-skeleton")).to_have_count(0)
 
     @property
     def main(self) -> Locator:

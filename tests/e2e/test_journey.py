@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.containers, pytest.mark.browser, pytest.mark.timeout(6
 SPEC = "0.5CPU-1GB-1TPU1684X"
 RENTER, PASSWORD = "lin", "a long enough password"
 MINUTE_MS = 60_000
+CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
 @dataclass
@@ -415,7 +416,7 @@ def test_16_every_page_in_chinese_and_on_a_telephone(journey: Journey, end: str)
     screen.speak("zh")
     for path in PAGES[end]:
         screen.go(path)
-        assert re.search("[\u4e00-\u9fff]", screen.main.inner_text()), f"{end}/{path} is not in Chinese"
+        expect(screen.main, f"{end}/{path} in Chinese").to_contain_text(CHINESE)
         screen.shot(f"{end}-{path}-zh")
     screen.speak("en")
 
