@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.support.stack import ROOT
 
@@ -16,6 +17,7 @@ CHROMIUM = os.environ.get("UTCLOUD_TEST_CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 SLOW_MS = 20_000
+UNREACHABLE = "The server cannot be reached"
 
 
 @contextmanager
@@ -53,7 +55,7 @@ class Screen:
         """Script errors and answers of 5xx that happened while the person was there."""
 
     def log_in(self, username: str, password: str) -> None:
-        self.page.goto(f"{self.base}/")
+        self._goto(f"{self.base}/")
         expect(self.page.locator("#login_username")).to_be_visible()
         self.fill("login", username=username, password=password)
         self.page.locator("form#login button[type=submit]").click()
@@ -61,9 +63,20 @@ class Screen:
 
     def go(self, path: str) -> None:
         """Go to a page by its address, as with a bookmark."""
-        self.page.goto(f"{self.base}/{path}")
+        self._goto(f"{self.base}/{path}")
         expect(self.main.locator("h3:not(.ant-skeleton-title)").first).to_be_visible()
         expect(self.main.locator(".ant-skeleton")).to_have_count(0)
+
+    def _goto(self, url: str) -> None:
+        """Chromium drops what it loads whenever a container's bridge comes or goes on this machine; then load again."""
+        for _ in range(10):
+            try:
+                self.page.goto(url)
+                return
+            except PlaywrightError as error:
+                if "ERR_NETWORK_CHANGED" not in error.message:
+                    raise
+        raise AssertionError(f"the network never stood still for {url}")
 
     @property
     def main(self) -> Locator:
@@ -102,9 +115,16 @@ class Screen:
             title.click()
 
     def submit(self) -> None:
-        """Send the dialog's form and wait until the dialog is gone."""
-        self.dialog.locator("button[type=submit]").click()
-        expect(self.page.locator(".ant-modal:visible form")).to_have_count(0)
+        """Send the dialog's form and wait until the dialog is gone; press again when the network changed just then."""
+        form = self.page.locator(".ant-modal:visible form")
+        unreachable = self.page.locator(".ant-notification-notice").filter(has_text=UNREACHABLE)
+        for _ in range(3):
+            self.dialog.locator("button[type=submit]").click()
+            expect(unreachable.or_(self.page.locator("body:not(:has(.ant-modal form))")).first).to_be_visible()
+            if form.count() == 0:
+                return
+            unreachable.locator(".ant-notification-notice-close").first.click()
+        expect(form).to_have_count(0)
 
     def confirm(self) -> None:
         """Say yes to a question, and wait until what it asked is done."""
