@@ -3,13 +3,15 @@
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sqlalchemy import event, select
 
 from tests.resources.support import CHIP, World, add_spec, chip, heard, node
 from utcloud.db import Database
-from utcloud.protocol import NodeReport, ResourceReport
+from utcloud.protocol import NodeReport, ResourceReport, SiteReport
 from utcloud.resources import capacity, service
 from utcloud.resources.models import Chip, Node, NodeResource, Site
 from utcloud.resources.schemas import NodeDetail, NodeStatus
@@ -149,12 +151,16 @@ async def test_nonsense_is_left_out_and_named(db: Database) -> None:
 
 async def test_a_lying_clock_is_recorded(db: Database) -> None:
     world = await World.make(db, NOW, node())
-    naive = (NOW + timedelta(seconds=7)).replace(tzinfo=None)
     elsewhere = (NOW + timedelta(seconds=7)).astimezone(timezone(timedelta(hours=8)))
-    for sent_at, offset in ((naive, 7000), (elsewhere, 7000), (datetime.max.replace(tzinfo=UTC), 10**13)):
+    for sent_at, offset in ((elsewhere, 7000), (datetime.max.replace(tzinfo=UTC), 10**13)):
         async with db.write() as tx:
             await heard(tx, NOW, world.site_id, node(), sent_at=sent_at)
             assert (await tx.get_one(Site, world.site_id)).clock_offset_ms == offset
+
+
+def test_a_clock_without_a_time_zone_is_refused() -> None:
+    with pytest.raises(ValidationError, match="timezone"):
+        SiteReport.model_validate({"sent_at": NOW.replace(tzinfo=None)})
 
 
 NAMES = st.sampled_from(["a", "b", "c"])

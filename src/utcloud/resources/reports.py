@@ -34,7 +34,6 @@ async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> bool:
 
     An unchanged report of a site that was heard of late writes one row.
     """
-    sent_at = report.sent_at if report.sent_at.tzinfo else report.sent_at.replace(tzinfo=UTC)
     offset = to_ms(sent_at.astimezone(UTC)) - to_ms(now)
     seen = {
         "last_seen_at": now,
