@@ -7,7 +7,7 @@ node's reason; the rest of the report holds.
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -34,7 +34,7 @@ async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> bool:
 
     An unchanged report of a site that was heard of late writes one row.
     """
-    offset = to_ms(sent_at.astimezone(UTC)) - to_ms(now)
+    offset = to_ms(report.sent_at) - to_ms(now)
     seen = {
         "last_seen_at": now,
         "clock_offset_ms": max(-_MOST_OFFSET_MS, min(offset, _MOST_OFFSET_MS)),
