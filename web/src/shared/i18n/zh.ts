@@ -309,7 +309,8 @@ export const zh: typeof en = {
     neverHint: "没有任务在运行",
     low: "即将用尽:运行中的任务会被停止,文件保留。",
     howBilled: "如何计费",
-    howBilledText: "资源规格价格 × 副本从开始到结束的时间,逐个副本计算;任务为其各副本之和。等待不计费;从容器启动时开始计时。",
+    howBilledText:
+      "资源规格价格 × 副本从开始到结束的时间,逐个副本计算;任务为其各副本之和。等待不计费;从容器启动时开始计时。",
   },
   recharges: {
     title: "{{owner}} 的机时",
