@@ -1,5 +1,6 @@
 """The preset `jupyter` image: built into the engine that is used, once for each content."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -66,7 +67,9 @@ def ensure(socket: Path, log: Path, sources: Path = SOURCES) -> bool:
         say(f"The new jupyter image could not be built, the old one stays in use: {error}\nThe whole log: {log}")
         return False
     if previous:  # refused, and rightly so, while a container still uses it
-        with unixhttp.request(socket, "DELETE", f"/v1.41/images/{previous['Id']}"):
+        url = f"/v1.41/images/{previous['Id']}"
+        # A large image on a busy disk takes its time; the new one is there in any case.
+        with contextlib.suppress(OSError), unixhttp.request(socket, "DELETE", url, timeout=60):
             pass
     return True
 
