@@ -40,13 +40,6 @@ def amount_for(price_per_hour: int, elapsed_ms: int) -> int:
     return price_per_hour * max(elapsed_ms, 0) // _MS_PER_HOUR
 
 
-def ms_until_spent(price_per_hour: int, amount: int) -> int | None:
-    """The longest time in milliseconds whose cost is at most ``amount``; None when it costs nothing."""
-    if price_per_hour <= 0:
-        return None
-    return ((amount + 1) * _MS_PER_HOUR - 1) // price_per_hour
-
-
 def _validate(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         raise ValueError('write an amount of UNC as a decimal string such as "1.5"')
