@@ -3,13 +3,14 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Response
 from pydantic import AwareDatetime, BeforeValidator
 
 from utcloud.accounts.auth import CurrentActor
 from utcloud.accounts.schemas import Cursor, IdPath, IdQuery, Search
-from utcloud.billing import export, service
+from utcloud.billing import service
 from utcloud.billing.schemas import ChargeOut, EarningsOut, PlatformOut, RechargeCreate, RechargeOut, WalletOut
+from utcloud.common import export
 from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
 
@@ -24,10 +25,6 @@ def _not_a_number(value: Any) -> Any:
 
 
 Moment = Annotated[AwareDatetime | None, BeforeValidator(_not_a_number), Query(description="RFC 3339.")]
-Format = Annotated[
-    Literal["json", "csv"] | None, Query(description="`csv` for all rows as a file; also by `Accept: text/csv`.")
-]
-_CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 
 
 @router.get("/wallets", tags=["wallets"])
@@ -76,29 +73,31 @@ async def create_recharge(
         return await service.create_recharge(tx, now, actor, body, idempotency_key)
 
 
-@router.get("/recharges", tags=["wallets"], response_model=Page[RechargeOut], responses=_CSV)
+@router.get("/recharges", tags=["wallets"], response_model=Page[RechargeOut], responses=export.RESPONSES)
 async def list_recharges(
-    request: Request,
     actor: CurrentActor,
     db: Db,
     limit: Limit = 50,
     cursor: Cursor = None,
     search: Search = None,
     wallet_id: IdQuery = None,
-    format: Format = None,  # noqa: A002 - the parameter's name in the URL
+    file: export.Wanted = None,
 ) -> Page[RechargeOut] | Response:
     """List recharges and deductions, newest first."""
     wanted = service.RechargeFilter(wallet_id=wallet_id, search=search)
-    if export.wanted(request, format):
-        return export.response(RechargeOut, service.all_recharges(db, actor, wanted), "recharges.csv")
-    async with db.read() as tx:
-        items, after = await service.list_recharges(tx, actor, wanted, limit=limit, cursor=cursor)
+
+    async def load(limit: int, cursor: str | None) -> tuple[list[RechargeOut], str | None]:
+        async with db.read() as tx:
+            return await service.list_recharges(tx, actor, wanted, limit=limit, cursor=cursor)
+
+    if file:
+        return export.response(file, RechargeOut, load, "recharges")
+    items, after = await load(limit, cursor)
     return Page(items=items, next_cursor=after)
 
 
-@router.get("/charges", tags=["charges"], response_model=Page[ChargeOut], responses=_CSV)
+@router.get("/charges", tags=["charges"], response_model=Page[ChargeOut], responses=export.RESPONSES)
 async def list_charges(
-    request: Request,
     actor: CurrentActor,
     db: Db,
     limit: Limit = 50,
@@ -110,7 +109,7 @@ async def list_charges(
     payee_id: IdQuery = None,
     since: Moment = None,
     until: Moment = None,
-    format: Format = None,  # noqa: A002
+    file: export.Wanted = None,
 ) -> Page[ChargeOut] | Response:
     """List charge records, newest first: one for each attempt, with seconds and amount so far."""
     wanted = service.ChargeFilter(
@@ -122,10 +121,14 @@ async def list_charges(
         since=_utc(since),
         until=_utc(until),
     )
-    if export.wanted(request, format):
-        return export.response(ChargeOut, service.all_charges(db, actor, wanted), "charges.csv")
-    async with db.read() as tx:
-        items, after = await service.list_charges(tx, actor, wanted, limit=limit, cursor=cursor)
+
+    async def load(limit: int, cursor: str | None) -> tuple[list[ChargeOut], str | None]:
+        async with db.read() as tx:
+            return await service.list_charges(tx, actor, wanted, limit=limit, cursor=cursor)
+
+    if file:
+        return export.response(file, ChargeOut, load, "charges")
+    items, after = await load(limit, cursor)
     return Page(items=items, next_cursor=after)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,9 +20,7 @@ from utcloud.billing.solvency import amount, elapsed_ms, outlook
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound
 from utcloud.common.ids import new_id
 from utcloud.common.money import MAX_MICRO, format_unc
-from utcloud.db import Database, Tx, emit, paginate
-
-_BATCH = 500
+from utcloud.db import Tx, emit, paginate
 
 
 async def wallet_of(tx: Tx, now: datetime, user_id: str) -> WalletOut:
@@ -251,28 +249,6 @@ async def list_charges(
     """One page of charge records, newest first: an attempt's interval each, with what it cost so far."""
     found, after = await paginate(tx, _charges(actor, wanted), Meter.id, limit=limit, cursor=cursor)
     return await _charges_out(tx, found), after
-
-
-async def all_charges(db: Database, actor: Actor, wanted: ChargeFilter) -> AsyncIterator[list[ChargeOut]]:
-    """All charge records in batches, each read by itself, so that a slow reader holds nothing."""
-    cursor: str | None = None
-    while True:
-        async with db.read() as tx:
-            items, cursor = await list_charges(tx, actor, wanted, limit=_BATCH, cursor=cursor)
-        yield items
-        if cursor is None:
-            return
-
-
-async def all_recharges(db: Database, actor: Actor, wanted: RechargeFilter) -> AsyncIterator[list[RechargeOut]]:
-    """All recharges in batches."""
-    cursor: str | None = None
-    while True:
-        async with db.read() as tx:
-            items, cursor = await list_recharges(tx, actor, wanted, limit=_BATCH, cursor=cursor)
-        yield items
-        if cursor is None:
-            return
 
 
 async def _charges_out(tx: Tx, found: Sequence[Meter]) -> list[ChargeOut]:

@@ -1,0 +1,14 @@
+"""workloads: lost nodes"""
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""
+
+
+def downgrade() -> None:
+    raise NotImplementedError("there is no way back; restore a backup")
