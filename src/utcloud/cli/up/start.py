@@ -139,9 +139,10 @@ def _start_programs(instance: Instance, found: engine.Engine) -> None:
         began = datetime.now(UTC)
         for name in rest:
             supervisor.start(name, lambda: True)
-        for name in rest:
-            supervisor.start(name, functools.partial(_runs, instance, name))
         supervisor.start("agent", lambda: asyncio.run(_heard(settings, began)))
+        unmeasured = [name for name in rest if name != "agent" and not _comes_up(instance, name)]
+    if unmeasured:
+        say(f"  Without all metrics: {' and '.join(unmeasured)} did not start; see `utcloud status`.")
     if "prometheus" not in rest:
         say("  Without metrics: prometheus and prometheus-node-exporter are not installed.")
     if not WEB.is_dir():
@@ -211,6 +212,15 @@ def _edge_answers(settings: Settings) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def _comes_up(instance: Instance, name: str) -> bool:
+    """Whether a program that nothing else needs runs, or does so in a moment."""
+    try:
+        instance.supervisor.start(name, functools.partial(_runs, instance, name))
+    except NotUpError:
+        return False
+    return True
 
 
 def _runs(instance: Instance, name: str) -> bool:
