@@ -1,0 +1,58 @@
+"""Pools over HTTP."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+
+from utcloud.accounts.auth import CurrentActor
+from utcloud.accounts.schemas import Cursor, IdPath, Search
+from utcloud.common.paging import Limit, Page
+from utcloud.db.web import Db, Now
+from utcloud.resources import service
+from utcloud.resources.schemas import PoolCreate, PoolOut, PoolUpdate
+
+router = APIRouter()
+
+
+@router.get("/pools", tags=["pools"])
+async def list_pools(
+    actor: CurrentActor,
+    db: Db,
+    now: Now,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    search: Search = None,
+    role: Literal["miner", "renter"] | None = None,
+) -> Page[PoolOut]:
+    """List pools: one's own as a miner, those open to one as a renter; both unless ``role`` says which."""
+    async with db.read() as tx:
+        items, after = await service.list_pools(tx, now, actor, limit=limit, cursor=cursor, search=search, role=role)
+    return Page(items=items, next_cursor=after)
+
+
+@router.post("/pools", status_code=201, tags=["pools"])
+async def create_pool(body: PoolCreate, actor: CurrentActor, db: Db, now: Now) -> PoolOut:
+    """Make a pool; its nodes leave the pools that they are in."""
+    async with db.write() as tx:
+        return await service.create_pool(tx, now, actor, body)
+
+
+@router.get("/pools/{pool_id}", tags=["pools"])
+async def get_pool(pool_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> PoolOut:
+    """Show a pool."""
+    async with db.read() as tx:
+        return await service.get_pool(tx, now, actor, pool_id)
+
+
+@router.patch("/pools/{pool_id}", tags=["pools"])
+async def update_pool(pool_id: IdPath, body: PoolUpdate, actor: CurrentActor, db: Db, now: Now) -> PoolOut:
+    """Change a pool; lists that are given replace the old ones."""
+    async with db.write() as tx:
+        return await service.update_pool(tx, now, actor, pool_id, body)
+
+
+@router.delete("/pools/{pool_id}", status_code=204, tags=["pools"])
+async def delete_pool(pool_id: IdPath, actor: CurrentActor, db: Db) -> None:
+    """Delete a pool; its nodes go to the default pool. Refused while work runs in it."""
+    async with db.write() as tx:
+        await service.delete_pool(tx, actor, pool_id)

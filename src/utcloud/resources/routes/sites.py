@@ -1,0 +1,43 @@
+"""Sites over HTTP."""
+
+from fastapi import APIRouter
+
+from utcloud.accounts.auth import CurrentActor
+from utcloud.accounts.schemas import Cursor, IdPath, Search
+from utcloud.common.paging import Limit, Page
+from utcloud.db.web import Db, Now
+from utcloud.resources import service
+from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteOut
+
+router = APIRouter()
+
+
+@router.get("/sites", tags=["sites"])
+async def list_sites(
+    actor: CurrentActor, db: Db, now: Now, limit: Limit = 50, cursor: Cursor = None, search: Search = None
+) -> Page[SiteOut]:
+    """List sites."""
+    async with db.read() as tx:
+        items, after = await service.list_sites(tx, now, actor, limit=limit, cursor=cursor, search=search)
+    return Page(items=items, next_cursor=after)
+
+
+@router.post("/sites", status_code=201, tags=["sites"])
+async def create_site(body: SiteCreate, actor: CurrentActor, db: Db, now: Now) -> SiteCreated:
+    """Make a site; the answer holds the token with which its agent joins, shown once."""
+    async with db.write() as tx:
+        return await service.create_site(tx, now, actor, body)
+
+
+@router.get("/sites/{site_id}", tags=["sites"])
+async def get_site(site_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> SiteOut:
+    """Show a site."""
+    async with db.read() as tx:
+        return await service.get_site(tx, now, actor, site_id)
+
+
+@router.delete("/sites/{site_id}", status_code=204, tags=["sites"])
+async def delete_site(site_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> None:
+    """Take a site away; refused while work runs there."""
+    async with db.write() as tx:
+        await service.delete_site(tx, now, actor, site_id)
