@@ -4,6 +4,10 @@ import re
 from decimal import Decimal
 
 CPU, MEMORY, DISK = "cpu", "memory", "disk"
+SHARED_MEMORY = "shared-memory"
+"""A part of a container's memory that its processes share: it lies within ``memory`` and is not counted twice."""
+BASIC = (CPU, MEMORY, DISK)
+"""What every machine has, in the order in which it is shown."""
 _MAX = 2**53
 _SUFFIXES = {
     "": 1,
@@ -20,7 +24,7 @@ def unit_of(resource: str) -> str:
     """The base unit that a resource is counted in: ``millicores``, ``bytes`` or ``pieces``."""
     if resource == CPU:
         return "millicores"
-    return "bytes" if resource in (MEMORY, DISK) else "pieces"
+    return "bytes" if resource in (MEMORY, DISK, SHARED_MEMORY) else "pieces"
 
 
 def parse_quantity(resource: str, text: str) -> int:
@@ -44,6 +48,8 @@ def parse_quantity(resource: str, text: str) -> int:
     else:
         if suffix:
             raise ValueError(f"{resource} is counted in whole pieces, such as 1")
+        if number % 1:
+            raise ValueError(f"{resource} is given whole: its driver has no partitions; write a whole number such as 1")
         exact = number
     value = int(exact)
     if value != exact or value <= 0:

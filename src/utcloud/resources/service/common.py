@@ -12,7 +12,7 @@ from utcloud.common.errors import Conflict, Invalid
 from utcloud.common.quantity import format_quantity, unit_of
 from utcloud.db import Tx, emit
 from utcloud.resources.capacity import Names, NodeState
-from utcloud.resources.models import Node, Site
+from utcloud.resources.models import Node, Site, Spec
 from utcloud.resources.schemas import Quantity, Usage
 
 InUseCheck = Callable[[Tx, str], Awaitable[str | None]]
@@ -21,6 +21,12 @@ InUseCheck = Callable[[Tx, str], Awaitable[str | None]]
 spec_in_use_checks: list[InUseCheck] = []
 pool_in_use_checks: list[InUseCheck] = []
 """Rooms above add theirs, so that a refusal to delete can name what stands in the way."""
+
+PriceChange = Callable[[Tx, Actor, Spec, int], Awaitable[None]]
+"""Takes who changed the price, the specification with its new price, and the old price in micro-UNC per hour."""
+
+on_price_change: list[PriceChange] = []
+"""Called in the transaction that changes the price of a specification."""
 
 
 def visible(actor: Actor, miner_id: InstrumentedAttribute[str]) -> ColumnElement[bool]:

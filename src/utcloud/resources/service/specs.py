@@ -26,6 +26,7 @@ from utcloud.resources.service.common import (
     is_simulated,
     name_taken,
     nodes_of,
+    on_price_change,
     quantities,
     refuse_in_use,
     some,
@@ -83,7 +84,9 @@ async def update_spec(tx: Tx, now: datetime, actor: Actor, spec_id: str, body: S
     detail: dict[str, str] = {}
     if body.price is not None and body.price != spec.price:
         detail |= {"price_before": format_unc(spec.price), "price": format_unc(body.price)}
-        spec.price = body.price
+        old_price, spec.price = spec.price, body.price
+        for hook in on_price_change:
+            await hook(tx, actor, spec, old_price)
     if body.description is not None:
         detail["description"] = body.description
         spec.description = body.description
