@@ -100,9 +100,16 @@ class PostgresServer:
             await self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+_HASTY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+"""Settings of a server whose data nobody will miss."""
+
+
 @contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
-    """Start a PostgreSQL server without durability in a temporary folder; stop and remove it at the end."""
+def running_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """Start a PostgreSQL server in a temporary folder; stop and remove it at the end.
+
+    ``durable`` keeps PostgreSQL's own settings, for measuring; tests do without what they cost.
+    """
     binaries = postgres_bin()
     assert binaries, "PostgreSQL is not installed: apt-get install postgresql"
     user = _unprivileged_user()
@@ -120,12 +127,8 @@ def running_postgres() -> Iterator[PostgresServer]:
     settings = {
         "listen_addresses": "",
         "unix_socket_directories": str(root),
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
         "max_connections": "200",
-        "shared_buffers": "32MB",
-        "autovacuum": "off",
+        **({"shared_buffers": "128MB"} if durable else {"shared_buffers": "32MB", **_HASTY}),
     }
     options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
     with (root / "log").open("wb") as log:
