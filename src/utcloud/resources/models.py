@@ -130,6 +130,17 @@ class Spec(Base):
     created_at: Mapped[datetime] = utcnow_column()
 
 
+class UnitPrice(Base):
+    """What a miner asks for an hour of a core, a GB or a piece of a resource; it only suggests prices."""
+
+    __tablename__ = "unit_prices"
+    __table_args__ = (CheckConstraint("price >= 0", name="price"),)
+
+    miner_id: Mapped[Id] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    resource: Mapped[ShortText] = mapped_column(primary_key=True)
+    price: Mapped[MicroUnc]
+
+
 class SpecItem(Base):
     """So much of a resource, in base units. ``resource`` is a system resource's name or a custom resource's."""
 
