@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, func, insert, select
 
 from utcloud.common.clock import from_ms
-from utcloud.common.quantity import CPU, DISK, MEMORY, format_quantity
+from utcloud.common.quantity import CPU, DISK, MEMORY, SHARED_MEMORY, format_quantity
 from utcloud.db import Tx, emit
 from utcloud.protocol import SILENT_AFTER_S
 from utcloud.resources.models import (
@@ -114,11 +114,19 @@ class Names:
 
     def __init__(self, customs: Iterable[CustomResource]) -> None:
         self._customs = {(custom.miner_id, custom.name): custom for custom in customs}
+        self._marks: dict[str, frozenset[str]] = defaultdict(frozenset)
+        for custom in self._customs.values():
+            for node_id in custom.node_ids:
+                self._marks[node_id] |= {custom.name}
 
     def system(self, miner_id: str, name: str) -> str:
         """The system resource behind ``name``; ``name`` itself when it is one."""
         custom = self._customs.get((miner_id, name))
         return custom.system_resource if custom else name
+
+    def marks(self, node_id: str) -> frozenset[str]:
+        """The names that were given to chosen nodes, this one among them."""
+        return self._marks.get(node_id, frozenset())
 
     def on(self, node: NodeState, items: dict[str, int]) -> dict[str, int] | None:
         """What ``items`` take of the node's system resources; None when one of the names does not hold there."""
@@ -137,6 +145,17 @@ async def names_of(tx: Tx, miner_ids: Iterable[str]) -> Names:
 
 
 async def items_of(tx: Tx, spec_ids: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Resource → quantity of some specs: what they take of a node. Shared memory lies within memory."""
+    shown = await contents_of(tx, spec_ids)
+    return defaultdict(dict, {spec_id: takes(items) for spec_id, items in shown.items()})
+
+
+def takes(items: dict[str, int]) -> dict[str, int]:
+    """What a bundle takes of a node: all but its shared memory, which lies within its memory."""
+    return {name: quantity for name, quantity in items.items() if name != SHARED_MEMORY}
+
+
+async def contents_of(tx: Tx, spec_ids: Iterable[str]) -> dict[str, dict[str, int]]:
     """Resource → quantity of some specs, in the order in which they are shown."""
     rows = await tx.execute(
         select(SpecItem.spec_id, SpecItem.resource, SpecItem.quantity).where(SpecItem.spec_id.in_(list(spec_ids)))
@@ -148,7 +167,7 @@ async def items_of(tx: Tx, spec_ids: Iterable[str]) -> dict[str, dict[str, int]]
 
 
 def _rank(resource: str) -> int:
-    order = (CPU, MEMORY, DISK)
+    order = (CPU, MEMORY, SHARED_MEMORY, DISK)
     return order.index(resource) if resource in order else len(order)
 
 

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterable
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, and_, select
 
 from utcloud.assets.models import Asset, AssetVersion, VersionFile
+from utcloud.common.quantity import SHARED_MEMORY
 from utcloud.db import Tx
 from utcloud.protocol import DesiredMount, DesiredReplica, DesiredState, Limits, Phase
-from utcloud.resources.models import Node, Site
+from utcloud.resources.models import Node, Site, SpecItem
 from utcloud.workloads.models import Attempt, DroppedVolume, Replica, Subtask, Workload
 
 HOME = "/home/jovyan"
@@ -26,16 +27,17 @@ async def desired_state(tx: Tx, site: Site, store_path: str | None) -> DesiredSt
     """Return all that shall be on ``site``."""
     rows = (
         await tx.execute(
-            select(Attempt, Replica, Subtask, Workload, Node.name)
+            select(Attempt, Replica, Subtask, Workload, Node.name, SpecItem.quantity)
             .join(Replica, Replica.id == Attempt.replica_id)
             .join(Subtask, Subtask.id == Replica.subtask_id)
             .join(Workload, Workload.id == Attempt.workload_id)
             .join(Node, Node.id == Attempt.node_id)
+            .outerjoin(SpecItem, and_(SpecItem.spec_id == Subtask.spec_id, SpecItem.resource == SHARED_MEMORY))
             .where(Attempt.site_id == site.id, Attempt.done.is_(False))
             .order_by(Attempt.id)
         )
     ).all()
-    names = await _folder_names(tx, [workload for _, _, _, workload, _ in rows])
+    names = await _folder_names(tx, [row.Workload for row in rows])
     dropped = await tx.scalars(select(DroppedVolume.volume).where(DroppedVolume.site_id == site.id))
     return DesiredState(
         site_id=site.id,
@@ -55,6 +57,7 @@ async def desired_state(tx: Tx, site: Site, store_path: str | None) -> DesiredSt
                 limits=Limits(
                     cpu_millicores=attempt.resources.get("cpu", LEAST_CPU),
                     memory_bytes=attempt.resources.get("memory", LEAST_MEMORY),
+                    **({"shm_bytes": shared} if shared else {}),
                 ),
                 devices=attempt.devices,
                 mounts=_mounts(replica, workload, names),
@@ -62,7 +65,7 @@ async def desired_state(tx: Tx, site: Site, store_path: str | None) -> DesiredSt
                 ready_path="/api",
                 reason=attempt.stop_reason,
             )
-            for attempt, replica, subtask, workload, node in rows
+            for attempt, replica, subtask, workload, node, shared in rows
         ],
     )
 
