@@ -1,0 +1,137 @@
+"""Figures of a big world (``world.py``) on PostgreSQL: how fast a miner's pages answer, and how fast work is placed.
+
+The server is the real one, in its own process on a unix socket, with all its loops.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+from sqlalchemy.engine import make_url
+
+from tests.bench.figures import Figure
+from tests.bench.world import Rows, World, add_workload, big_world, ident
+
+ROUNDS = 60
+LIMIT = 50
+PLACED_WITHIN_S = 300
+
+
+@contextlib.contextmanager
+def running_server(world: World) -> Iterator[httpx.Client]:
+    """The real server on the world's database; a client of it as the miner, over one connection that stays."""
+    with tempfile.TemporaryDirectory(prefix="utcloud-bench-", dir="/tmp") as folder:
+        home = Path(folder)
+        (home / "run").mkdir()
+        env = {key: value for key, value in os.environ.items() if not key.startswith("UTCLOUD_")}
+        env |= {"UTCLOUD_HOME": folder, "UTCLOUD_DATABASE_URL": world.url, "UTCLOUD_LOG_LEVEL": "warning"}
+        with (home / "log").open("wb") as log:
+            program = str(Path(sys.executable).with_name("utcloud"))
+            process = subprocess.Popen([program, "server"], env=env, stdout=log, stderr=log)
+        try:
+            transport = httpx.HTTPTransport(uds=str(home / "run" / "server.sock"))
+            headers = {"Authorization": f"Bearer {world.miner_token}"}
+            with httpx.Client(
+                transport=transport, base_url="http://localhost/api/v1", headers=headers, timeout=60
+            ) as client:
+                _wait_for(client, process, home / "log")
+                yield client
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _wait_for(client: httpx.Client, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(httpx.TransportError):
+            if client.get("http://localhost/healthz").is_success:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"the server does not answer:\n{log.read_text()}")
+
+
+def miner_lists() -> list[Figure]:
+    """Each list and home page of the miner end again and again, all in turn; the slowest endpoint is the figure."""
+    with big_world() as world, running_server(world) as client:
+        node = f"/nodes/{ident('nd', world.nodes // 2)}"
+        lists = "nodes system-resources custom-resources specs pools replicas users groups audit-events wallets"
+        paths = ["/overview/miner", node, *(f"/{name}?limit={LIMIT}" for name in lists.split())]
+        paths.append(f"/charges?role=payee&limit={LIMIT}")
+        taken: dict[str, list[float]] = {path: [] for path in paths}
+        for number in range(-3, ROUNDS):
+            for path in paths:
+                begin = time.perf_counter()
+                answer = client.get(path)
+                elapsed = time.perf_counter() - begin
+                if not answer.is_success:
+                    raise RuntimeError(f"{path}: {answer.status_code} {answer.text[:500]}")
+                if number >= 0:
+                    taken[path].append(elapsed * 1000)
+    p95 = {path.partition("?")[0]: round(statistics.quantiles(each, n=20)[18], 1) for path, each in taken.items()}
+    p95["/nodes/{id}"] = p95.pop(node)
+    worst = max(p95, key=lambda path: p95[path])
+    medians = {path.partition("?")[0]: round(statistics.median(each), 1) for path, each in taken.items()}
+    medians["/nodes/{id}"] = medians.pop(node)
+    how = f"slowest: GET {worst}; {ROUNDS} requests of each of {len(paths)} pages, {_size(world)}"
+    details = {"p95_ms": p95, "median_ms": medians}
+    return [Figure("miner_list_p95_ms", p95[worst], "ms", "<= 100", how, details)]
+
+
+def placement() -> list[Figure]:
+    """A thousand replicas that wait, from the signal that there is room until all are assigned."""
+    figures = []
+    for name, gang in (("placement_replicas_per_s", 1), ("placement_gang_replicas_per_s", 8)):
+        with big_world() as world:
+            seconds = asyncio.run(_placed(world, 1000, gang))
+        rate = round(1000 / seconds, 1)
+        kind = "single notebooks" if gang == 1 else f"gangs of {gang}"
+        how = f"1,000 replicas in {seconds:.2f} s, {kind} spread over {world.pools} pools, {_size(world)}"
+        figures.append(Figure(name, rate, "1/s", ">= 200", how, {"seconds": round(seconds, 3)}))
+    return figures
+
+
+def _size(world: World) -> str:
+    return f"{world.nodes} nodes, {world.live} live replicas"
+
+
+async def _placed(world: World, replicas: int, gang: int) -> float:
+    """Seconds until the real server's loop has placed what waits."""
+    dsn = make_url(world.url).set(drivername="postgresql").render_as_string(hide_password=False)
+    connection = await asyncpg.connect(dsn)
+    try:
+        with running_server(world):
+            await asyncio.sleep(7)  # the loops' first looks are over
+            rows = Rows()
+            for number in range(replicas // gang):
+                pool = number % world.pools
+                add_workload(world, rows, world.live + number, pool=pool, kind=0, replicas=gang, state="pending")
+            await rows.copy(world.url)
+            begin = time.perf_counter()
+            await connection.execute("SELECT pg_notify('utcloud', 'placement')")
+            while await connection.fetchval("SELECT count(*) FROM replicas WHERE state = 'pending'"):
+                if time.perf_counter() - begin > PLACED_WITHIN_S:
+                    raise RuntimeError(f"not placed within {PLACED_WITHIN_S} s: {await _why(connection)}")
+                await asyncio.sleep(0.02)
+            seconds = time.perf_counter() - begin
+            placed = await connection.fetchval("SELECT count(*) FROM replicas WHERE state = 'assigned'")
+            assert placed == replicas // gang * gang, await _why(connection)
+            return seconds
+    finally:
+        await connection.close()
+
+
+async def _why(connection: Any) -> str:
+    rows = await connection.fetch("SELECT state, reason, count(*) FROM replicas GROUP BY 1, 2 LIMIT 10")
+    return json.dumps([list(row.values()) for row in rows])
