@@ -4,7 +4,8 @@ import type { components, paths } from "./schema";
 
 export type Schemas = components["schemas"];
 export type Page<T> = { items: T[]; next_cursor?: string | null };
-export type PageQuery = { limit?: number; cursor?: string; search?: string };
+/** What every list understands. `sort` is one of the list's own names, which its columns say: `never` fits each. */
+export type PageQuery = { limit?: number; cursor?: string; search?: string; sort?: never };
 
 /** The most rows that one call may answer. */
 export const MAX_ROWS = 500;

@@ -1,13 +1,17 @@
 import { DownloadOutlined } from "@ant-design/icons";
 import { type QueryKey, useInfiniteQuery } from "@tanstack/react-query";
-import { Button, Card, Empty, Flex, Grid, Input, Skeleton, Table, type TableColumnType, Typography } from "antd";
-import { type ReactNode, useEffect, useState } from "react";
+import { Alert, Button, Empty, Flex, Grid, Skeleton, Table, type TableProps, Typography } from "antd";
+import { type ReactNode, useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { useAddress, useClearAddress } from "../address";
 import type { Page, PageQuery } from "../api/client";
 import { ErrorCard } from "./ErrorCard";
 import { useAct } from "./feedback";
+import { type Column, tableColumns } from "./list/columns";
+import { ExportMenu, type ListFile, SearchBox, SortBox } from "./list/ListTools";
+import { RowCard } from "./list/RowCard";
 
-export type Column<T> = Omit<TableColumnType<T>, "children">;
+export { by, type Column } from "./list/columns";
 
 interface Props<T extends object> {
   title?: ReactNode;
@@ -19,67 +23,91 @@ interface Props<T extends object> {
   rowKey: (row: T) => string;
   /** Buttons beside the title. */
   extra?: ReactNode;
-  /** Beside the search field. */
+  /** Beside the search field; kept in the address by `useAddress`. */
   filters?: ReactNode;
   /** Some filter is set: an empty list does not mean that there is nothing. */
   filtered?: boolean;
   /** What to do when there is nothing yet. */
   empty: ReactNode;
   searchable?: boolean;
+  /** Offers the whole list, as it is narrowed and sorted, as CSV and as JSON lines. */
+  file?: ListFile;
   csv?: () => Promise<void>;
   expanded?: (row: T) => ReactNode;
+  /** What can be done with several rows at once; `done` lets go of them. */
+  bulk?: (rows: T[], done: () => void) => ReactNode;
+  /** Search and order stay out of the address: for lists in dialogs, and for the second list of a page. */
+  local?: boolean;
 }
 
 const PAGE = 50;
 
-/** A list: search, sort, more pages by cursor, CSV; a table on wide screens and cards on narrow ones. */
+/** A list: search, sort, more pages by cursor, files; a table on wide screens and cards on narrow ones. */
 export function ListPage<T extends object>(props: Props<T>) {
-  const { title, about, queryKey, load, columns, rowKey, extra, filters, empty, searchable = true } = props;
+  const { title, about, queryKey, load, columns, rowKey, extra, filters, empty, searchable = true, local } = props;
   const { t } = useTranslation();
   const act = useAct();
   const wide = Grid.useBreakpoint().md ?? window.innerWidth >= 768;
-  const [typed, setTyped] = useState("");
-  const search = useDebounced(typed);
+  const [search = "", setSearch] = useAddress("search", local);
+  const [sort, setSort] = useAddress("sort", local);
+  const [narrowed, clear] = useClearAddress();
+  const [chosen, setChosen] = useState<string[]>([]);
+  const letGo = useCallback(() => setChosen([]), []);
+  const sortable = columns.filter((column) => column.sort);
 
   const list = useInfiniteQuery({
-    queryKey: [...queryKey, { search }],
-    queryFn: ({ pageParam }) => load({ limit: PAGE, cursor: pageParam, search: search || undefined }),
+    queryKey: [...queryKey, { search, sort }],
+    queryFn: ({ pageParam }) =>
+      load({
+        limit: PAGE,
+        cursor: pageParam,
+        search: search || undefined,
+        sort: (sortable.length ? sort : undefined) as PageQuery["sort"],
+      }),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.next_cursor ?? undefined,
     placeholderData: (previous) => previous,
   });
   const rows = list.data?.pages.flatMap((page) => page.items) ?? [];
+  const chosenRows = rows.filter((row) => chosen.includes(rowKey(row)));
 
   const nothing = (
-    <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={search || props.filtered ? t("list.noMatch") : empty} />
+    <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={search || props.filtered ? t("list.noMatch") : empty}>
+      {!local && narrowed && (search || props.filtered) && <Button onClick={clear}>{t("list.clear")}</Button>}
+    </Empty>
   );
+  const onChange: TableProps<T>["onChange"] = (_, __, sorter, { action }) => {
+    if (action !== "sort" || Array.isArray(sorter)) return;
+    const name = (columns.find(({ key, dataIndex }) => (key ?? dataIndex) === (sorter.columnKey ?? sorter.field)) ?? {})
+      .sort;
+    if (name) setSort(sorter.order ? `${sorter.order === "descend" ? "-" : ""}${name}` : undefined);
+  };
 
   return (
     <section>
-      <Flex justify="space-between" align="start" gap="small" wrap={!wide} style={{ marginBottom: 16 }}>
-        <div>
-          {title && (
-            <Typography.Title level={3} style={{ margin: 0 }}>
-              {title}
-            </Typography.Title>
-          )}
-          {about && <Typography.Text type="secondary">{about}</Typography.Text>}
-        </div>
-        {extra}
-      </Flex>
-      {(searchable || filters || props.csv) && (
+      {(title || about || extra) && (
+        <Flex justify="space-between" align="start" gap="small" wrap={!wide} style={{ marginBottom: 16 }}>
+          <div>
+            {title && (
+              <Typography.Title level={3} style={{ margin: 0 }}>
+                {title}
+              </Typography.Title>
+            )}
+            {about && <Typography.Text type="secondary">{about}</Typography.Text>}
+          </div>
+          {extra}
+        </Flex>
+      )}
+      {(searchable || filters || props.csv || props.file) && (
         <Flex gap="small" wrap style={{ marginBottom: 16 }}>
-          {searchable && (
-            <Input.Search
-              allowClear
-              aria-label={t("list.search")}
-              placeholder={t("list.search")}
-              value={typed}
-              onChange={(event) => setTyped(event.target.value)}
-              style={{ maxWidth: 280 }}
+          {searchable && <SearchBox value={search} onChange={setSearch} />}
+          {filters}
+          {!wide && sortable.length > 0 && <SortBox columns={sortable} value={sort} onChange={setSort} />}
+          {props.file && (
+            <ExportMenu
+              file={{ ...props.file, query: { search, sort: sortable.length && sort, ...props.file.query } }}
             />
           )}
-          {filters}
           {props.csv && (
             <Button icon={<DownloadOutlined aria-hidden />} onClick={() => act(props.csv as () => Promise<void>)}>
               {t("list.csv")}
@@ -87,92 +115,70 @@ export function ListPage<T extends object>(props: Props<T>) {
           )}
         </Flex>
       )}
+      {props.bulk && chosenRows.length > 0 && (
+        <Flex className="bulk" role="region" aria-label={t("list.chosenRows")} gap="small" align="center" wrap>
+          <Typography.Text strong>{t("list.chosen", { count: chosenRows.length })}</Typography.Text>
+          {props.bulk(chosenRows, letGo)}
+          <Button type="text" onClick={letGo}>
+            {t("list.letGo")}
+          </Button>
+        </Flex>
+      )}
+      {list.isError && rows.length > 0 && (
+        <Alert type="warning" showIcon banner title={t("list.stale")} style={{ marginBottom: 16 }} />
+      )}
       {list.isError && rows.length === 0 ? (
         <ErrorCard error={list.error} retry={() => list.refetch()} />
       ) : list.isPending ? (
         <Skeleton active paragraph={{ rows: 6 }} />
       ) : wide ? (
         <Table<T>
-          columns={columns.map(pinActions)}
+          columns={tableColumns(columns, sort)}
           dataSource={rows}
           rowKey={rowKey}
           pagination={false}
           size="middle"
           scroll={{ x: "max-content" }}
+          loading={{ spinning: list.isPlaceholderData, delay: 200 }}
           locale={{ emptyText: nothing }}
           expandable={props.expanded && { expandedRowRender: props.expanded }}
+          rowSelection={
+            props.bulk && { selectedRowKeys: chosen, onChange: (keys) => setChosen(keys as string[]), columnWidth: 44 }
+          }
+          onChange={onChange}
         />
       ) : rows.length ? (
         <Flex vertical gap="small">
           {rows.map((row) => (
-            <RowCard key={rowKey(row)} row={row} columns={columns} />
+            <RowCard
+              key={rowKey(row)}
+              row={row}
+              columns={columns}
+              detail={props.expanded?.(row)}
+              chosen={chosen.includes(rowKey(row))}
+              onChoose={
+                props.bulk &&
+                ((on) =>
+                  setChosen((keys) => [...keys.filter((key) => key !== rowKey(row)), ...(on ? [rowKey(row)] : [])]))
+              }
+            />
           ))}
         </Flex>
       ) : (
         nothing
       )}
-      {list.hasNextPage && (
-        <Flex justify="center" style={{ marginTop: 16 }}>
-          <Button loading={list.isFetchingNextPage} onClick={() => list.fetchNextPage()}>
-            {t("list.more")}
-          </Button>
+      {rows.length > 0 && (
+        <Flex justify="space-between" align="center" style={{ marginTop: 12, minHeight: 32 }}>
+          <Typography.Text type="secondary" role="status">
+            {t(list.hasNextPage ? "list.first" : "list.count", { count: rows.length })}
+          </Typography.Text>
+          {list.hasNextPage && (
+            <Button loading={list.isFetchingNextPage} onClick={() => list.fetchNextPage()}>
+              {t("list.more")}
+            </Button>
+          )}
         </Flex>
       )}
     </section>
   );
-}
-
-/** Buttons stay in view however wide the table is. */
-const pinActions = <T,>(column: Column<T>): Column<T> =>
-  column.key === "actions" ? { ...column, fixed: "end", className: "actions" } : column;
-
-function RowCard<T extends object>({ row, columns }: { row: T; columns: Column<T>[] }) {
-  return (
-    <Card size="small" className="row-card">
-      <dl>
-        {columns.map((column, index) => {
-          const value = column.dataIndex ? row[column.dataIndex as keyof T] : undefined;
-          const content = column.render ? column.render(value, row, index) : String(value ?? "–");
-          const heading = column.title as ReactNode;
-          return heading ? (
-            <Line key={String(column.key ?? column.dataIndex)} term={heading}>
-              {content as ReactNode}
-            </Line>
-          ) : (
-            <dd key={String(column.key ?? index)} style={{ gridColumn: "1 / -1" }}>
-              {content as ReactNode}
-            </dd>
-          );
-        })}
-      </dl>
-    </Card>
-  );
-}
-
-function Line({ term, children }: { term: ReactNode; children: ReactNode }) {
-  return (
-    <>
-      <dt>{term}</dt>
-      <dd>{children || "–"}</dd>
-    </>
-  );
-}
-
-function useDebounced(value: string, wait = 250): string {
-  const [settled, setSettled] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value.trim()), wait);
-    return () => clearTimeout(timer);
-  }, [value, wait]);
-  return settled;
-}
-
-/** Sort by what `key` answers: text or number. */
-export function by<T>(key: (row: T) => string | number | null | undefined) {
-  return (a: T, b: T) => {
-    const [x, y] = [key(a) ?? "", key(b) ?? ""];
-    return typeof x === "number" && typeof y === "number"
-      ? x - y
-      : String(x).localeCompare(String(y), undefined, { numeric: true });
-  };
 }
