@@ -15,8 +15,9 @@ from tests.assets.helpers import draft, make, publish_files, published, upload
 from tests.assets.test_unpack import make_tar, make_zip
 from tests.support.clock import FakeClock
 from tests.support.stores import FailingStore, LyingStore, SlowStore
-from tests.support.web import Person, problem
+from tests.support.web import Person, person, problem
 from utcloud.accounts.auth import Actor
+from utcloud.accounts.schemas import Role
 from utcloud.assets import loops, publish, service, uploads
 from utcloud.assets.models import AssetVersion, Image, Upload, VersionFile
 from utcloud.assets.store import FolderStore, blob_key, verified
@@ -322,6 +323,56 @@ async def test_preset_is_for_operators_and_everybodys(alice: Person, operator: P
     assert len((await alice.client.get("/algorithms", params={"visibility": "preset"})).json()["items"]) == 1
 
 
+async def test_any_operator_keeps_a_preset_asset(app: FastAPI, alice: Person, operator: Person) -> None:
+    asset = await make(operator.client, "demo", visibility="preset")
+    url = f"/algorithms/{asset['id']}"
+    private = await make(operator.client, "mine")
+    async with person(app, "second", Role.OPERATOR) as second:
+        seen = (await second.client.get(url)).json()
+        assert (seen["mine"], seen["can_change"]) == (False, True)
+        await publish_files(second.client, asset, {"a": b"x"})
+        begun = await draft(second.client, asset)
+        assert [one["number"] for one in (await operator.client.get(url)).json()["all_versions"]] == [2, 1]
+        assert (await second.client.patch(url, json={"description": "For all"})).json()["description"] == "For all"
+        problem(await second.client.patch(f"/algorithms/{private['id']}", json={"description": "x"}), 404)
+        renter = (await alice.client.get(url)).json()
+        assert (renter["can_change"], [one["number"] for one in renter["all_versions"]]) == (False, [1])
+        for call in (
+            alice.client.patch(url, json={"description": "x"}),
+            alice.client.delete(f"{url}/versions/1"),
+            alice.client.post(f"{url}/versions"),
+            alice.client.delete(url),
+        ):
+            problem(await call, 404)
+        events = (await second.client.get("/audit-events", params={"action": "algorithm.update"})).json()["items"]
+        assert events[0]["detail"] == {"before": {"description": ""}, "after": {"description": "For all"}}
+        assert (await second.client.delete(f"{url}/versions/{begun['number']}")).status_code == 204
+        assert (await second.client.delete(url)).status_code == 204
+    problem(await alice.client.get(url), 404)
+
+
+async def test_lists_sort_and_come_as_files(alice: Person, operator: Person) -> None:
+    for name in ("bert", "ada", "cnn"):
+        await make(alice.client, name)
+        await operator.client.post("/images", json={"name": name, "reference": f"x/{name}:1", "jupyter": name != "ada"})
+    for url in ("/algorithms", "/images"):
+        for sort, wanted in (
+            ("name", "ada bert cnn"),
+            ("-name", "cnn bert ada"),
+            ("created_at", "bert ada cnn"),
+            ("-created_at", "cnn ada bert"),
+        ):
+            first = (await alice.client.get(url, params={"sort": sort, "limit": 2})).json()
+            rest = (await alice.client.get(url, params={"sort": sort, "cursor": first["next_cursor"]})).json()
+            assert [item["name"] for item in first["items"] + rest["items"]] == wanted.split()
+        problem(await alice.client.get(url, params={"sort": "size"}), 422)
+        rows = (await alice.client.get(url, params={"format": "csv", "sort": "name"})).text.splitlines()
+        assert len(rows) == 4
+        assert "ada" in rows[1]
+    found = (await alice.client.get("/images", params={"jupyter": "false"})).json()["items"]
+    assert [image["name"] for image in found] == ["ada"]
+
+
 async def test_the_list_searches_and_pages(alice: Person) -> None:
     for name in ("ada", "bert", "cnn", "dart"):
         await make(alice.client, name, description=f"about {name}")
@@ -408,6 +459,15 @@ async def test_images(alice: Person, operator: Person, db: Database) -> None:
         with pytest.raises(NotFound):
             await service.usable_image(tx, alice.actor, "img_none")
 
+    url = f"/images/{made['id']}"
+    changed = (await operator.client.patch(url, json={"reference": "localhost/torch:2", "jupyter": False})).json()
+    assert changed == made | {"reference": "localhost/torch:2", "jupyter": False}
+    await operator.client.post("/images", json={"name": "other", "reference": "x:2"})
+    problem(await operator.client.patch(url, json={"name": "other"}), 409, "conflict", "name")
+    problem(await operator.client.patch(url, json={"reference": "x:2"}), 409, "conflict", "reference")
+    problem(await operator.client.patch(url, json={"reference": "-v /:/host"}), 422, None, "reference")
+    problem(await alice.client.patch(url, json={"name": "mine"}), 403)
+
     async def by_a_notebook(tx: Tx, ident: str) -> str | None:
         return "1 notebook ('lab')"
 
@@ -424,7 +484,9 @@ async def test_the_preset_image_follows_its_reference(operator: Person, db: Data
         async with db.write() as tx:
             await service.ensure_preset_image(tx, operator.id, "jupyter", reference, "JupyterLab")
     async with db.read() as tx:
-        images = list(await tx.scalars(select(Image)))
-    assert [(image.name, image.reference, image.visibility) for image in images] == [
-        ("jupyter", "localhost/jupyter:2", "preset")
-    ]
+        (image,) = list(await tx.scalars(select(Image)))
+    assert (image.name, image.reference, image.visibility) == ("jupyter", "localhost/jupyter:2", "preset")
+    await operator.client.patch(f"/images/{image.id}", json={"name": "lab", "description": "Ours"})
+    async with db.write() as tx:
+        kept = await service.ensure_preset_image(tx, operator.id, "jupyter", "localhost/jupyter:2", "JupyterLab")
+    assert (kept.name, kept.description) == ("lab", "Ours")

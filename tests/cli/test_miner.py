@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,7 +150,22 @@ def test_sites_and_images(operator: Cli) -> None:
     operator.ok("site", "delete", "far", "--yes")
     operator.ok("image", "create", "mine", "localhost/mine:1")
     assert "localhost/mine:1" in operator.ok("image", "list")
+    operator.ok("image", "update", "mine", "--description", "Ours", "--no-jupyter")
+    assert "Ours" in operator.ok("image", "list", "--search", "mine")
     operator.ok("image", "delete", "mine", "--yes")
+
+
+def test_preset_assets(operator: Cli, tmp_path: Path) -> None:
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "train.csv").write_text("1,2\n")
+    for number in (1, 2):
+        made = operator.ok("dataset", "upload", str(tmp_path / "digits"), "--preset")
+        assert f"digits version {number}: 1 files" in made
+    operator.ok("dataset", "update", "digits", "--description", "Written by hand", "--name", "mnist")
+    assert "Written by hand" in operator.ok("dataset", "list", "--preset", "--sort", "name")
+    operator.ok("dataset", "update", "mnist", "--visibility", "private")
+    assert "mnist" not in operator.ok("dataset", "list", "--preset")
+    operator.ok("dataset", "delete", "mnist", "--yes")
 
 
 def test_a_long_list_says_that_there_is_more(operator: Cli) -> None:

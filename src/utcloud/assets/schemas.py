@@ -32,6 +32,22 @@ class Visibility(StrEnum):
     PRESET = "preset"
 
 
+class AssetSort(StrEnum):
+    NEWEST = "-created_at"
+    OLDEST = "created_at"
+    NAME = "name"
+    NAME_DESC = "-name"
+
+
+class ImageSort(StrEnum):
+    NAME = "name"
+    NAME_DESC = "-name"
+    NEWEST = "-created_at"
+    OLDEST = "created_at"
+    REFERENCE = "reference"
+    REFERENCE_DESC = "-reference"
+
+
 class VersionStatus(StrEnum):
     DRAFT = "draft"
     PROCESSING = "processing"
@@ -55,7 +71,11 @@ class VersionOut(BaseModel):
 
 
 class AssetOut(BaseModel):
-    """An algorithm, dataset or model. ``latest`` is its newest ready version, ``versions`` the number of ready ones."""
+    """An algorithm, dataset or model. ``latest`` is its newest ready version, ``versions`` the number of ready ones.
+
+    ``mine``: one made it oneself. ``can_change``: one may edit it, upload into it and delete it; operators may do so
+    with every preset one.
+    """
 
     id: str
     name: str
@@ -65,6 +85,7 @@ class AssetOut(BaseModel):
     owner_id: str
     owner_name: str
     mine: bool
+    can_change: bool
     versions: int
     latest: VersionOut | None
     created_at: datetime
@@ -112,10 +133,27 @@ class ImageOut(BaseModel):
     created_at: datetime
 
 
+Reference = Annotated[
+    str,
+    Field(
+        min_length=1, max_length=255, pattern=r"^[a-z0-9][a-zA-Z0-9._/:@-]*$", examples=["localhost/utcloud/jupyter:1"]
+    ),
+]
+
+
 class ImageCreate(Input):
     """Make an image that the sites' engines already have known to the platform. For operators."""
 
     name: Name
-    reference: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[a-z0-9][a-zA-Z0-9._/:@-]*$")]
+    reference: Reference
     description: Text = ""
     jupyter: StrictBool = True
+
+
+class ImageUpdate(Input):
+    """``reference``: notebooks that are started from now on use it; those that run go on with what they have."""
+
+    name: Name | None = None
+    reference: Reference | None = None
+    description: Text | None = None
+    jupyter: StrictBool | None = None

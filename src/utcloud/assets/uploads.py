@@ -20,6 +20,7 @@ from utcloud.accounts.auth import Actor
 from utcloud.assets.models import Asset, AssetVersion, Upload
 from utcloud.assets.paths import clean_path
 from utcloud.assets.schemas import VersionStatus
+from utcloud.assets.service.common import changeable
 from utcloud.assets.unpack import Refused, require_disk
 from utcloud.common.errors import Conflict, Invalid, NotFound, Problem, TooLarge
 from utcloud.common.ids import new_id
@@ -98,7 +99,7 @@ def parse_metadata(header: str) -> Wish:
 
 
 async def create(tx: Tx, now: datetime, actor: Actor, settings: Settings, wish: Wish, length: int) -> Upload:
-    """Begin an upload of ``length`` bytes into one's own draft."""
+    """Begin an upload of ``length`` bytes into a draft that the actor may change."""
     if length > settings.max_upload_bytes:
         raise TooLarge(
             f"The file has {length} bytes; at most {settings.max_upload_bytes} are allowed.",
@@ -129,7 +130,7 @@ async def _own_draft(tx: Tx, actor: Actor, version_id: str) -> AssetVersion:
     version = await tx.scalar(
         select(AssetVersion)
         .join(Asset, Asset.id == AssetVersion.asset_id)
-        .where(AssetVersion.id == version_id, Asset.owner_id == actor.id)
+        .where(AssetVersion.id == version_id, changeable(actor))
         .with_for_update(of=AssetVersion)
     )
     if version is None:

@@ -41,13 +41,15 @@ def default_name(source: Path) -> str:
 def upload(api: Api, path: str, name: str, source: Path, fields: Json, version_note: str) -> Json:
     """Upload ``source`` as a new version of one's own asset of that name; return the version when it is ready.
 
-    ``path`` is ``algorithms``, ``datasets`` or ``models``; ``fields`` are for a new asset. Raises CliError when it is
+    ``path`` is ``algorithms``, ``datasets`` or ``models``; ``fields`` are for a new asset. With the visibility
+    ``preset`` in them, the asset of that name is a preset one that one may change. Raises CliError when it is
     refused or the connection is lost for good.
     """
     files = list(_files(source))
     if not files:
         raise CliError(f"There is no file in {source}.", "Name a folder with files in it, or an archive.")
-    asset = _own_asset(api, path, name) or api.post(path, {"name": name, **fields})
+    preset = fields.get("visibility") == "preset"
+    asset = _asset_named(api, path, name, preset) or api.post(path, {"name": name, **fields})
     key = _fingerprint(api.server, asset["id"], source, files)
     under_way = _Notes(load_settings().home / "cli-uploads.json", key)
     version = _draft(api, f"{path}/{asset['id']}", under_way, version_note)
@@ -59,8 +61,10 @@ def upload(api: Api, path: str, name: str, source: Path, fields: Json, version_n
     return _ready(api, here)
 
 
-def _own_asset(api: Api, path: str, name: str) -> Json | None:
-    return next((item for item in api.every(path, search=name) if item["name"] == name and item["mine"]), None)
+def _asset_named(api: Api, path: str, name: str, preset: bool) -> Json | None:
+    query = {"visibility": "preset"} if preset else {"mine": True}
+    found = api.every(path, search=name, **query)
+    return next((item for item in found if item["name"] == name and item["can_change"]), None)
 
 
 def _files(source: Path) -> Iterator[tuple[str, Path]]:

@@ -3,7 +3,7 @@
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from utcloud.accounts.auth import CurrentActor
@@ -14,6 +14,7 @@ from utcloud.assets.schemas import (
     AssetDetail,
     AssetKind,
     AssetOut,
+    AssetSort,
     AssetUpdate,
     FileOut,
     VersionCreate,
@@ -21,6 +22,7 @@ from utcloud.assets.schemas import (
     Visibility,
 )
 from utcloud.assets.store import ObjectStore, blob_key, verified
+from utcloud.common import export
 from utcloud.common.paging import Limit, Page
 from utcloud.common.settings import Settings
 from utcloud.db.web import Db, Now
@@ -32,7 +34,7 @@ FilePath = Annotated[str, Query(min_length=1, max_length=1024, pattern=NO_NUL, e
 def _router_for(kind: AssetKind) -> APIRouter:
     router = APIRouter(prefix=f"/{kind}s", tags=[f"{kind}s"])
 
-    @router.get("", name=f"list_{kind}s")
+    @router.get("", name=f"list_{kind}s", response_model=Page[AssetOut], responses=export.RESPONSES)
     async def list_assets(
         actor: CurrentActor,
         db: Db,
@@ -41,13 +43,29 @@ def _router_for(kind: AssetKind) -> APIRouter:
         search: Search = None,
         visibility: Visibility | None = None,
         mine: bool | None = None,
-    ) -> Page[AssetOut]:
-        """One's own, those shared with one's groups, and preset ones; newest first."""
-        async with db.read() as tx:
-            items, next_cursor = await service.list_assets(
-                tx, actor, kind, limit=limit, cursor=cursor, search=search, visibility=visibility, mine=mine
-            )
-            return Page(items=items, next_cursor=next_cursor)
+        sort: AssetSort = AssetSort.NEWEST,
+        file: export.Wanted = None,
+    ) -> Page[AssetOut] | Response:
+        """One's own, those shared with one's groups, and preset ones."""
+
+        async def load(limit: int, cursor: str | None) -> tuple[list[AssetOut], str | None]:
+            async with db.read() as tx:
+                return await service.list_assets(
+                    tx,
+                    actor,
+                    kind,
+                    limit=limit,
+                    cursor=cursor,
+                    search=search,
+                    visibility=visibility,
+                    mine=mine,
+                    sort=sort,
+                )
+
+        if file:
+            return export.response(file, AssetOut, load, f"{kind}s")
+        items, after = await load(limit, cursor)
+        return Page(items=items, next_cursor=after)
 
     @router.post("", status_code=201, name=f"create_{kind}")
     async def create_asset(body: AssetCreate, actor: CurrentActor, db: Db, now: Now) -> AssetOut:

@@ -17,6 +17,7 @@ from utcloud.assets.service.images import (
     ensure_preset_image,
     image_in_use_checks,
     list_images,
+    update_image,
     usable_image,
 )
 from utcloud.assets.service.versions import (
@@ -54,6 +55,7 @@ __all__ = [
     "own_version",
     "publish_version",
     "update_asset",
+    "update_image",
     "usable_image",
     "usable_version",
     "version_in_use_checks",

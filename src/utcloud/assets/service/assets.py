@@ -16,6 +16,7 @@ from utcloud.assets.schemas import (
     AssetDetail,
     AssetKind,
     AssetOut,
+    AssetSort,
     AssetUpdate,
     VersionOut,
     VersionStatus,
@@ -26,6 +27,7 @@ from utcloud.assets.service.common import (
     announce,
     flush_name,
     in_use,
+    may_change,
     own_asset,
     refuse_in_use,
     visible,
@@ -52,8 +54,9 @@ async def list_assets(
     search: str | None = None,
     visibility: Visibility | None = None,
     mine: bool | None = None,
+    sort: AssetSort = AssetSort.NEWEST,
 ) -> tuple[list[AssetOut], str | None]:
-    """One page of what the actor sees, newest first."""
+    """One page of what the actor sees."""
     query = select(Asset).where(Asset.kind == kind, visible(actor))
     if search:
         query = query.where(
@@ -63,7 +66,15 @@ async def list_assets(
         query = query.where(Asset.visibility == visibility)
     if mine is not None:
         query = query.where((Asset.owner_id == actor.id) if mine else (Asset.owner_id != actor.id))
-    assets, next_cursor = await paginate(tx, query, Asset.id, limit=limit, cursor=cursor)
+    assets, next_cursor = await paginate(
+        tx,
+        query,
+        Asset.id,
+        limit=limit,
+        cursor=cursor,
+        order_by=Asset.name if sort in (AssetSort.NAME, AssetSort.NAME_DESC) else None,
+        descending=sort.startswith("-"),
+    )
     return await _out(tx, actor, assets), next_cursor
 
 
@@ -73,10 +84,10 @@ async def asset_out(tx: Tx, actor: Actor, asset: Asset) -> AssetOut:
 
 
 async def asset_detail(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str) -> AssetDetail:
-    """One asset with its versions, newest first; other people's drafts are left out."""
+    """One asset with its versions, newest first; drafts only for those who may change it."""
     asset = await visible_asset(tx, actor, kind, asset_id)
     query = select(AssetVersion).where(AssetVersion.asset_id == asset.id).order_by(AssetVersion.number.desc())
-    if asset.owner_id != actor.id:
+    if not may_change(actor, asset):
         query = query.where(AssetVersion.status == VersionStatus.READY)
     versions = [VersionOut.model_validate(version) for version in await tx.scalars(query)]
     return AssetDetail(**(await asset_out(tx, actor, asset)).model_dump(), all_versions=versions)
@@ -106,6 +117,8 @@ async def create_asset(tx: Tx, actor: Actor, kind: AssetKind, body: AssetCreate,
 async def update_asset(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str, body: AssetUpdate) -> Asset:
     """Change what ``body`` names; leave the rest."""
     asset = await own_asset(tx, actor, kind, asset_id)
+    changes = body.model_dump(mode="json", exclude_none=True)
+    before = {field: getattr(asset, field) for field in changes}
     await announce(tx, asset)
     if body.visibility is not None or body.group_id is not None:
         visibility = body.visibility or Visibility(asset.visibility)
@@ -117,9 +130,7 @@ async def update_asset(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str, bod
     if body.name is not None:
         asset.name = body.name
         await flush_name(tx, kind, body.name)
-    audit.record(
-        tx, actor, f"{kind}.update", kind, asset.id, asset.name, body.model_dump(mode="json", exclude_none=True)
-    )
+    audit.record(tx, actor, f"{kind}.update", kind, asset.id, asset.name, {"before": before, "after": changes})
     await announce(tx, asset)
     return asset
 
@@ -189,6 +200,7 @@ async def _out(tx: Tx, actor: Actor, assets: Sequence[Asset]) -> list[AssetOut]:
             owner_id=asset.owner_id,
             owner_name=names.get(asset.owner_id, ""),
             mine=asset.owner_id == actor.id,
+            can_change=may_change(actor, asset),
             versions=counts.get(asset.id, 0),
             latest=latest.get(asset.id),
             created_at=asset.created_at,

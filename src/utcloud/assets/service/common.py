@@ -26,6 +26,17 @@ def visible(actor: Actor) -> ColumnElement[bool]:
     )
 
 
+def changeable(actor: Actor) -> ColumnElement[bool]:
+    """One's own assets; for an operator also preset ones, whoever made them."""
+    own = Asset.owner_id == actor.id
+    return or_(own, Asset.visibility == Visibility.PRESET) if actor.is_operator else own
+
+
+def may_change(actor: Actor, asset: Asset) -> bool:
+    """What ``changeable`` says, of one asset."""
+    return asset.owner_id == actor.id or (actor.is_operator and asset.visibility == Visibility.PRESET)
+
+
 async def visible_asset(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str, field: str | None = None) -> Asset:
     """The asset; raises NotFound for what the actor may not see."""
     asset = await tx.scalar(select(Asset).where(Asset.id == asset_id, Asset.kind == kind, visible(actor)))
@@ -35,8 +46,8 @@ async def visible_asset(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str, fi
 
 
 async def own_asset(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str, *, lock: bool = False) -> Asset:
-    """The actor's own asset; raises NotFound, also for one that is only shared with the actor."""
-    query = select(Asset).where(Asset.id == asset_id, Asset.kind == kind, Asset.owner_id == actor.id)
+    """An asset that the actor may change; raises NotFound, also for one that is only shared with the actor."""
+    query = select(Asset).where(Asset.id == asset_id, Asset.kind == kind, changeable(actor))
     asset = await tx.scalar(query.with_for_update() if lock else query)
     if asset is None:
         raise NotFound(
@@ -72,6 +83,8 @@ async def flush_name(tx: Tx, noun: str, name: str) -> None:
 async def announce(tx: Tx, asset: Asset) -> None:
     """Pages of those who see the asset shall look again."""
     emit(tx, f"ui:{asset.owner_id}")
+    if asset.visibility == Visibility.PRESET:
+        emit(tx, "ui:miners")
     if asset.visibility == Visibility.GROUP and asset.group_id:
         for user_id in await tx.scalars(select(GroupMember.user_id).where(GroupMember.group_id == asset.group_id)):
             emit(tx, f"ui:{user_id}")

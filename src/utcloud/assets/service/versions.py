@@ -11,7 +11,7 @@ from utcloud.accounts.auth import Actor
 from utcloud.assets.models import Asset, AssetVersion, Upload, VersionFile
 from utcloud.assets.schemas import AssetKind, VersionCreate, VersionOut, VersionStatus
 from utcloud.assets.service.assets import version_in_use_checks
-from utcloud.assets.service.common import announce, in_use, own_asset, refuse_in_use, visible_asset
+from utcloud.assets.service.common import announce, in_use, may_change, own_asset, refuse_in_use, visible_asset
 from utcloud.common.errors import Conflict, NotFound
 from utcloud.common.ids import new_id
 from utcloud.common.paging import decode_cursor, encode_cursor
@@ -53,13 +53,13 @@ async def get_version(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str, numb
     """A version that the actor sees: of a shared asset, only a ready one."""
     asset = await visible_asset(tx, actor, kind, asset_id)
     version = await _numbered(tx, asset, number)
-    if version is None or (asset.owner_id != actor.id and version.status != VersionStatus.READY):
+    if version is None or (version.status != VersionStatus.READY and not may_change(actor, asset)):
         raise NotFound.of("version", str(number))
     return version
 
 
 async def own_version(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str, number: int) -> tuple[Asset, AssetVersion]:
-    """A version of the actor's own asset, locked until the transaction ends."""
+    """A version of an asset that the actor may change, locked until the transaction ends."""
     asset = await own_asset(tx, actor, kind, asset_id)
     version = await _numbered(tx, asset, number, lock=True)
     if version is None:
@@ -154,7 +154,7 @@ async def usable_version(
             )
         return asset, version
     version = await _numbered(tx, asset, number)
-    if version is None or (asset.owner_id != actor.id and version.status != VersionStatus.READY):
+    if version is None or (version.status != VersionStatus.READY and not may_change(actor, asset)):
         raise NotFound.of("version", str(number), field=f"{kind}_version")
     if version.status != VersionStatus.READY:
         raise Conflict(

@@ -2,12 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from utcloud.cli.common import AsJson, Cursor, Limit, Search, Yes, connect, listing, new_app, remove, report
+from utcloud.cli.common import AsJson, Cursor, Limit, Search, Yes, connect, given, listing, new_app, remove, report
 from utcloud.cli.output import Column, Json, print_json, print_record, print_table
+
+if TYPE_CHECKING:
+    from utcloud.cli.client import Api
 
 COLUMNS = [
     Column("NAME", "name"),
@@ -30,6 +33,17 @@ VERSIONS = [
     Column("CREATED", "created_at"),
 ]
 Name = Annotated[str, typer.Argument(help="Name or id.")]
+Group = Annotated[str | None, typer.Option(help="The group that it is shared with.")]
+Preset = Annotated[bool, typer.Option("--preset", help="For everybody, kept by operators.")]
+
+
+class Sort(StrEnum):
+    """The order of a list."""
+
+    NAME = "name"
+    NAME_DESC = "-name"
+    OLDEST = "created_at"
+    NEWEST = "-created_at"
 
 
 class Visibility(StrEnum):
@@ -51,12 +65,26 @@ def _size(version: Json | None) -> str | None:
     return f"{size:.1f} GB"
 
 
+def _sharing(api: "Api", visibility: Visibility | None, group: str | None, preset: bool) -> Json:
+    """The fields that say who may use it; empty when nothing was said."""
+    wanted = "preset" if preset else visibility or ("group" if group else None)
+    return given(visibility=wanted, group_id=api.find("groups", group)["id"] if group else None)
+
+
 def _commands(noun: str, text: str) -> typer.Typer:
     app, path = new_app(text), f"{noun}s"
 
     @app.command("list", help=f"List {path}: your own, and those shared with you.")
-    def list_(search: Search = None, limit: Limit = 100, cursor: Cursor = None, as_json: AsJson = False) -> None:
-        listing(path, COLUMNS, as_json, limit, cursor, search=search)
+    def list_(
+        search: Search = None,
+        preset: Annotated[bool, typer.Option("--preset", help="Only preset ones.")] = False,
+        sort: Annotated[Sort | None, typer.Option(help="Left out: the newest first.")] = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+        as_json: AsJson = False,
+    ) -> None:
+        visibility = "preset" if preset else None
+        listing(path, COLUMNS, as_json, limit, cursor, search=search, visibility=visibility, sort=sort)
 
     @app.command("show", help=f"Show a{'n' if noun[0] == 'a' else ''} {noun} and its versions.")
     def show_(name: Name, as_json: AsJson = False) -> None:
@@ -75,18 +103,32 @@ def _commands(noun: str, text: str) -> typer.Typer:
         description: Annotated[str, typer.Option(help="For a new one.")] = "",
         note: Annotated[str, typer.Option(help="What this version is.")] = "",
         visibility: Annotated[Visibility | None, typer.Option(help="For a new one. Left out: private.")] = None,
-        group: Annotated[str | None, typer.Option(help="For a new one: the group that it is shared with.")] = None,
+        group: Group = None,
+        preset: Preset = False,
         as_json: AsJson = False,
     ) -> None:
         from utcloud.cli import upload as transfer
 
         api = connect()
-        shared = {"visibility": visibility or ("group" if group else "private")}
-        if group:
-            shared["group_id"] = api.find("groups", group)["id"]
+        shared = _sharing(api, visibility, group, preset) or {"visibility": "private"}
         title = name or transfer.default_name(source)
         version = transfer.upload(api, path, title, source, {"description": description, **shared}, note)
         report(version, as_json, f"{title} version {version['number']}: {version['files']} files, {_size(version)}.")
+
+    @app.command("update", help=f"Rename, describe or share a{'n' if noun[0] == 'a' else ''} {noun}.")
+    def update_(
+        name: Name,
+        new_name: Annotated[str | None, typer.Option("--name", help="The new name.")] = None,
+        description: Annotated[str | None, typer.Option()] = None,
+        visibility: Annotated[Visibility | None, typer.Option()] = None,
+        group: Group = None,
+        preset: Preset = False,
+        as_json: AsJson = False,
+    ) -> None:
+        api = connect()
+        body = given(name=new_name, description=description) | _sharing(api, visibility, group, preset)
+        changed = api.patch(f"{path}/{api.find(path, name)['id']}", body)
+        report(changed, as_json, f"Changed the {noun} {changed['name']}.")
 
     @app.command(help=f"Delete a{'n' if noun[0] == 'a' else ''} {noun} that nothing uses.")
     def delete(name: Name, yes: Yes = False) -> None:

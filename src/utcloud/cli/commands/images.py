@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from utcloud.cli.common import AsJson, Cursor, Limit, Search, Yes, connect, listing, new_app, remove, report
+from utcloud.cli.common import AsJson, Cursor, Limit, Search, Yes, connect, given, listing, new_app, remove, report
 from utcloud.cli.output import Column
 
 app = new_app("Images that containers are started from.")
@@ -36,6 +36,22 @@ def create(
     body = {"name": name, "reference": reference, "description": description, "jupyter": jupyter}
     made = connect().post("images", body)
     report(made, as_json, f"The image {made['name']} is known now.")
+
+
+@app.command()
+def update(
+    name: Annotated[str, typer.Argument(help="Name or id.")],
+    new_name: Annotated[str | None, typer.Option("--name", help="The new name.")] = None,
+    reference: Annotated[str | None, typer.Option(help="What the sites' engines call it.")] = None,
+    description: Annotated[str | None, typer.Option()] = None,
+    jupyter: Annotated[bool | None, typer.Option("--jupyter/--no-jupyter", help="Whether it runs JupyterLab.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change what is known of an image; for operators."""
+    api = connect()
+    body = given(name=new_name, reference=reference, description=description, jupyter=jupyter)
+    changed = api.patch(f"images/{api.find('images', name)['id']}", body)
+    report(changed, as_json, f"Changed the image {changed['name']}.")
 
 
 @app.command()
