@@ -17,6 +17,7 @@ from utcloud.protocol.desired import (
 )
 from utcloud.protocol.observed import (
     ChipReport,
+    ChipTelemetry,
     NodeReport,
     ObservedReplica,
     ReportAnswer,
@@ -29,12 +30,16 @@ PROTOCOL_VERSION = 1
 HEARTBEAT_S = 10
 SILENT_AFTER_S = 30
 """A site that was not heard for so long is not ready, and nothing accrues past its last sign of life."""
+LOST_AFTER_S = 300
+"""A site that was not heard for so long is lost, and the work on it failed."""
 
 __all__ = [
     "HEARTBEAT_S",
+    "LOST_AFTER_S",
     "PROTOCOL_VERSION",
     "SILENT_AFTER_S",
     "ChipReport",
+    "ChipTelemetry",
     "DesiredMount",
     "DesiredReplica",
     "DesiredState",

@@ -17,6 +17,16 @@ class ResourceReport(BaseModel):
     simulated: bool = False
 
 
+class ChipTelemetry(BaseModel):
+    """What a chip measures of itself now; each value may be missing."""
+
+    temperature_c: float | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    utilization_percent: float | None = None
+    memory_used_bytes: int | None = None
+
+
 class ChipReport(BaseModel):
     """One chip. ``uid`` is unique and lasting: a serial number or UUID where the chip has one."""
 
@@ -32,6 +42,7 @@ class ChipReport(BaseModel):
     device_paths: list[str] = []
     healthy: bool = True
     simulated: bool = False
+    telemetry: ChipTelemetry | None = None
 
 
 class NodeReport(BaseModel):
