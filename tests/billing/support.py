@@ -30,9 +30,7 @@ async def begin(
     """An attempt with a meter that runs since ``at``; its id."""
     attempt = new_id("at")
     labels = {"workload_id": "nb_1", "workload": "lab", "workload_kind": "notebook", "attempt": 1, **more}
-    await meters.open(
-        tx, attempt_id=attempt, payer_id=payer, payee_id="usr_miner", price=price, fee_ppm=fee_ppm, labels=labels
-    )
+    await meters.open(tx, meters.Opening(attempt, payer, "usr_miner", price, fee_ppm, labels))
     if at:
         await meters.start(tx, attempt, at)
     return attempt

@@ -11,7 +11,9 @@ from tests.billing.support import NOW, UNC, balances, begin, fund, meter_of
 from utcloud.billing import loops, meters
 from utcloud.billing.models import Entry, Meter
 from utcloud.billing.solvency import amount, outlook
+from utcloud.billing.sums import use_of
 from utcloud.common.errors import InsufficientFunds
+from utcloud.common.ids import new_id
 from utcloud.common.money import amount_for
 from utcloud.db import Database
 
@@ -109,11 +111,46 @@ async def test_opening_again_keeps_the_meter(db: Database) -> None:
     async with db.write() as tx:
         await fund(tx, "rita", UNC)
         for _ in range(2):
-            await meters.open(
-                tx, attempt_id="at_1", payer_id="rita", payee_id="m", price=UNC, fee_ppm=0, labels={"workload_id": "nb"}
-            )
+            await meters.open(tx, meters.Opening("at_1", "rita", "m", UNC, 0, {"workload_id": "nb"}))
         assert await tx.scalar(select(func.count()).select_from(Meter)) == 1
         assert (await meter_of(tx, "at_1")).workload_id == "nb"
+
+
+async def test_groups_open_together_each_all_or_none(db: Database) -> None:
+    def opening(attempt: str, payer: str, price: int = UNC) -> meters.Opening:
+        return meters.Opening(attempt, payer, "m", price, 0, {"workload_id": attempt})
+
+    hold = meters.hold_for(UNC)
+    async with db.write() as tx:
+        await fund(tx, "rita", 3 * hold)
+        await fund(tx, "boris", hold)
+        groups = [
+            [opening("a1", "rita"), opening("a2", "rita")],
+            [opening("b1", "rita"), opening("b2", "rita")],  # one hold is left
+            [opening("c1", "rita")],
+            [],
+            [opening("d1", "boris"), opening("d2", "boris")],
+            [opening("e1", "boris")],
+            [opening("a1", "rita")],  # has its meter
+        ]
+        refusals = await meters.open_many(tx, groups[:6])
+        assert [refusal is None for refusal in refusals] == [True, False, True, True, False, True]
+        assert "0.016666 UNC available; starting at 2 UNC per hour" in str(refusals[1])
+        assert await meters.open_many(tx, groups[6:]) == [None]
+        assert sorted(await tx.scalars(select(Meter.attempt_id))) == ["a1", "a2", "c1", "e1"]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(price=st.integers(0, 10**13), seconds=st.integers(0, 10**7), millis=st.integers(0, 999))
+async def test_sums_in_sql_are_the_formula(db: Database, price: int, seconds: int, millis: int) -> None:
+    async with db.write() as tx:
+        payer = new_id("usr")
+        wallet = await fund(tx, payer, 10**13)
+        attempt = await begin(tx, payer, price=price)
+        await meters.witness(tx, [attempt], after(seconds=seconds, milliseconds=millis))
+        found = (await use_of(tx, [wallet.id]))[wallet.id]
+        assert found.accrued == amount_for(price, seconds * 1000 + millis)
+        assert found.held == meters.hold_for(price)
 
 
 async def test_what_the_wallet_cannot_pay_is_waived_at_the_end_and_never_charged(db: Database) -> None:

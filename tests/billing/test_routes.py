@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import event, func, select
 
-from tests.billing.support import begin
+from tests.billing.support import begin, meter_of
 from tests.resources.conftest import People
 from tests.support.web import Person, problem
 from utcloud.accounts import service as accounts
@@ -44,10 +44,7 @@ async def run(people: People, seconds: float = 3600, *, price: int = 1_500_000, 
     """Rita's attempt on Mina's hardware, for so long."""
     async with people.db.write() as tx:
         attempt = await begin(tx, people.rita.id, price=price, at=people.clock.now(), **more)
-        meter = await meters.open(
-            tx, attempt_id=attempt, payer_id="", payee_id="", price=0, fee_ppm=0, labels={}
-        )  # the one that is there
-        meter.payee_id = people.mina.id
+        (await meter_of(tx, attempt)).payee_id = people.mina.id
     people.clock.advance(seconds=seconds)
     async with people.db.write() as tx:
         await meters.witness(tx, [attempt], people.clock.now())

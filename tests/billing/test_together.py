@@ -27,15 +27,7 @@ async def test_nothing_blocks_for_ever_and_every_micro_unc_is_there(db: Database
             outcome = await capacity.reserve(tx, NOW, [demand])
             if isinstance(outcome, capacity.Shortage):
                 return
-            await meters.open(
-                tx,
-                attempt_id=attempt,
-                payer_id=f"r{number % 3}",
-                payee_id=world.miner.id,
-                price=UNC,
-                fee_ppm=50_000,
-                labels={},
-            )
+            await meters.open(tx, meters.Opening(attempt, f"r{number % 3}", world.miner.id, UNC, 50_000, {}))
             await service.bump(tx, world.site_id)
         running.append(attempt)
 

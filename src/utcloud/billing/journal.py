@@ -4,6 +4,7 @@ On PostgreSQL all writers of the journal take one lock (``lock``) before they lo
 is still true when it is written; SQLite has one writer anyway.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import select, text, update
@@ -29,16 +30,23 @@ async def lock(tx: Tx) -> None:
 
 async def account(tx: Tx, kind: str, owner_id: str) -> Account:
     """The account of ``kind`` (see ``models.Account``) of ``owner_id``; made when it is not there yet."""
+    return (await accounts(tx, kind, [owner_id]))[owner_id]
+
+
+async def accounts(tx: Tx, kind: str, owner_ids: Iterable[str]) -> dict[str, Account]:
+    """The accounts of ``kind`` by owner; those that are not there yet are made."""
+    wanted = sorted(set(owner_ids))
     query = (
         select(Account)
-        .where(Account.kind == kind, Account.owner_id == owner_id)
+        .where(Account.kind == kind, Account.owner_id.in_(wanted))
         .execution_options(populate_existing=True)
     )
-    found = (await tx.scalars(query)).one_or_none()
-    if found:
-        return found
-    await insert_if_absent(tx, Account, {"id": new_id("acc"), "kind": kind, "owner_id": owner_id})
-    return (await tx.scalars(query)).one()
+    found = {one.owner_id: one for one in await tx.scalars(query)}
+    missing = [owner_id for owner_id in wanted if owner_id not in found]
+    if missing:
+        await insert_if_absent(tx, Account, *({"id": new_id("acc"), "kind": kind, "owner_id": one} for one in missing))
+        found = {one.owner_id: one for one in await tx.scalars(query)}
+    return found
 
 
 async def post(

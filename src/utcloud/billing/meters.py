@@ -3,16 +3,19 @@
 All functions run inside the caller's transaction. The order of locks is: rows of other rooms, meters, the journal.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from utcloud.billing import journal
 from utcloud.billing.models import Account, Meter
 from utcloud.billing.solvency import amount, outstanding
-from utcloud.common.errors import InsufficientFunds
+from utcloud.billing.sums import Use, use_of
+from utcloud.common.errors import Forbidden, InsufficientFunds
 from utcloud.common.ids import new_id
 from utcloud.common.money import amount_for, format_unc
 from utcloud.db import Tx, emit
@@ -31,69 +34,122 @@ def hold_for(price: int) -> int:
     return max(amount_for(price, HOLD_MS), 1) if price else 0
 
 
-async def open(  # noqa: A001 - the word of the trade
-    tx: Tx,
-    *,
-    attempt_id: str,
-    payer_id: str,
-    payee_id: str,
-    price: int,
-    fee_ppm: int,
-    labels: dict[str, Any],
-    hold: int | None = None,
-) -> Meter:
-    """Make the meter of an attempt and hold back ``hold`` micro-UNC (``hold_for(price)`` unless given).
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A meter that is to be made, for one attempt."""
 
-    ``labels``: see ``models.Meter.labels``. An attempt that has its meter keeps it. Raises InsufficientFunds when the
-    payer's wallet has less available than the hold.
+    attempt_id: str
+    payer_id: str
+    payee_id: str
+    """The miner."""
+    price: int
+    """micro-UNC per hour."""
+    fee_ppm: int
+    labels: dict[str, Any]
+    """See ``models.Meter.labels``."""
+    hold: int | None = None
+    """micro-UNC to hold back; ``hold_for(price)`` unless given."""
+
+    @property
+    def held(self) -> int:
+        return hold_for(self.price) if self.hold is None else self.hold
+
+
+Refusal = InsufficientFunds | Forbidden
+
+
+async def open_many(tx: Tx, groups: Sequence[Sequence[Opening]]) -> list[Refusal | None]:
+    """Make the meters of many attempts in a few statements: all of a group (a workload's), or none of it.
+
+    Answers for each group why it was refused, or None. An attempt that has its meter keeps it. Groups are looked at in
+    order: what one holds back is no longer there for the next.
     """
     await journal.lock(tx)
-    known = await tx.scalar(select(Meter).where(Meter.attempt_id == attempt_id))
-    if known:
-        return known
-    hold = hold_for(price) if hold is None else hold
-    wallet = await journal.account(tx, "wallet", payer_id)
-    await _require(tx, wallet, price, hold)
-    meter = Meter(
-        id=new_id("mtr"),
-        attempt_id=attempt_id,
-        wallet_id=wallet.id,
-        payer_id=payer_id,
-        payee_id=payee_id,
-        workload_id=str(labels.get("workload_id", "")),
-        price=price,
-        fee_ppm=fee_ppm,
-        hold=hold,
-        labels=labels,
-    )
-    tx.add(meter)
-    await tx.flush()
-    emit(tx, "billing")
-    return meter
+    wanted = [opening for group in groups for opening in group]
+    query = select(Meter.attempt_id).where(Meter.attempt_id.in_([opening.attempt_id for opening in wanted]))
+    known = set(await tx.scalars(query))
+    wallets = await journal.accounts(tx, "wallet", {opening.payer_id for opening in wanted})
+    use = await use_of(tx, [wallet.id for wallet in wallets.values()])
+    refusals: list[Refusal | None] = []
+    made: list[dict[str, Any]] = []
+    for group in groups:
+        new = [opening for opening in group if opening.attempt_id not in known]
+        refusal = _refusal(new, wallets, use)
+        refusals.append(refusal)
+        if refusal is None:
+            made += [_row(opening, wallets[opening.payer_id]) for opening in new]
+    if made:
+        await tx.execute(insert(Meter), made)
+        emit(tx, "billing")
+    return refusals
+
+
+def _refusal(group: Sequence[Opening], wallets: dict[str, Account], use: dict[str, Use]) -> Refusal | None:
+    """Why ``group`` cannot be paid for; else None, and its holds are noted in ``use``."""
+    by_payer: dict[str, list[Opening]] = defaultdict(list)
+    for opening in group:
+        by_payer[opening.payer_id].append(opening)
+    for payer_id, own in by_payer.items():
+        wallet = wallets[payer_id]
+        problem = _shortage(
+            wallet, use.get(wallet.id, Use()), sum(one.price for one in own), sum(one.held for one in own)
+        )
+        if problem:
+            return problem
+    for payer_id, own in by_payer.items():
+        ident = wallets[payer_id].id
+        before = use.get(ident, Use())
+        use[ident] = replace(
+            before, meters=before.meters + len(own), held=before.held + sum(opening.held for opening in own)
+        )
+    return None
+
+
+def _row(opening: Opening, wallet: Account) -> dict[str, Any]:
+    return {
+        "id": new_id("mtr"),
+        "attempt_id": opening.attempt_id,
+        "wallet_id": wallet.id,
+        "payer_id": opening.payer_id,
+        "payee_id": opening.payee_id,
+        "workload_id": str(opening.labels.get("workload_id", "")),
+        "price": opening.price,
+        "fee_ppm": opening.fee_ppm,
+        "hold": opening.held,
+        "labels": opening.labels,
+    }
+
+
+async def open(tx: Tx, opening: Opening) -> Meter:  # noqa: A001 - the word of the trade
+    """Make the meter of one attempt. Raises InsufficientFunds when the wallet has less available than the hold."""
+    (refusal,) = await open_many(tx, [[opening]])
+    if refusal:
+        raise refusal
+    return (await tx.scalars(select(Meter).where(Meter.attempt_id == opening.attempt_id))).one()
 
 
 async def require_start(tx: Tx, payer_id: str, prices: Sequence[int]) -> None:
     """Raise InsufficientFunds when the payer's wallet cannot hold the start of attempts at ``prices`` per hour."""
     wallet = await journal.account(tx, "wallet", payer_id)
-    await _require(tx, wallet, sum(prices), sum(hold_for(price) for price in prices))
+    use = (await use_of(tx, [wallet.id])).get(wallet.id, Use())
+    if refusal := _shortage(wallet, use, sum(prices), sum(hold_for(price) for price in prices)):
+        raise refusal
 
 
-async def _require(tx: Tx, wallet: Account, price: int, hold: int) -> None:
-    meters = await open_meters(tx, [wallet.id])
-    accrued, held = sum(map(outstanding, meters)), sum(meter.hold for meter in meters)
-    available = max(wallet.balance - accrued - held, 0)
+def _shortage(wallet: Account, use: Use, price: int, hold: int) -> InsufficientFunds | None:
+    available = max(wallet.balance - use.accrued - use.held, 0)
     if available >= hold:
-        return
+        return None
     detail = (
         f"The wallet has {format_unc(available)} UNC available; starting at {format_unc(price)} UNC per hour "
         f"needs at least {format_unc(hold)} UNC."
     )
-    if meters:
+    if use.meters:
         detail += (
-            f" Of its balance of {format_unc(wallet.balance)} UNC, what runs now has used {format_unc(accrued)} UNC "
-            f"and holds {format_unc(held)} UNC back."
+            f" Of its balance of {format_unc(wallet.balance)} UNC, what runs now has used "
+            f"{format_unc(use.accrued)} UNC and holds {format_unc(use.held)} UNC back."
         )
-    raise InsufficientFunds(detail, cure=f"Ask for a recharge of at least {format_unc(hold - available)} UNC.")
+    return InsufficientFunds(detail, cure=f"Ask for a recharge of at least {format_unc(hold - available)} UNC.")
 
 
 async def total(tx: Tx, attempt_ids: Iterable[str]) -> int:

@@ -84,22 +84,24 @@ async def _assign(
     )
     await meters.open(
         tx,
-        attempt_id=grant.attempt_id,
-        payer_id=workload.owner_id,
-        payee_id=grant.miner_id,
-        price=grant.price,
-        fee_ppm=fee_ppm,
-        labels={
-            "workload_id": workload.id,
-            "workload": workload.name,
-            "workload_kind": workload.kind,
-            "subtask": subtask.name,
-            "replica": f"{subtask.name}-{replica.index}",
-            "replica_id": replica.id,
-            "attempt": replica.attempts,
-            "spec": workload.facts["spec"],
-            "simulated": grant.simulated,
-        },
+        meters.Opening(
+            attempt_id=grant.attempt_id,
+            payer_id=workload.owner_id,
+            payee_id=grant.miner_id,
+            price=grant.price,
+            fee_ppm=fee_ppm,
+            labels={
+                "workload_id": workload.id,
+                "workload": workload.name,
+                "workload_kind": workload.kind,
+                "subtask": subtask.name,
+                "replica": f"{subtask.name}-{replica.index}",
+                "replica_id": replica.id,
+                "attempt": replica.attempts,
+                "spec": workload.facts["spec"],
+                "simulated": grant.simulated,
+            },
+        ),
     )
     await move(tx, now, replica, State.ASSIGNED, f"placed on {grant.node_name}")
 
