@@ -121,10 +121,10 @@ async def test_unhealthy_absent_and_unready_are_not_given(db: Database) -> None:
         outcome = await reserve(tx, NOW, [demand(world, spec)])
         assert isinstance(outcome, Shortage)
         assert outcome.detail == (
-            f"needs 1 {CHIP} on one node; pool 'default' has 0 free of 2; 1 of its 2 nodes is not ready"
+            f"needs 1 {CHIP} on one node; pool 'default' has 0 free of 2; of its 2 nodes 1 is not ready"
         )
         silent = await reserve(tx, NOW + timedelta(seconds=31), [demand(world, spec)])
-        assert silent == Shortage("none of the 2 nodes of pool 'default' is ready", "waiting")
+        assert silent == Shortage("none of the 2 nodes of pool 'default' takes new work: 2 are not ready", "waiting")
 
 
 async def test_a_demand_goes_where_its_files_lie(db: Database) -> None:

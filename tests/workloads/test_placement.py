@@ -68,7 +68,7 @@ async def test_a_node_that_is_not_ready_gets_nothing(world: World) -> None:
     await world.create("one")
     assert [one.node for one in (await world.desired()).replicas] == ["node-b"]
     ident = await world.create("two")
-    assert "1 of its 2 nodes is not ready" in (await world.workload(ident)).reason
+    assert "of its 2 nodes 1 is not ready" in (await world.workload(ident)).reason
     world.nodes[0] = node_report("node-a", 2)
     await world.report()
     await world.place_waiting()

@@ -4,17 +4,18 @@ CPU, memory and disk are counted; chips are given singly. A custom resource is o
 names is still taken once. ``load`` sees the state of many nodes in four queries; everything else is arithmetic on it.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, select
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select
 
 from utcloud.common.clock import from_ms
 from utcloud.common.quantity import CPU, DISK, MEMORY, SHARED_MEMORY, format_quantity
 from utcloud.db import Tx, emit
-from utcloud.protocol import SILENT_AFTER_S
+from utcloud.protocol import LOST_AFTER_S, SILENT_AFTER_S
 from utcloud.resources.models import (
     Allocation,
     Chip,
@@ -78,6 +79,11 @@ class NodeState:
     pool_id: str
     miner_id: str
     ready: bool
+    """It takes new work."""
+    cordoned: bool = False
+    """It is cordoned, drains or moves."""
+    resting: str = ""
+    """Why it takes no new work, for a person: ``not ready``, ``lost``, ``cordoned``, ``being drained``, …"""
     capacity: dict[str, int] = field(default_factory=dict)
     free: dict[str, int] = field(default_factory=dict)
     allocated: dict[str, int] = field(default_factory=dict)
@@ -176,19 +182,38 @@ def is_heard(last_seen_at: datetime | None, now: datetime) -> bool:
     return last_seen_at is not None and now - last_seen_at <= timedelta(seconds=SILENT_AFTER_S)
 
 
+def is_lost(last_seen_at: datetime | None, now: datetime) -> bool:
+    """Whether a site that was last heard at ``last_seen_at`` counts as lost."""
+    return last_seen_at is not None and now - last_seen_at >= timedelta(seconds=LOST_AFTER_S)
+
+
 async def load(tx: Tx, now: datetime, *where: ColumnElement[bool]) -> list[NodeState]:
     """The state of the nodes for which ``where`` (on ``Node``) holds and that are not gone, by name."""
     chosen = select(Node.id).where(Node.gone.is_(False), *where)
     nodes: dict[str, NodeState] = {}
     rows = await tx.execute(
-        select(Node.id, Node.name, Node.site_id, Node.pool_id, Node.ready, Site.miner_id, Site.last_seen_at)
+        select(
+            Node.id,
+            Node.name,
+            Node.site_id,
+            Node.pool_id,
+            Node.ready,
+            Node.cordoned,
+            Node.drain_at,
+            Node.moving_to_pool_id,
+            Site.miner_id,
+            Site.last_seen_at,
+        )
         .join(Site, Site.id == Node.site_id)
         .where(Node.gone.is_(False), *where)
         .order_by(Node.name, Node.id)
     )
     for row in rows:
-        ready = row.ready and is_heard(row.last_seen_at, now)
-        nodes[row.id] = NodeState(row.id, row.name, row.site_id, row.pool_id, row.miner_id, ready)
+        cordon = _cordon(row)
+        resting = _silence(row, now) or cordon
+        nodes[row.id] = NodeState(
+            row.id, row.name, row.site_id, row.pool_id, row.miner_id, not resting, bool(cordon), resting
+        )
     if not nodes:
         return []
     for node_id, name, capacity, simulated in await tx.execute(
@@ -225,6 +250,20 @@ async def load(tx: Tx, now: datetime, *where: ColumnElement[bool]) -> list[NodeS
         if node := nodes.get(chip.node_id):
             _count_chip(node, chip, taken=attempt_id is not None)
     return list(nodes.values())
+
+
+def _silence(row: Row[*tuple[Any, ...]], now: datetime) -> str:
+    if is_lost(row.last_seen_at, now):
+        return "lost"
+    return "" if row.ready and is_heard(row.last_seen_at, now) else "not ready"
+
+
+def _cordon(row: Row[*tuple[Any, ...]]) -> str:
+    if row.moving_to_pool_id:
+        return "about to move to another pool"
+    if row.drain_at:
+        return "being drained"
+    return "cordoned" if row.cordoned else ""
 
 
 def _count_chip(node: NodeState, chip: Chip, *, taken: bool) -> None:
@@ -416,6 +455,12 @@ def describe(names: Names, miner_id: str, items: dict[str, int]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
 
 
+def _tally(words: list[str]) -> str:
+    """``2 are lost, 1 is cordoned``."""
+    counts = Counter(words).most_common()
+    return ", ".join(f"{count} {'is' if count == 1 else 'are'} {word}" for word, count in counts)
+
+
 def _explain(
     nodes: Sequence[NodeState], names: Names, demand: Demand, items: dict[str, int], count: int, pool: str
 ) -> Shortage:
@@ -428,11 +473,12 @@ def _explain(
         return Shortage(f"its files lie on a site that has no node in pool '{pool}' now", "waiting")
     ready = [node for node in here if node.ready]
     place = f"pool '{pool}'" if len(here) == len(in_pool) else f"its site in pool '{pool}'"
+    resting = [node.resting for node in here if not node.ready]
+    if not ready and len(here) == 1:
+        return Shortage(f"node {here[0].name} of {place} is {resting[0]}", "waiting")
     if not ready:
-        which = f"node {here[0].name}" if len(here) == 1 else f"none of the {len(here)} nodes"
-        return Shortage(f"{which} of {place} is {'not ' if len(here) == 1 else ''}ready", "waiting")
-    resting = len(here) - len(ready)
-    suffix = f"; {resting} of its {len(here)} nodes {'is' if resting == 1 else 'are'} not ready" if resting else ""
+        return Shortage(f"none of the {len(here)} nodes of {place} takes new work: {_tally(resting)}", "waiting")
+    suffix = f"; of its {len(here)} nodes {_tally(resting)}" if resting else ""
     each = f" for each of {count} replicas at once" if count > 1 else ""
     for name, quantity in sorted(items.items(), key=lambda item: -_rank(item[0])):
         free = [_has(names, node, name, node.free) for node in ready]

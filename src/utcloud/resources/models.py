@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from utcloud.db import Base, Id, JsonDict, JsonList, MicroUnc, ShortText, utcnow_column
@@ -22,7 +22,7 @@ class Site(Base):
     clock_offset_ms: Mapped[int] = mapped_column(default=0)
     last_seen_at: Mapped[datetime | None]
     report_digest: Mapped[str] = mapped_column(String(64), default="")
-    """Of the nodes as they were last reported and stored in full; empty when the next report must be looked at anew."""
+    """Of the last report that was taken in whole; empty when the next one must be looked at anew, whatever it says."""
     removed_at: Mapped[datetime | None]
     """Its miner took it away: its agent may no longer join, its history stays."""
     created_at: Mapped[datetime] = utcnow_column()
@@ -44,6 +44,20 @@ class Pool(Base):
     created_at: Mapped[datetime] = utcnow_column()
 
 
+class Telemetry(Base):
+    """What the chips of a site last measured; one row a site, written with each report that measures something.
+
+    It stands apart because it is always new, and says nothing of what a site has.
+    """
+
+    __tablename__ = "telemetry"
+
+    site_id: Mapped[Id] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"), primary_key=True)
+    chips: Mapped[JsonDict] = mapped_column(default=dict)
+    """By the chip's ``uid``: ``protocol.ChipTelemetry`` without what is absent."""
+    measured_at: Mapped[datetime]
+
+
 class Node(Base):
     """A server of a site, found by its agent. Gone when its agent no longer names it."""
 
@@ -59,12 +73,28 @@ class Node(Base):
     kernel: Mapped[ShortText] = mapped_column(default="")
     architecture: Mapped[str] = mapped_column(String(50), default="")
     engine: Mapped[ShortText] = mapped_column(default="")
+    hostname: Mapped[ShortText] = mapped_column(default="", server_default="")
     labels: Mapped[JsonDict] = mapped_column(default=dict)
+    """As reported."""
+    own_labels: Mapped[JsonDict] = mapped_column(default=dict, server_default="{}")
+    """Its miner's."""
+    flags: Mapped[JsonList] = mapped_column(default=list, server_default="[]")
+    """What of its last report made no sense and was left out."""
     ready: Mapped[bool] = mapped_column(default=False)
     """As its agent last said. A silent site's nodes are not ready, whatever stands here."""
     reason: Mapped[str] = mapped_column(Text, default="")
     ready_since: Mapped[datetime | None]
     gone: Mapped[bool] = mapped_column(default=False)
+    cordoned: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Its miner wants no new work on it. So it is, too, while it drains or moves."""
+    cordon_reason: Mapped[str] = mapped_column(Text, default="", server_default="")
+    drain_at: Mapped[datetime | None]
+    """From then on nothing may run on it."""
+    drain_reason: Mapped[str] = mapped_column(Text, default="", server_default="")
+    moving_to_pool_id: Mapped[str | None] = mapped_column(ForeignKey("pools.id", ondelete="SET NULL"))
+    """Where it goes as soon as nothing is held on it."""
+    removed_at: Mapped[datetime | None]
+    """Its miner took it away: it is gone, and what is reported of it is ignored until he takes it back."""
     created_at: Mapped[datetime] = utcnow_column()
 
 
