@@ -181,7 +181,7 @@ async def test_unknown_resources_are_answered_with_what_exists(people: People) -
     await join(people, people.mina, node(chips=1))
     body = {"name": "x", "price": "1", "items": [{"resource": "TPU1684", "quantity": "1"}]}
     refused = problem(await people.mina.client.post("/specs", json=body), 422)
-    assert f"cpu, disk, memory, {CHIP}" in refused["cure"]
+    assert f"cpu, disk, memory, shared-memory, {CHIP}" in refused["cure"]
 
 
 async def test_pools_move_nodes_and_bind_groups(people: People) -> None:
@@ -247,9 +247,9 @@ async def test_what_is_in_use_is_not_deleted(people: People) -> None:
         demand = capacity.Demand("at_1", spec["id"], pool["id"])
         assert isinstance(await capacity.reserve(tx, people.clock.now(), [demand]), list)
     refused = problem(await people.mina.client.delete(f"/pools/{pool['id']}"), 409, "in_use")
-    assert "node-1 (1)" in refused["detail"]
+    assert "node-1 (1 replica)" in refused["detail"]
     problem(await people.mina.client.delete(f"/sites/{site_id}"), 409, "in_use")
-    problem(await people.mina.client.post("/pools", json={"name": "x", "node_ids": [one["id"]]}), 409, "in_use")
+    problem(await people.mina.client.post("/pools", json={"name": "x", "node_ids": [one["id"]]}), 409, "node_busy")
     shown = await ok(people.mina.client.get(f"/nodes/{one['id']}"))
     assert [item["in_use"] for item in shown["chips"]] == [True]
 

@@ -2,19 +2,21 @@
 
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from utcloud.accounts.auth import CurrentActor
-from utcloud.accounts.schemas import Cursor, IdPath, Search
+from utcloud.accounts.schemas import Cursor, IdPath, IdQuery, Search
+from utcloud.common import export
 from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
 from utcloud.resources import service
-from utcloud.resources.schemas import PoolCreate, PoolOut, PoolUpdate
+from utcloud.resources.routes.common import listed
+from utcloud.resources.schemas import PoolCreate, PoolOut, PoolSort, PoolUpdate
 
 router = APIRouter()
 
 
-@router.get("/pools", tags=["pools"])
+@router.get("/pools", tags=["pools"], response_model=Page[PoolOut], responses=export.RESPONSES)
 async def list_pools(
     actor: CurrentActor,
     db: Db,
@@ -23,11 +25,25 @@ async def list_pools(
     cursor: Cursor = None,
     search: Search = None,
     role: Literal["miner", "renter"] | None = None,
-) -> Page[PoolOut]:
+    miner_id: IdQuery = None,
+    group_id: IdQuery = None,
+    spec_id: IdQuery = None,
+    sort: PoolSort = PoolSort.NAME,
+    file: export.Wanted = None,
+) -> Page[PoolOut] | Response:
     """List pools: one's own as a miner, those open to one as a renter; both unless ``role`` says which."""
-    async with db.read() as tx:
-        items, after = await service.list_pools(tx, now, actor, limit=limit, cursor=cursor, search=search, role=role)
-    return Page(items=items, next_cursor=after)
+    wanted = service.PoolFilter(
+        role=role, search=search, miner_id=miner_id, group_id=group_id, spec_id=spec_id, sort=sort
+    )
+    return await listed(
+        db,
+        lambda tx, limit, cursor: service.list_pools(tx, now, actor, wanted, limit=limit, cursor=cursor),
+        PoolOut,
+        "pools",
+        file,
+        limit,
+        cursor,
+    )
 
 
 @router.post("/pools", status_code=201, tags=["pools"])

@@ -10,8 +10,10 @@ from utcloud.resources.schemas.common import (
 from utcloud.resources.schemas.names import (
     CustomResourceCreate,
     CustomResourceOut,
+    CustomResourceSort,
     CustomResourceUpdate,
     SystemResourceOut,
+    SystemResourceSort,
 )
 from utcloud.resources.schemas.nodes import (
     ChipOut,
@@ -21,11 +23,14 @@ from utcloud.resources.schemas.nodes import (
     NodeStatus,
 )
 from utcloud.resources.schemas.pools import (
+    Moving,
     PoolCreate,
     PoolOut,
+    PoolSort,
     PoolSpecRef,
     PoolUpdate,
     Purpose,
+    WhenBusy,
 )
 from utcloud.resources.schemas.sites import (
     SiteCreate,
@@ -33,19 +38,27 @@ from utcloud.resources.schemas.sites import (
     SiteOut,
 )
 from utcloud.resources.schemas.specs import (
+    PriceLine,
     SpecCreate,
     SpecFit,
     SpecItemIn,
     SpecOut,
+    SpecPreview,
+    SpecPreviewIn,
+    SpecSort,
     SpecUpdate,
+    UnitPriceIn,
+    UnitPriceOut,
 )
 
 __all__ = [
     "ChipOut",
     "CustomResourceCreate",
     "CustomResourceOut",
+    "CustomResourceSort",
     "CustomResourceUpdate",
     "Ids",
+    "Moving",
     "NodeDetail",
     "NodeOut",
     "NodeRef",
@@ -54,8 +67,10 @@ __all__ = [
     "PoolCreate",
     "PoolOut",
     "PoolRef",
+    "PoolSort",
     "PoolSpecRef",
     "PoolUpdate",
+    "PriceLine",
     "Purpose",
     "Quantity",
     "SiteCreate",
@@ -65,7 +80,14 @@ __all__ = [
     "SpecFit",
     "SpecItemIn",
     "SpecOut",
+    "SpecPreview",
+    "SpecPreviewIn",
+    "SpecSort",
     "SpecUpdate",
     "SystemResourceOut",
+    "SystemResourceSort",
+    "UnitPriceIn",
+    "UnitPriceOut",
     "Usage",
+    "WhenBusy",
 ]

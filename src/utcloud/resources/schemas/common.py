@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from utcloud.accounts.schemas import Ident
 
-Ids = Annotated[list[Ident], Field(max_length=1000)]
+Ids = Annotated[list[Ident], Field(max_length=10_000)]
 
 
 class Quantity(BaseModel):

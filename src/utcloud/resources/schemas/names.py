@@ -1,12 +1,25 @@
 """What the API says of system and custom resources."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from utcloud.accounts.schemas import NO_NUL, Input, Text
 from utcloud.resources.schemas.common import Ids, NodeRef, Usage
+
+
+class SystemResourceSort(StrEnum):
+    NAME = "name"
+    NAME_DESC = "-name"
+
+
+class CustomResourceSort(StrEnum):
+    NAME = "name"
+    NAME_DESC = "-name"
+    NEWEST = "-created_at"
+    OLDEST = "created_at"
 
 
 class SystemResourceOut(BaseModel):
@@ -30,6 +43,8 @@ class CustomResourceOut(BaseModel):
     usage: Usage
     simulated: bool
     used_by_specs: list[str]
+    miner_id: str
+    miner_name: str
     created_at: datetime
 
 

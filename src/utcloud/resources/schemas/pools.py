@@ -2,8 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, StrictBool
+from pydantic import BaseModel, Field, StrictBool
 
 from utcloud.accounts.schemas import GroupRef, Input, Name, Text
 from utcloud.common.money import Unc
@@ -13,6 +14,21 @@ from utcloud.resources.schemas.common import Ids, NodeRef, Quantity, Usage
 class Purpose(StrEnum):
     NOTEBOOK = "notebook"
     TRAINING = "training"
+
+
+class PoolSort(StrEnum):
+    NAME = "name"
+    NAME_DESC = "-name"
+    NEWEST = "-created_at"
+    OLDEST = "created_at"
+
+
+class WhenBusy(StrEnum):
+    """What becomes of work on a node that changes its pool: the change is refused, or the node waits or is drained."""
+
+    REFUSE = "refuse"
+    WAIT = "wait"
+    DRAIN = "drain"
 
 
 class PoolSpecRef(BaseModel):
@@ -25,6 +41,8 @@ class PoolSpecRef(BaseModel):
     simulated: bool
     free_now: int
     """How many replicas of it could start in this pool at once."""
+    at_best: int
+    """How many when the pool is empty; 0: it never fits."""
 
 
 class PoolOut(BaseModel):
@@ -34,6 +52,7 @@ class PoolOut(BaseModel):
     is_default: bool
     open_to_all: bool
     miner_id: str
+    miner_name: str
     nodes: list[NodeRef]
     groups: list[GroupRef]
     notebook_specs: list[PoolSpecRef]
@@ -42,7 +61,15 @@ class PoolOut(BaseModel):
     created_at: datetime
 
 
-class PoolCreate(Input):
+class Moving(Input):
+    """How nodes change their pool when work runs on them; ``reason`` and ``grace_minutes`` are for ``drain``."""
+
+    when_busy: WhenBusy = WhenBusy.REFUSE
+    reason: Annotated[Text, Field(examples=["new cooling"])] = ""
+    grace_minutes: Annotated[int, Field(ge=0, le=10_080, strict=True)] = 10
+
+
+class PoolCreate(Moving):
     """Nodes named here leave the pool that they are in."""
 
     name: Name
@@ -54,7 +81,7 @@ class PoolCreate(Input):
     training_spec_ids: Ids = []
 
 
-class PoolUpdate(Input):
+class PoolUpdate(Moving):
     """Lists that are given replace the old ones. A node that is left out goes to the default pool."""
 
     name: Name | None = None

@@ -2,6 +2,7 @@
 
 from utcloud.resources.service.common import InUseCheck, pool_in_use_checks, spec_in_use_checks
 from utcloud.resources.service.names import (
+    CustomResourceFilter,
     create_custom_resource,
     delete_custom_resource,
     get_custom_resource,
@@ -12,6 +13,7 @@ from utcloud.resources.service.names import (
 )
 from utcloud.resources.service.nodes import count_nodes, get_node, list_nodes, usage_in_sum
 from utcloud.resources.service.pools import (
+    PoolFilter,
     create_pool,
     default_pool,
     delete_pool,
@@ -21,6 +23,7 @@ from utcloud.resources.service.pools import (
     update_pool,
     usable_pool,
 )
+from utcloud.resources.service.prices import list_unit_prices, replace_unit_prices
 from utcloud.resources.service.sites import (
     bump,
     create_site,
@@ -31,11 +34,24 @@ from utcloud.resources.service.sites import (
     site_connected,
     site_for_token,
 )
-from utcloud.resources.service.specs import create_spec, delete_spec, get_spec, list_specs, update_spec
+from utcloud.resources.service.specs import (
+    SpecFilter,
+    create_spec,
+    delete_spec,
+    get_spec,
+    list_specs,
+    preview_spec,
+    update_spec,
+)
+from utcloud.resources.service.totals import count_chips, totals
 
 __all__ = [
+    "CustomResourceFilter",
     "InUseCheck",
+    "PoolFilter",
+    "SpecFilter",
     "bump",
+    "count_chips",
     "count_nodes",
     "create_custom_resource",
     "create_pool",
@@ -58,12 +74,16 @@ __all__ = [
     "list_sites",
     "list_specs",
     "list_system_resources",
+    "list_unit_prices",
     "pool_ids_of",
     "pool_in_use_checks",
+    "preview_spec",
+    "replace_unit_prices",
     "simulated_names",
     "site_connected",
     "site_for_token",
     "spec_in_use_checks",
+    "totals",
     "update_custom_resource",
     "update_pool",
     "update_spec",

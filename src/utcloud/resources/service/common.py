@@ -1,6 +1,7 @@
 """What the rules of this room share: who sees what, names that are taken, quantities and use in words."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, select, true
@@ -21,6 +22,18 @@ InUseCheck = Callable[[Tx, str], Awaitable[str | None]]
 spec_in_use_checks: list[InUseCheck] = []
 pool_in_use_checks: list[InUseCheck] = []
 """Rooms above add theirs, so that a refusal to delete can name what stands in the way."""
+
+UseCount = Callable[[Tx, Sequence[str]], Awaitable[dict[str, int]]]
+"""Takes ids; returns how many things use each, without those that nothing uses."""
+
+spec_use_counts: list[UseCount] = []
+"""Rooms above add theirs, so that a specification can say how much work is made with it."""
+
+Users = Callable[[Tx, Sequence[str]], Awaitable[dict[str, list[str]]]]
+"""Takes ids of nodes; returns whose work holds something there: names of groups, or of users without one."""
+
+node_users: list[Users] = []
+"""Rooms above add theirs, so that a refusal to move a node can name who is there."""
 
 PriceChange = Callable[[Tx, Actor, Spec, int], Awaitable[None]]
 """Takes who changed the price, the specification with its new price, and the old price in micro-UNC per hour."""
@@ -143,7 +156,14 @@ def quantities(names: Names, miner_id: str, items: dict[str, int]) -> list[Quant
     ]
 
 
-def is_simulated(names: Names, nodes: Sequence[NodeState], miner_id: str, items: dict[str, int]) -> bool:
-    """Whether one of the items stands for something simulated on one of the miner's ``nodes``."""
-    systems = {names.system(miner_id, name) for name in items}
-    return any(systems & node.simulated for node in nodes if node.miner_id == miner_id)
+def simulated_on(nodes: Iterable[NodeState]) -> set[str]:
+    """The system resources that are simulated on one of ``nodes``."""
+    return {name for node in nodes for name in node.simulated}
+
+
+def ordered(sort: StrEnum, columns: Mapping[str, InstrumentedAttribute[Any]]) -> dict[str, Any]:
+    """What ``paginate`` is told of ``sort``, a column's name with ``-`` before it for the other way round.
+
+    A name without a column, ``created_at``, goes by id: ids are given out in the order of time.
+    """
+    return {"order_by": columns.get(sort.removeprefix("-")), "descending": sort.startswith("-")}

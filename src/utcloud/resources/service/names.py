@@ -2,26 +2,30 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import delete, or_, select
 
 from utcloud.accounts import audit
 from utcloud.accounts.auth import Actor
+from utcloud.accounts.service import usernames
 from utcloud.common.errors import Invalid, NotFound
 from utcloud.common.ids import new_id
 from utcloud.common.paging import decode_cursor, encode_cursor
-from utcloud.common.quantity import CPU, DISK, MEMORY
+from utcloud.common.quantity import BASIC, SHARED_MEMORY
 from utcloud.db import Tx, emit, paginate
 from utcloud.resources import capacity
 from utcloud.resources.capacity import CAPACITY_SIGNAL, NodeState
-from utcloud.resources.models import CustomResource, NodeResource, Spec, SpecItem
+from utcloud.resources.models import CustomResource, Node, NodeResource, Spec, SpecItem, UnitPrice
 from utcloud.resources.schemas import (
     CustomResourceCreate,
     CustomResourceOut,
+    CustomResourceSort,
     CustomResourceUpdate,
     NodeRef,
     SystemResourceOut,
+    SystemResourceSort,
 )
 from utcloud.resources.service.common import (
     changed,
@@ -30,39 +34,63 @@ from utcloud.resources.service.common import (
     in_use,
     name_taken,
     nodes_of,
+    ordered,
     some,
     usage,
-    usages,
     visible,
     visible_nodes,
 )
-
-BASIC = (CPU, MEMORY, DISK)
+from utcloud.resources.service.totals import totals
 
 
 async def list_system_resources(
-    tx: Tx, now: datetime, actor: Actor, *, limit: int, cursor: str | None = None, search: str | None = None
+    tx: Tx,
+    actor: Actor,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    search: str | None = None,
+    sort: SystemResourceSort = SystemResourceSort.NAME,
 ) -> tuple[list[SystemResourceOut], str | None]:
     """One page of the system resources on the actor's nodes, by name."""
-    nodes = await capacity.load(tx, now, visible_nodes(actor))
-    after = str(decode_cursor(cursor, 1)[0]) if cursor is not None else ""
+    seen = visible_nodes(actor)
+    back = sort is SystemResourceSort.NAME_DESC
+    uses = sorted(await totals(tx, seen), key=lambda use: use.resource, reverse=back)
+    uses = [use for use in uses if (search or "").lower() in use.resource.lower()]
+    if cursor is not None:
+        after = str(decode_cursor(cursor, 1)[0])
+        uses = [use for use in uses if (use.resource < after if back else use.resource > after)]
+    more, uses = len(uses) > limit, uses[:limit]
     customs: dict[str, set[str]] = defaultdict(set)
     for custom in await tx.scalars(select(CustomResource).where(visible(actor, CustomResource.miner_id))):
         customs[custom.system_resource].add(custom.name)
-    uses = sorted(usages(nodes), key=lambda use: use.resource)
-    found = [use for use in uses if use.resource > after and (search or "").lower() in use.resource.lower()]
+    nodes = await _nodes_with(tx, actor, [use.resource for use in uses])
     items = [
         SystemResourceOut(
             name=use.resource,
             unit=use.unit,
-            nodes=[NodeRef(id=node.id, name=node.name) for node in nodes if use.resource in node.capacity],
+            nodes=nodes[use.resource],
             usage=use,
             simulated=use.simulated,
             custom_names=sorted(customs[use.resource]),
         )
-        for use in found[:limit]
+        for use in uses
     ]
-    return items, encode_cursor(items[-1].name) if len(found) > limit else None
+    return items, encode_cursor(items[-1].name) if more else None
+
+
+async def _nodes_with(tx: Tx, actor: Actor, resources: Sequence[str]) -> dict[str, list[NodeRef]]:
+    """Resource → the actor's nodes that have it, by name."""
+    found: dict[str, list[NodeRef]] = defaultdict(list)
+    rows = await tx.execute(
+        select(NodeResource.name, Node.id, Node.name)
+        .join(Node, Node.id == NodeResource.node_id)
+        .where(visible_nodes(actor), Node.gone.is_(False), NodeResource.name.in_(resources))
+        .order_by(Node.name, Node.id)
+    )
+    for resource, node_id, name in rows:
+        found[resource].append(NodeRef(id=node_id, name=name))
+    return found
 
 
 async def simulated_names(tx: Tx) -> set[str]:
@@ -72,17 +100,30 @@ async def simulated_names(tx: Tx) -> set[str]:
     return system | (set(await tx.scalars(custom)) if system else set())
 
 
+@dataclass(frozen=True, slots=True)
+class CustomResourceFilter:
+    """Which custom resources are wanted."""
+
+    search: str | None = None
+    system_resource: str | None = None
+    miner_id: str | None = None
+    sort: CustomResourceSort = CustomResourceSort.NAME
+
+
 async def list_custom_resources(
-    tx: Tx, now: datetime, actor: Actor, *, limit: int, cursor: str | None = None, search: str | None = None
+    tx: Tx, now: datetime, actor: Actor, wanted: CustomResourceFilter, *, limit: int, cursor: str | None = None
 ) -> tuple[list[CustomResourceOut], str | None]:
-    """One page of custom resources, by name."""
+    """One page of custom resources."""
     query = select(CustomResource).where(visible(actor, CustomResource.miner_id))
-    if search:
-        columns = (CustomResource.name, CustomResource.system_resource)
-        query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
-    customs, after = await paginate(
-        tx, query, CustomResource.id, limit=limit, cursor=cursor, order_by=CustomResource.name, descending=False
-    )
+    if wanted.search:
+        columns = (CustomResource.name, CustomResource.system_resource, CustomResource.description)
+        query = query.where(or_(*(column.icontains(wanted.search, autoescape=True) for column in columns)))
+    if wanted.system_resource:
+        query = query.where(CustomResource.system_resource == wanted.system_resource)
+    if wanted.miner_id:
+        query = query.where(CustomResource.miner_id == wanted.miner_id)
+    order = ordered(wanted.sort, {"name": CustomResource.name})
+    customs, after = await paginate(tx, query, CustomResource.id, limit=limit, cursor=cursor, **order)
     return await _customs_out(tx, now, customs), after
 
 
@@ -95,18 +136,16 @@ async def create_custom_resource(tx: Tx, now: datetime, actor: Actor, body: Cust
     actor.require_miner()
     nodes = await capacity.load(tx, now, nodes_of(actor.id))
     there = {name for node in nodes for name in node.capacity}
-    if body.name.lower() in BASIC or body.name in there:
+    if body.name.lower() in (*BASIC, SHARED_MEMORY) or body.name in there:
         raise name_taken("system resource", body.name)
-    if body.system_resource not in there:
-        raise Invalid(
-            f"None of your nodes has a system resource {body.system_resource[:80]!r}.",
-            field="system_resource",
-            cure=f"Choose one of: {', '.join(sorted(there))}." if there else "Join a server first.",
-        )
-    node_ids = _choose_nodes(body.node_ids, nodes, body.system_resource)
-    mine = (CustomResource.miner_id == actor.id, CustomResource.name == body.name)
-    if await tx.scalar(select(CustomResource.id).where(*mine)):
+    rows = await tx.execute(
+        select(CustomResource.name, CustomResource.system_resource).where(CustomResource.miner_id == actor.id)
+    )
+    mine = {row.name: row.system_resource for row in rows}
+    if body.name in mine:
         raise name_taken("custom resource", body.name)
+    _refuse_unknown(body, there, mine)
+    node_ids = _choose_nodes(body.node_ids, nodes, body.system_resource)
     custom = CustomResource(
         id=new_id("cr"),
         miner_id=actor.id,
@@ -121,6 +160,30 @@ async def create_custom_resource(tx: Tx, now: datetime, actor: Actor, body: Cust
     audit.record(tx, actor, "custom_resource.create", "custom_resource", custom.id, custom.name, detail)
     changed(tx)
     return (await _customs_out(tx, now, [custom]))[0]
+
+
+def _refuse_unknown(body: CustomResourceCreate, there: set[str], mine: dict[str, str]) -> None:
+    """A custom resource names what nodes have: never itself, never another name."""
+    system = body.system_resource
+    if system in there:
+        return
+    if system == body.name:
+        raise Invalid(
+            f"{system!r} would name itself.",
+            field="system_resource",
+            cure=f"Choose one of: {some(sorted(there), 20)}." if there else "Join a server first.",
+        )
+    if system in mine:
+        raise Invalid(
+            f"{system!r} is a custom resource, a name of your own for {mine[system]}.",
+            field="system_resource",
+            cure=f"Name what it stands for: {mine[system]}.",
+        )
+    raise Invalid(
+        f"None of your nodes has a system resource {system[:80]!r}.",
+        field="system_resource",
+        cure=f"Choose one of: {some(sorted(there), 20)}." if there else "Join a server first.",
+    )
 
 
 async def update_custom_resource(
@@ -149,6 +212,7 @@ async def delete_custom_resource(tx: Tx, actor: Actor, ident: str) -> None:
         by = f"{len(used)} specification{'s' if len(used) > 1 else ''} ({some(used)})"
         raise in_use(f"Custom resource {custom.name!r}", by, "Delete these specifications first.")
     audit.record(tx, actor, "custom_resource.delete", "custom_resource", custom.id, custom.name)
+    await tx.execute(delete(UnitPrice).where(UnitPrice.miner_id == custom.miner_id, UnitPrice.resource == custom.name))
     await tx.delete(custom)
     await tx.flush()
     changed(tx)
@@ -194,6 +258,7 @@ async def _customs_out(tx: Tx, now: datetime, customs: Sequence[CustomResource])
     miners = {custom.miner_id for custom in customs}
     nodes_there = await capacity.load(tx, now, nodes_of(*miners))
     used = await _used_by(tx, customs)
+    users = await usernames(tx, miners)
     found = []
     for custom in customs:
         nodes = [
@@ -222,6 +287,8 @@ async def _customs_out(tx: Tx, now: datetime, customs: Sequence[CustomResource])
                 usage=use,
                 simulated=use.simulated,
                 used_by_specs=used.get((custom.miner_id, custom.name), []),
+                miner_id=custom.miner_id,
+                miner_name=users.get(custom.miner_id, ""),
                 created_at=custom.created_at,
             )
         )

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, false, func, or_, select, true, update
@@ -11,29 +12,41 @@ from utcloud.accounts import audit
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, GroupMember
 from utcloud.accounts.schemas import GroupRef
+from utcloud.accounts.service import usernames
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound
 from utcloud.common.ids import new_id
 from utcloud.db import Tx, emit, paginate
 from utcloud.db.upsert import insert_if_absent
 from utcloud.resources import capacity
-from utcloud.resources.capacity import CAPACITY_SIGNAL, Names, NodeState
+from utcloud.resources.capacity import CAPACITY_SIGNAL, NodeState
 from utcloud.resources.models import Allocation, Node, Pool, PoolGroup, PoolSpec, Spec
-from utcloud.resources.schemas import NodeRef, PoolCreate, PoolOut, PoolSpecRef, PoolUpdate, Purpose
+from utcloud.resources.schemas import (
+    NodeRef,
+    PoolCreate,
+    PoolOut,
+    PoolSort,
+    PoolSpecRef,
+    PoolUpdate,
+    Purpose,
+)
 from utcloud.resources.service.common import (
     changed,
     check_ids,
     flush_name,
     in_use,
-    is_simulated,
     name_taken,
+    node_users,
     nodes_of,
+    ordered,
     pool_in_use_checks,
     quantities,
     refuse_in_use,
+    simulated_on,
     some,
     usages,
     visible,
 )
+from utcloud.resources.service.fit import Fits
 
 DEFAULT_NAME = "default"
 
@@ -99,23 +112,36 @@ async def pool_ids_of(tx: Tx, actor: Actor) -> list[str]:
     return list(await tx.scalars(select(Pool.id).where(visible(actor, Pool.miner_id))))
 
 
+@dataclass(frozen=True, slots=True)
+class PoolFilter:
+    """Which pools are wanted. ``role`` ``miner``: one's own (an operator: all); ``renter``: those open to one."""
+
+    role: str | None = None
+    search: str | None = None
+    miner_id: str | None = None
+    group_id: str | None = None
+    spec_id: str | None = None
+    sort: PoolSort = PoolSort.NAME
+
+
 async def list_pools(
-    tx: Tx,
-    now: datetime,
-    actor: Actor,
-    *,
-    limit: int,
-    cursor: str | None = None,
-    search: str | None = None,
-    role: str | None = None,
+    tx: Tx, now: datetime, actor: Actor, wanted: PoolFilter, *, limit: int, cursor: str | None = None
 ) -> tuple[list[PoolOut], str | None]:
-    """One page of pools, by name: as ``miner`` one's own (an operator: all), as ``renter`` those open to one."""
-    query = select(Pool).where(_seen_by(actor, role))
-    if search:
+    """One page of pools."""
+    query = select(Pool).where(_seen_by(actor, wanted.role))
+    if wanted.search:
         columns = (Pool.name, Pool.description)
-        query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
-    pools, after = await paginate(tx, query, Pool.id, limit=limit, cursor=cursor, order_by=Pool.name, descending=False)
-    return await _pools_out(tx, now, actor, pools, as_renter=role == "renter"), after
+        query = query.where(or_(*(column.icontains(wanted.search, autoescape=True) for column in columns)))
+    if wanted.miner_id:
+        query = query.where(Pool.miner_id == wanted.miner_id)
+    if wanted.group_id:
+        bound = select(PoolGroup.pool_id).where(PoolGroup.group_id == wanted.group_id)
+        query = query.where(Pool.id.in_(bound))
+    if wanted.spec_id:
+        query = query.where(Pool.id.in_(select(PoolSpec.pool_id).where(PoolSpec.spec_id == wanted.spec_id)))
+    order = ordered(wanted.sort, {"name": Pool.name})
+    pools, after = await paginate(tx, query, Pool.id, limit=limit, cursor=cursor, **order)
+    return await _pools_out(tx, now, actor, pools, as_renter=wanted.role == "renter"), after
 
 
 async def get_pool(tx: Tx, now: datetime, actor: Actor, pool_id: str) -> PoolOut:
@@ -202,7 +228,10 @@ async def delete_pool(tx: Tx, actor: Actor, pool_id: str) -> None:
         raise Conflict(f"{what} is the default pool.", cure="It stays: new nodes come into it.", code="default_pool")
     await refuse_in_use(tx, pool.id, what, pool_in_use_checks)
     node_ids = list(await tx.scalars(select(Node.id).where(Node.pool_id == pool.id)))
-    await _move(tx, pool, await default_pool(tx, pool.miner_id), node_ids)
+    busy = await _busy(tx, node_ids)
+    if busy:
+        raise in_use(what, f"work on {some(list(busy.values()))}", "Stop what runs there first, or drain these nodes.")
+    await _move(tx, await default_pool(tx, pool.miner_id), node_ids)
     audit.record(tx, actor, "pool.delete", "pool", pool.id, pool.name)
     await tx.delete(pool)
     try:
@@ -218,7 +247,7 @@ async def _take_nodes(tx: Tx, pool: Pool, given: list[str]) -> None:
     rows = await tx.execute(select(Node.id, Node.pool_id).where(nodes_of(pool.miner_id)))
     there = {row.id: row.pool_id for row in rows}
     chosen = check_ids("node_ids", "node", given, there)
-    await _move(tx, None, pool, [node_id for node_id in chosen if there[node_id] != pool.id])
+    await _move(tx, pool, [node_id for node_id in chosen if there[node_id] != pool.id], field="node_ids")
 
 
 async def _leave_nodes(tx: Tx, pool: Pool, kept: list[str]) -> None:
@@ -233,35 +262,48 @@ async def _leave_nodes(tx: Tx, pool: Pool, kept: list[str]) -> None:
             field="node_ids",
             cure="Name them in another pool: that takes them out of this one.",
         )
-    await _move(tx, pool, await default_pool(tx, pool.miner_id), [node.id for node in leaving])
+    await _move(tx, await default_pool(tx, pool.miner_id), [node.id for node in leaving], field="node_ids")
 
 
-async def _move(tx: Tx, source: Pool | None, target: Pool, node_ids: list[str]) -> None:
-    """Move nodes between pools; refused while work runs on one of them."""
+async def _move(tx: Tx, target: Pool, node_ids: list[str], field: str | None = None) -> None:
+    """Move nodes into ``target``; refused while work runs on one of them."""
     if not node_ids:
         return
     sources = await tx.scalars(select(Node.pool_id).where(Node.id.in_(node_ids)).distinct())
     await capacity.lock_pools(tx, {target.id, *sources})
-    busy = (
-        await tx.execute(
-            select(Node.name, func.count(func.distinct(Allocation.attempt_id)))
-            .join(Node, Node.id == Allocation.node_id)
-            .where(Allocation.node_id.in_(node_ids))
-            .group_by(Node.name)
-            .order_by(Node.name)
-        )
-    ).all()
+    busy = await _busy(tx, node_ids)
     if busy:
-        text = some([f"{name} ({count})" for name, count in busy])
         raise Conflict(
-            f"Work runs on nodes that would leave {f'pool {source.name!r}' if source else 'their pool'}: {text}.",
-            field="node_ids" if source is None else None,
-            cure="Stop what runs there first, or leave these nodes where they are.",
-            code="in_use",
+            f"Work runs on nodes that would change their pool: {some(list(busy.values()))}.",
+            field=field,
+            cure="Wait until it has ended, drain these nodes, or leave them where they are.",
+            code="node_busy",
         )
     await tx.execute(
         update(Node).where(Node.id.in_(node_ids)).values(pool_id=target.id).execution_options(synchronize_session=False)
     )
+
+
+async def _busy(tx: Tx, node_ids: list[str]) -> dict[str, str]:
+    """Those of the nodes on which work holds something: id → ``node-1 (2 replicas of lab, alice)``."""
+    rows = (
+        await tx.execute(
+            select(Node.id, Node.name, func.count(func.distinct(Allocation.attempt_id)))
+            .join(Node, Node.id == Allocation.node_id)
+            .where(Allocation.node_id.in_(node_ids))
+            .group_by(Node.id, Node.name)
+            .order_by(Node.name)
+        )
+    ).all()
+    whose: dict[str, list[str]] = defaultdict(list)
+    for find in node_users if rows else ():
+        for node_id, names in (await find(tx, [row[0] for row in rows])).items():
+            whose[node_id] += names
+    return {
+        node_id: f"{name} ({count} replica{'s' if count > 1 else ''}"
+        + (f" of {some(whose[node_id])})" if whose[node_id] else ")")
+        for node_id, name, count in rows
+    }
 
 
 async def _bind_groups(tx: Tx, pool: Pool, given: list[str]) -> None:
@@ -284,17 +326,11 @@ async def _pools_out(
     """Pools as the actor may see them: others' without nodes, use and groups."""
     pool_ids = [pool.id for pool in pools]
     nodes = await capacity.load(tx, now, Node.pool_id.in_(pool_ids))
-    names = await capacity.names_of(tx, {pool.miner_id for pool in pools})
-    offers = (
-        await tx.execute(
-            select(PoolSpec.pool_id, PoolSpec.purpose, Spec)
-            .join(Spec, Spec.id == PoolSpec.spec_id)
-            .where(PoolSpec.pool_id.in_(pool_ids))
-            .order_by(Spec.name)
-            .execution_options(populate_existing=True)
-        )
-    ).all()
-    items = await capacity.items_of(tx, {spec.id for _, _, spec in offers})
+    inside: dict[str, list[NodeState]] = defaultdict(list)
+    for node in nodes:
+        inside[node.pool_id].append(node)
+    offers = await _offers(tx, pools, nodes)
+    users = await usernames(tx, {pool.miner_id for pool in pools})
     groups: dict[str, list[GroupRef]] = defaultdict(list)
     for pool_id, group_id, name in await tx.execute(
         select(PoolGroup.pool_id, Group.id, Group.name)
@@ -305,16 +341,7 @@ async def _pools_out(
         groups[pool_id].append(GroupRef(id=group_id, name=name))
     found = []
     for pool in pools:
-        inside = [node for node in nodes if node.pool_id == pool.id]
         full = not as_renter and (actor.is_operator or (actor.is_miner and pool.miner_id == actor.id))
-        offered = {
-            purpose: [
-                _offered(spec, names, inside, items[spec.id])
-                for pool_id, for_purpose, spec in offers
-                if pool_id == pool.id and for_purpose == purpose
-            ]
-            for purpose in Purpose
-        }
         found.append(
             PoolOut(
                 id=pool.id,
@@ -323,23 +350,49 @@ async def _pools_out(
                 is_default=pool.is_default,
                 open_to_all=pool.open_to_all,
                 miner_id=pool.miner_id,
-                nodes=[NodeRef(id=node.id, name=node.name) for node in inside] if full else [],
+                miner_name=users.get(pool.miner_id, ""),
+                nodes=[NodeRef(id=node.id, name=node.name) for node in inside[pool.id]] if full else [],
                 groups=groups[pool.id] if full else [],
-                notebook_specs=offered[Purpose.NOTEBOOK],
-                training_specs=offered[Purpose.TRAINING],
-                usage=usages(inside) if full else [],
+                notebook_specs=offers[pool.id, Purpose.NOTEBOOK],
+                training_specs=offers[pool.id, Purpose.TRAINING],
+                usage=usages(inside[pool.id]) if full else [],
                 created_at=pool.created_at,
             )
         )
     return found
 
 
-def _offered(spec: Spec, names: Names, nodes: Sequence[NodeState], items: dict[str, int]) -> PoolSpecRef:
-    return PoolSpecRef(
-        id=spec.id,
-        name=spec.name,
-        price=spec.price,
-        items=quantities(names, spec.miner_id, items),
-        simulated=is_simulated(names, nodes, spec.miner_id, items),
-        free_now=sum(node.room_for(names.on(node, items)) for node in nodes if node.ready),
-    )
+async def _offers(
+    tx: Tx, pools: Sequence[Pool], nodes: Sequence[NodeState]
+) -> dict[tuple[str, Purpose], list[PoolSpecRef]]:
+    """What each pool offers, by name; a specification that is offered for both purposes is looked at once."""
+    rows = (
+        await tx.execute(
+            select(PoolSpec.pool_id, PoolSpec.purpose, Spec)
+            .join(Spec, Spec.id == PoolSpec.spec_id)
+            .where(PoolSpec.pool_id.in_([pool.id for pool in pools]))
+            .order_by(Spec.name)
+            .execution_options(populate_existing=True)
+        )
+    ).all()
+    items = await capacity.contents_of(tx, {spec.id for _, _, spec in rows})
+    names = await capacity.names_of(tx, {pool.miner_id for pool in pools})
+    fits = Fits(nodes, names, lambda node: node.pool_id)
+    simulated = {pool.id: simulated_on(node for node in nodes if node.pool_id == pool.id) for pool in pools}
+    refs: dict[tuple[str, str], PoolSpecRef] = {}
+    offers: dict[tuple[str, Purpose], list[PoolSpecRef]] = defaultdict(list)
+    for pool_id, purpose, spec in rows:
+        if (pool_id, spec.id) not in refs:
+            takes = capacity.takes(items[spec.id])
+            free_now, at_best = fits.times(pool_id, takes)
+            refs[pool_id, spec.id] = PoolSpecRef(
+                id=spec.id,
+                name=spec.name,
+                price=spec.price,
+                items=quantities(names, spec.miner_id, items[spec.id]),
+                simulated=any(names.system(spec.miner_id, name) in simulated[pool_id] for name in takes),
+                free_now=free_now,
+                at_best=at_best,
+            )
+        offers[pool_id, Purpose(purpose)].append(refs[pool_id, spec.id])
+    return offers

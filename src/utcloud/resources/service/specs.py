@@ -2,49 +2,87 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from utcloud.accounts import audit
 from utcloud.accounts.auth import Actor
+from utcloud.accounts.service import usernames
 from utcloud.common.errors import Conflict, Invalid, NotFound
 from utcloud.common.ids import new_id
-from utcloud.common.money import format_unc
-from utcloud.common.quantity import format_quantity, parse_quantity
+from utcloud.common.money import MAX_MICRO, format_unc
+from utcloud.common.quantity import BASIC, MEMORY, SHARED_MEMORY, format_quantity, parse_quantity
 from utcloud.db import Tx, emit, paginate
 from utcloud.resources import capacity
 from utcloud.resources.capacity import CAPACITY_SIGNAL, Names, NodeState
 from utcloud.resources.models import CustomResource, Pool, PoolSpec, Spec, SpecItem
-from utcloud.resources.schemas import PoolRef, Purpose, SpecCreate, SpecFit, SpecItemIn, SpecOut, SpecUpdate
+from utcloud.resources.schemas import (
+    PoolRef,
+    Purpose,
+    SpecCreate,
+    SpecItemIn,
+    SpecOut,
+    SpecPreview,
+    SpecSort,
+    SpecUpdate,
+)
+from utcloud.resources.service import prices
 from utcloud.resources.service.common import (
     changed,
     check_ids,
     flush_name,
     in_use,
-    is_simulated,
     name_taken,
     nodes_of,
     on_price_change,
+    ordered,
     quantities,
     refuse_in_use,
+    simulated_on,
     some,
     spec_in_use_checks,
+    spec_use_counts,
     visible,
 )
-from utcloud.resources.service.names import BASIC
+from utcloud.resources.service.fit import Fits
 from utcloud.resources.service.pools import default_pool
 
 
-async def list_specs(
-    tx: Tx, now: datetime, actor: Actor, *, limit: int, cursor: str | None = None, search: str | None = None
-) -> tuple[list[SpecOut], str | None]:
-    """One page of specifications, newest first."""
+@dataclass(frozen=True, slots=True)
+class SpecFilter:
+    """Which specifications are wanted. ``resource``: those that name it, as it is or by a name of the miner's own."""
+
+    search: str | None = None
+    pool_id: str | None = None
+    resource: str | None = None
+    miner_id: str | None = None
+    sort: SpecSort = SpecSort.NEWEST
+
+
+def _filtered(actor: Actor, wanted: SpecFilter) -> Select[Any]:
     query = select(Spec).where(visible(actor, Spec.miner_id))
-    if search:
-        query = query.where(Spec.name.icontains(search, autoescape=True))
-    specs, after = await paginate(tx, query, Spec.id, limit=limit, cursor=cursor)
+    if wanted.search:
+        columns = (Spec.name, Spec.description)
+        query = query.where(or_(*(column.icontains(wanted.search, autoescape=True) for column in columns)))
+    if wanted.pool_id:
+        query = query.where(Spec.id.in_(select(PoolSpec.spec_id).where(PoolSpec.pool_id == wanted.pool_id)))
+    if wanted.resource:
+        query = query.where(Spec.id.in_(select(SpecItem.spec_id).where(SpecItem.resource == wanted.resource)))
+    if wanted.miner_id:
+        query = query.where(Spec.miner_id == wanted.miner_id)
+    return query
+
+
+async def list_specs(
+    tx: Tx, now: datetime, actor: Actor, wanted: SpecFilter, *, limit: int, cursor: str | None = None
+) -> tuple[list[SpecOut], str | None]:
+    """One page of specifications."""
+    order = ordered(wanted.sort, {"name": Spec.name, "price": Spec.price})
+    specs, after = await paginate(tx, _filtered(actor, wanted), Spec.id, limit=limit, cursor=cursor, **order)
     return await _specs_out(tx, now, specs), after
 
 
@@ -52,36 +90,73 @@ async def get_spec(tx: Tx, now: datetime, actor: Actor, spec_id: str) -> SpecOut
     return (await _specs_out(tx, now, [await _get(tx, actor, spec_id)]))[0]
 
 
+async def preview_spec(tx: Tx, now: datetime, actor: Actor, given: list[SpecItemIn]) -> SpecPreview:
+    """On how many of the actor's nodes a bundle fits, and what the unit prices suggest for it."""
+    actor.require_miner()
+    nodes, names, items = await _read_items(tx, now, actor, given)
+    takes = capacity.takes(items)
+    shortage = capacity.never_fits(nodes, names, takes, 1, "your nodes")
+    unit_prices = (await prices.prices_of(tx, [actor.id]))[actor.id]
+    lines, missing = prices.quote(names, actor.id, unit_prices, items)
+    return SpecPreview(
+        fit=Fits(nodes, names, _miner).nodes(actor.id, takes),
+        detail=shortage.detail if shortage else "",
+        suggested_price=None if missing else sum(line.amount for line in lines),
+        lines=lines,
+        missing=missing,
+    )
+
+
 async def create_spec(tx: Tx, now: datetime, actor: Actor, body: SpecCreate) -> SpecOut:
     """Make a specification and offer it, for notebooks and for training, in the default pool or in ``pool_ids``."""
     actor.require_miner()
-    nodes = await capacity.load(tx, now, nodes_of(actor.id))
-    names = await capacity.names_of(tx, [actor.id])
-    customs = set(await tx.scalars(select(CustomResource.name).where(CustomResource.miner_id == actor.id)))
-    items = _parse_items(body.items, names, actor.id, nodes, customs)
+    nodes, names, items = await _read_items(tx, now, actor, body.items)
     if nodes:
-        _refuse_what_never_fits(nodes, names, items)
+        _refuse_what_never_fits(nodes, names, capacity.takes(items))
     if await tx.scalar(select(Spec.id).where(Spec.miner_id == actor.id, Spec.name == body.name)):
         raise name_taken("specification", body.name)
-    spec = Spec(id=new_id("spec"), miner_id=actor.id, name=body.name, description=body.description, price=body.price)
+    price = await _suggested(tx, actor.id, names, items) if body.price is None else body.price
+    spec = Spec(id=new_id("spec"), miner_id=actor.id, name=body.name, description=body.description, price=price)
     tx.add(spec)
     await flush_name(tx, "specification", body.name)
     tx.add_all(SpecItem(spec_id=spec.id, resource=name, quantity=quantity) for name, quantity in items.items())
-    pool_ids = await _pools_for(tx, actor, body.pool_ids)
-    tx.add_all(
-        PoolSpec(pool_id=pool_id, spec_id=spec.id, purpose=purpose) for pool_id in pool_ids for purpose in Purpose
-    )
-    await tx.flush()
+    pool_ids = [(await default_pool(tx, actor.id)).id] if body.pool_ids is None else body.pool_ids
+    await _offer_in(tx, spec, pool_ids)
     detail = {"price": format_unc(spec.price), "items": items, "pool_ids": pool_ids}
     audit.record(tx, actor, "spec.create", "spec", spec.id, spec.name, detail)
     changed(tx)
     return (await _specs_out(tx, now, [spec]))[0]
 
 
+async def _suggested(tx: Tx, miner_id: str, names: Names, items: dict[str, int]) -> int:
+    """The price that the unit prices suggest; raises Invalid on ``price`` when there is none."""
+    lines, missing = prices.quote(names, miner_id, (await prices.prices_of(tx, [miner_id]))[miner_id], items)
+    if missing:
+        raise Invalid(
+            f"No price was given, and there is no unit price of {some(missing)} to make one of.",
+            field="price",
+            cure="Write a price in UNC per hour, or set these unit prices first.",
+        )
+    price = sum(line.amount for line in lines)
+    if price > MAX_MICRO:
+        raise Invalid(
+            f"The unit prices make {format_unc(price)} UNC per hour, which is more than a price may be.",
+            field="price",
+            cure=f"Write a price of at most {format_unc(MAX_MICRO)} UNC.",
+        )
+    return price
+
+
 async def update_spec(tx: Tx, now: datetime, actor: Actor, spec_id: str, body: SpecUpdate) -> SpecOut:
-    """Change price or description. A new price holds for attempts that start from now on."""
+    """Change what is given. A new price holds for attempts that start from now on."""
     spec = await _get(tx, actor, spec_id)
-    detail: dict[str, str] = {}
+    detail: dict[str, Any] = {}
+    if body.name is not None and body.name != spec.name:
+        same = (Spec.miner_id == spec.miner_id, Spec.name == body.name)
+        if await tx.scalar(select(Spec.id).where(*same)):
+            raise name_taken("specification", body.name)
+        detail |= {"name_before": spec.name}
+        spec.name = body.name
     if body.price is not None and body.price != spec.price:
         detail |= {"price_before": format_unc(spec.price), "price": format_unc(body.price)}
         old_price, spec.price = spec.price, body.price
@@ -90,10 +165,28 @@ async def update_spec(tx: Tx, now: datetime, actor: Actor, spec_id: str, body: S
     if body.description is not None:
         detail["description"] = body.description
         spec.description = body.description
-    await tx.flush()
+    await flush_name(tx, "specification", spec.name)
+    if body.pool_ids is not None:
+        detail["pool_ids"] = body.pool_ids
+        await _offer_in(tx, spec, body.pool_ids)
     audit.record(tx, actor, "spec.update", "spec", spec.id, spec.name, detail)
     changed(tx)
     return (await _specs_out(tx, now, [spec]))[0]
+
+
+async def _offer_in(tx: Tx, spec: Spec, given: list[str]) -> None:
+    """Offer the specification in these pools of its miner and in no other; where it is offered already, as it is."""
+    mine = await tx.scalars(select(Pool.id).where(Pool.miner_id == spec.miner_id))
+    chosen = check_ids("pool_ids", "pool", given, mine)
+    there = set(await tx.scalars(select(PoolSpec.pool_id).where(PoolSpec.spec_id == spec.id)))
+    await tx.execute(delete(PoolSpec).where(PoolSpec.spec_id == spec.id, PoolSpec.pool_id.not_in(chosen)))
+    tx.add_all(
+        PoolSpec(pool_id=pool_id, spec_id=spec.id, purpose=purpose)
+        for pool_id in chosen
+        if pool_id not in there
+        for purpose in Purpose
+    )
+    await tx.flush()
 
 
 async def delete_spec(tx: Tx, actor: Actor, spec_id: str) -> None:
@@ -123,17 +216,21 @@ async def _get(tx: Tx, actor: Actor, spec_id: str) -> Spec:
     return spec
 
 
-def _parse_items(
-    given: list[SpecItemIn], names: Names, miner_id: str, nodes: Sequence[NodeState], customs: set[str]
-) -> dict[str, int]:
-    known = customs | {name for node in nodes for name in node.capacity} | set(BASIC)
+async def _read_items(
+    tx: Tx, now: datetime, actor: Actor, given: list[SpecItemIn]
+) -> tuple[list[NodeState], Names, dict[str, int]]:
+    """The actor's nodes, his names, and ``given`` in base units; raises Invalid naming the item that makes no sense."""
+    nodes = await capacity.load(tx, now, nodes_of(actor.id))
+    names = await capacity.names_of(tx, [actor.id])
+    customs = await tx.scalars(select(CustomResource.name).where(CustomResource.miner_id == actor.id))
+    known = {*customs, *(name for node in nodes for name in node.capacity), *BASIC, SHARED_MEMORY}
     items: dict[str, int] = {}
     for number, item in enumerate(given):
         if item.resource not in known:
             raise Invalid(
                 f"There is no resource {item.resource[:80]!r}.",
                 field=f"items.{number}.resource",
-                cure=f"Choose one of: {', '.join(sorted(known))}.",
+                cure=f"Choose one of: {some(sorted(known), 20)}.",
             )
         if item.resource in items:
             raise Invalid(
@@ -141,16 +238,28 @@ def _parse_items(
                 field=f"items.{number}.resource",
                 cure="Name each resource once, with the whole quantity.",
             )
-        try:
-            items[item.resource] = parse_quantity(names.system(miner_id, item.resource), item.quantity)
-        except ValueError as error:
-            text = str(error)
-            raise Invalid(
-                f"{item.quantity!r} is not a quantity of {item.resource}.",
-                field=f"items.{number}.quantity",
-                cure=f"{text[0].upper()}{text[1:]}.",
-            ) from error
-    return items
+        items[item.resource] = _quantity(names.system(actor.id, item.resource), item, f"items.{number}.quantity")
+    if items.get(SHARED_MEMORY, 0) > items.get(MEMORY, 0):
+        number = list(items).index(SHARED_MEMORY)
+        has = f"its memory is {format_quantity(MEMORY, items[MEMORY])}" if MEMORY in items else "it names no memory"
+        raise Invalid(
+            f"Shared memory lies within memory, and {has}.",
+            field=f"items.{number}.quantity",
+            cure="Ask for at least as much memory.",
+        )
+    return nodes, names, items
+
+
+def _quantity(system: str, item: SpecItemIn, field: str) -> int:
+    try:
+        return parse_quantity(system, item.quantity)
+    except ValueError as error:
+        text = str(error)
+        raise Invalid(
+            f"{item.quantity!r} is not a quantity of {item.resource}.",
+            field=field,
+            cure=f"{text[0].upper()}{text[1:]}.",
+        ) from error
 
 
 def _refuse_what_never_fits(nodes: Sequence[NodeState], names: Names, items: dict[str, int]) -> None:
@@ -170,10 +279,8 @@ def _refuse_what_never_fits(nodes: Sequence[NodeState], names: Names, items: dic
     )
 
 
-async def _pools_for(tx: Tx, actor: Actor, pool_ids: list[str] | None) -> list[str]:
-    if pool_ids is None:
-        return [(await default_pool(tx, actor.id)).id]
-    return check_ids("pool_ids", "pool", pool_ids, await tx.scalars(select(Pool.id).where(Pool.miner_id == actor.id)))
+def _miner(node: NodeState) -> str:
+    return node.miner_id
 
 
 async def _specs_out(tx: Tx, now: datetime, specs: Sequence[Spec]) -> list[SpecOut]:
@@ -181,34 +288,45 @@ async def _specs_out(tx: Tx, now: datetime, specs: Sequence[Spec]) -> list[SpecO
     spec_ids = [spec.id for spec in specs]
     nodes = await capacity.load(tx, now, nodes_of(*miners))
     names = await capacity.names_of(tx, miners)
-    items = await capacity.items_of(tx, spec_ids)
-    pools: dict[str, dict[str, str]] = defaultdict(dict)
+    fits = Fits(nodes, names, _miner)
+    simulated = {ident: simulated_on(node for node in nodes if node.miner_id == ident) for ident in miners}
+    items = await capacity.contents_of(tx, spec_ids)
+    unit_prices = await prices.prices_of(tx, miners)
+    users = await usernames(tx, miners)
+    uses = [await count(tx, spec_ids) for count in spec_use_counts]
+    pools = await _pools_of(tx, spec_ids)
+    found = []
+    for spec in specs:
+        takes = capacity.takes(items[spec.id])
+        found.append(
+            SpecOut(
+                id=spec.id,
+                name=spec.name,
+                description=spec.description,
+                price=spec.price,
+                suggested_price=prices.suggested(names, spec.miner_id, unit_prices[spec.miner_id], takes),
+                items=quantities(names, spec.miner_id, items[spec.id]),
+                fit=fits.nodes(spec.miner_id, takes),
+                pools=pools[spec.id],
+                used_by=sum(use.get(spec.id, 0) for use in uses),
+                simulated=any(names.system(spec.miner_id, name) in simulated[spec.miner_id] for name in takes),
+                miner_id=spec.miner_id,
+                miner_name=users.get(spec.miner_id, ""),
+                created_at=spec.created_at,
+            )
+        )
+    return found
+
+
+async def _pools_of(tx: Tx, spec_ids: Sequence[str]) -> dict[str, list[PoolRef]]:
+    """The pools that offer each, by name."""
+    pools: dict[str, list[PoolRef]] = defaultdict(list)
     for spec_id, pool_id, pool in await tx.execute(
         select(PoolSpec.spec_id, Pool.id, Pool.name)
         .join(Pool, Pool.id == PoolSpec.pool_id)
         .where(PoolSpec.spec_id.in_(spec_ids))
-        .order_by(Pool.name)
+        .distinct()
+        .order_by(Pool.name, Pool.id)
     ):
-        pools[spec_id][pool_id] = pool
-    return [
-        SpecOut(
-            id=spec.id,
-            name=spec.name,
-            description=spec.description,
-            price=spec.price,
-            items=quantities(names, spec.miner_id, items[spec.id]),
-            fit=_fit([node for node in nodes if node.miner_id == spec.miner_id], names, items[spec.id]),
-            pools=[PoolRef(id=pool_id, name=name) for pool_id, name in pools[spec.id].items()],
-            simulated=is_simulated(names, nodes, spec.miner_id, items[spec.id]),
-            miner_id=spec.miner_id,
-            created_at=spec.created_at,
-        )
-        for spec in specs
-    ]
-
-
-def _fit(nodes: Sequence[NodeState], names: Names, items: dict[str, int]) -> SpecFit:
-    needs = [(node, names.on(node, items)) for node in nodes]
-    at_best = sum(node.at_best(need) > 0 for node, need in needs)
-    now = sum(node.ready and node.room_for(need) > 0 for node, need in needs)
-    return SpecFit(now=now, at_best=at_best, never=len(nodes) - at_best)
+        pools[spec_id].append(PoolRef(id=pool_id, name=pool))
+    return pools
