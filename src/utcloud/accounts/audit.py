@@ -1,14 +1,22 @@
 """The audit trail: who did what to what, from where. Written in the same transaction as the change."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ScalarSelect, Select, or_, select
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import AuditEvent
+from utcloud.accounts.schemas import AuditSort
 from utcloud.common.ids import new_id
 from utcloud.db import Tx, paginate
+
+owners: dict[str, Callable[[str], ScalarSelect[str]]] = {}
+"""Rooms above add to it, by object type: the query for the miner whose object has this id."""
+
+_SECRET = {"password", "password_hash", "secret", "token", "code", "url"}
 
 
 def record(
@@ -20,7 +28,11 @@ def record(
     object_name: str = "",
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Note that ``actor`` did ``action`` (``group.create``) to an object. ``detail`` must hold no secrets."""
+    """Note that ``actor`` did ``action`` (``group.create``) to an object. Record a deletion before it is carried out.
+
+    ``detail`` must hold no secrets; what is called one is left out all the same.
+    """
+    owner = owners.get(object_type)
     tx.add(
         AuditEvent(
             id=new_id("evt"),
@@ -31,33 +43,69 @@ def record(
             object_type=object_type,
             object_id=object_id,
             object_name=object_name[:255],
-            detail=dict(detail or {}),
+            owner_id=owner(object_id) if owner and object_id else None,
+            detail={key: value for key, value in (detail or {}).items() if key not in _SECRET},
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which events are wanted. ``actor`` and ``search`` are parts of names, in any case."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    actor_id: str | None = None
+    actor: str | None = None
+    action: str | None = None
+    object_type: str | None = None
+    object_id: str | None = None
+    ip: str | None = None
+    search: str | None = None
+
+    def on(self, query: Select[tuple[AuditEvent]]) -> Select[tuple[AuditEvent]]:
+        """``query`` narrowed to these."""
+        for column, value in (
+            (AuditEvent.actor_id, self.actor_id),
+            (AuditEvent.action, self.action),
+            (AuditEvent.object_type, self.object_type),
+            (AuditEvent.object_id, self.object_id),
+            (AuditEvent.ip, self.ip),
+        ):
+            if value is not None:
+                query = query.where(column == value)
+        if self.since is not None:
+            query = query.where(AuditEvent.at >= self.since)
+        if self.until is not None:
+            query = query.where(AuditEvent.at < self.until)
+        if self.actor:
+            query = query.where(AuditEvent.actor_name.icontains(self.actor, autoescape=True))
+        if self.search:
+            fields = (AuditEvent.object_name, AuditEvent.actor_name, AuditEvent.action)
+            query = query.where(or_(*(field.icontains(self.search, autoescape=True) for field in fields)))
+        return query
 
 
 async def list_events(
     tx: Tx,
     actor: Actor,
+    wanted: AuditFilter,
     *,
     limit: int,
     cursor: str | None = None,
-    actor_id: str | None = None,
-    action: str | None = None,
-    object_type: str | None = None,
-    object_id: str | None = None,
+    sort: AuditSort = AuditSort.NEWEST,
 ) -> tuple[list[AuditEvent], str | None]:
-    """One page of events, newest first: an operator sees all, others what they did themselves."""
-    query = select(AuditEvent)
+    """One page of events: an operator sees all, a miner what was done to his objects, everybody what he did himself."""
+    query = wanted.on(select(AuditEvent))
     if not actor.is_operator:
-        query = query.where(AuditEvent.actor_id == actor.id)
-    wanted = {
-        AuditEvent.actor_id: actor_id,
-        AuditEvent.action: action,
-        AuditEvent.object_type: object_type,
-        AuditEvent.object_id: object_id,
-    }
-    for column, value in wanted.items():
-        if value is not None:
-            query = query.where(column == value)
-    return await paginate(tx, query, AuditEvent.id, limit=limit, cursor=cursor)
+        own = AuditEvent.actor_id == actor.id
+        query = query.where(or_(own, AuditEvent.owner_id == actor.id) if actor.is_miner else own)
+    return await paginate(
+        tx,
+        query,
+        AuditEvent.id,
+        limit=limit,
+        cursor=cursor,
+        order_by=AuditEvent.at,
+        descending=sort == AuditSort.NEWEST,
+    )

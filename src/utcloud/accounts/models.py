@@ -1,11 +1,11 @@
-"""Tables of users, groups, sessions, API tokens, login throttling and the audit trail."""
+"""Tables of users, groups, quotas, invitations, applications, sessions, API tokens, throttling and the audit trail."""
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from utcloud.db import Base, Id, JsonDict, ShortText, utcnow_column
+from utcloud.db import Base, Id, JsonDict, JsonList, MicroUnc, ShortText, utcnow_column
 
 
 class User(Base):
@@ -23,7 +23,10 @@ class User(Base):
     is_miner: Mapped[bool] = mapped_column(default=False)
     is_renter: Mapped[bool] = mapped_column(default=True)
     status: Mapped[str] = mapped_column(String(16), default="active")
+    frozen_reason: Mapped[str] = mapped_column(Text, default="", server_default="")
     created_at: Mapped[datetime] = utcnow_column()
+    last_seen_at: Mapped[datetime | None]
+    """When a request last came with the user's credential; to the minute."""
 
 
 class Group(Base):
@@ -38,12 +41,91 @@ class Group(Base):
 
 
 class GroupMember(Base):
-    """A user's place in a group."""
+    """A user's place in a group. A manager may bring in and take out members."""
 
     __tablename__ = "group_members"
 
     group_id: Mapped[Id] = mapped_column(ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True)
     user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True)
+    role: Mapped[str] = mapped_column(String(16), default="member", server_default="member")
+    """``member`` or ``manager``."""
+
+
+class Quota(Base):
+    """How much a user, or a group together, may use at once. A user or group without a row may use what there is."""
+
+    __tablename__ = "quotas"
+    __table_args__ = (CheckConstraint("(user_id is null) <> (group_id is null)", name="subject"),)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), unique=True)
+    group_id: Mapped[str | None] = mapped_column(ForeignKey("groups.id", ondelete="CASCADE"), unique=True)
+    resources: Mapped[JsonDict] = mapped_column(default=dict)
+    """The most of each system resource, in base units."""
+    notebooks: Mapped[int | None]
+    tasks: Mapped[int | None]
+    """The most at the same time, waiting ones counted; null: any number."""
+
+
+class Invitation(Base):
+    """A secret that makes its holder a user, once. Only its SHA-256 is kept; ``hint`` is its first characters."""
+
+    __tablename__ = "invitations"
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    code_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    hint: Mapped[str] = mapped_column(String(16))
+    email: Mapped[ShortText] = mapped_column(default="")
+    roles: Mapped[JsonList] = mapped_column(default=list)
+    group_ids: Mapped[JsonList] = mapped_column(default=list)
+    grant: Mapped[MicroUnc] = mapped_column(default=0)
+    created_by_id: Mapped[Id]
+    created_by_name: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = utcnow_column()
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    accepted_at: Mapped[datetime | None]
+    user_id: Mapped[str | None] = mapped_column(String(40))
+    username: Mapped[str] = mapped_column(String(64), default="")
+    """Who accepted it."""
+
+
+class Application(Base):
+    """Somebody asks to become a user. The user comes into being when an operator approves.
+
+    The password's hash moves to the user then; that of a rejected applicant stays, so that he alone reads the reason.
+    """
+
+    __tablename__ = "applications"
+    __table_args__ = (
+        CheckConstraint("status in ('waiting', 'approved', 'rejected')", name="status"),
+        Index(
+            "uq_applications_waiting",
+            "username",
+            unique=True,
+            sqlite_where=text("status = 'waiting'"),
+            postgresql_where=text("status = 'waiting'"),
+        ),
+        Index("ix_applications_username", "username"),
+        Index("ix_applications_status", "status", "id"),
+    )
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(String(64))
+    display_name: Mapped[ShortText] = mapped_column(default="")
+    email: Mapped[ShortText] = mapped_column(default="")
+    password_hash: Mapped[str] = mapped_column(Text)
+    note: Mapped[str] = mapped_column(Text, default="")
+    ip: Mapped[str] = mapped_column(String(64), default="")
+    status: Mapped[str] = mapped_column(String(16), default="waiting")
+    created_at: Mapped[datetime] = utcnow_column()
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str] = mapped_column(String(64), default="")
+    """The operator's user name."""
+    reason: Mapped[str] = mapped_column(Text, default="")
+    """What the operator said of it."""
+    grant: Mapped[MicroUnc] = mapped_column(default=0)
+    user_id: Mapped[str | None] = mapped_column(String(40))
 
 
 class BrowserSession(Base):
@@ -91,15 +173,24 @@ class AuditEvent(Base):
     """Who did what to what, from where."""
 
     __tablename__ = "audit_events"
-    __table_args__ = (Index("ix_audit_events_object", "object_type", "object_id"),)
+    __table_args__ = (
+        Index("ix_audit_events_at", "at", "id"),
+        Index("ix_audit_events_actor", "actor_id", "at", "id"),
+        Index("ix_audit_events_owner", "owner_id", "at", "id"),
+        Index("ix_audit_events_action", "action", "at", "id"),
+        Index("ix_audit_events_object", "object_type", "object_id", "at", "id"),
+        Index("ix_audit_events_ip", "ip", "at", "id"),
+    )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     at: Mapped[datetime] = utcnow_column()
-    actor_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    actor_id: Mapped[str | None] = mapped_column(String(40))
     actor_name: Mapped[str] = mapped_column(String(64), default="")
     ip: Mapped[str] = mapped_column(String(64), default="")
     action: Mapped[str] = mapped_column(String(64))
     object_type: Mapped[str] = mapped_column(String(32))
     object_id: Mapped[str] = mapped_column(String(40), default="")
     object_name: Mapped[ShortText] = mapped_column(default="")
+    owner_id: Mapped[str | None] = mapped_column(String(40))
+    """The miner whose object it was."""
     detail: Mapped[JsonDict] = mapped_column(default=dict)

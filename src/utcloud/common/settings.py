@@ -3,6 +3,7 @@
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -32,6 +33,9 @@ class Settings(BaseSettings):
     simulate_chips: str = Field(default="", description="Simulated chips, such as BM1684X:3. For trying things out.")
     platform_fee_percent: float = Field(
         default=5.0, ge=0, le=100, description="Share of a charge that the platform keeps."
+    )
+    registration: Literal["open", "closed"] = Field(
+        default="open", description="Whether people may apply to become users (open), or only by invitation (closed)."
     )
     max_upload_bytes: int = Field(default=20 * 2**30, ge=1, description="Largest single upload.")
     max_version_bytes: int = Field(default=50 * 2**30, ge=1, description="Largest version of an asset, unpacked.")

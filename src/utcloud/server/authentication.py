@@ -11,7 +11,19 @@ from utcloud.server.errors import from_problem
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _OWN_CREDENTIALS = ("/api/v1/agent/",)
 """Routes that check a credential of their own kind."""
-BEFORE_LOGIN = {("POST", "/api/v1/auth/session"), ("POST", "/api/v1/auth/tokens")}
+BEFORE_LOGIN = {
+    ("POST", "/api/v1/auth/session"),
+    ("POST", "/api/v1/auth/tokens"),
+    ("GET", "/api/v1/registration"),
+    ("POST", "/api/v1/applications"),
+    ("POST", "/api/v1/invitations/accept"),
+    ("GET", "/api/v1/invitations/code/{code}"),
+}
+"""Routes for which nobody need be logged in: a browser's ended session does not stand in the way."""
+
+
+def _is_before_login(method: str, path: str) -> bool:
+    return (method, path) in BEFORE_LOGIN or (method, path.rpartition("/")[0] + "/{code}") in BEFORE_LOGIN
 
 
 class Authentication:
@@ -27,7 +39,7 @@ class Authentication:
             return await self.app(scope, receive, send)
         request = HTTPConnection(scope)
         authorization, cookie = request.headers.get("authorization"), session_cookie(request)
-        before_login = (scope["method"], scope["path"]) in BEFORE_LOGIN and authorization is None
+        before_login = _is_before_login(scope["method"], scope["path"]) and authorization is None
         if (authorization is None and cookie is None) or before_login:
             return await self.app(scope, receive, send)
         state = scope["app"].state

@@ -1,22 +1,62 @@
 """Hangs the rooms above into the hooks of the rooms below, which may not know them."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import ScalarSelect, select
+
+from utcloud.accounts import audit
 from utcloud.accounts import service as accounts
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import User
+from utcloud.accounts.schemas import Running
 from utcloud.assets import service as assets
+from utcloud.billing import journal
+from utcloud.billing import service as billing
+from utcloud.billing.schemas import RechargeCreate
 from utcloud.common.clock import SystemClock
 from utcloud.db import Tx, take_turns
+from utcloud.resources.models import CustomResource, Node, Pool, Site, Spec
 from utcloud.resources.service import common as resources
 from utcloud.workloads import in_use, notebooks
-from utcloud.workloads.states import TURNS
+from utcloud.workloads.models import Replica
+from utcloud.workloads.schemas import State
+from utcloud.workloads.states import ACTIVE, TURNS
 
 
-async def _stop_work(tx: Tx, _actor: Actor, user: User) -> None:
+async def _stop_work(tx: Tx, _actor: Actor, user: User, running: Running) -> None:
+    """What waits for a place is stopped in any case: nothing of a frozen user's begins."""
     await take_turns(tx, TURNS)
-    await notebooks.stop_all_of(tx, SystemClock().now(), user.id, "its owner's account was frozen")
+    reason = "its owner's account was frozen" + (f": {user.frozen_reason}" if user.frozen_reason else "")
+    states = ACTIVE if running == Running.STOP else {State.PENDING}
+    await notebooks.stop_all_of(tx, SystemClock().now(), user.id, reason, states)
+
+
+async def _grant(tx: Tx, now: datetime, actor: Actor, user: User, amount: int, note: str, key: str) -> None:
+    wallet = await journal.account(tx, "wallet", user.id)
+    body = RechargeCreate.model_construct(wallet_id=wallet.id, amount=amount, note=note, kind="recharge")
+    await billing.create_recharge(tx, now, actor, body, key)
+
+
+def _miner_of(model: type[Site | Pool | Spec | CustomResource]) -> Callable[[str], ScalarSelect[str]]:
+    return lambda ident: select(model.miner_id).where(model.id == ident).scalar_subquery()
+
+
+def _miner_at(part: type[Node | Replica]) -> Callable[[str], ScalarSelect[str]]:
+    at_site = select(Site.miner_id).join(part, part.site_id == Site.id)
+    return lambda ident: at_site.where(part.id == ident).scalar_subquery()
+
+
+_OWNERS = {
+    "site": _miner_of(Site),
+    "pool": _miner_of(Pool),
+    "spec": _miner_of(Spec),
+    "custom_resource": _miner_of(CustomResource),
+    "node": _miner_at(Node),
+    "replica": _miner_at(Replica),
+}
+"""Whose the miners' objects are, so that each may read what was done to his."""
 
 
 def wire() -> None:
@@ -24,6 +64,7 @@ def wire() -> None:
     hooks: list[tuple[list[Any], Callable[..., Any]]] = [
         (accounts.on_freeze, _stop_work),
         (accounts.on_freeze, in_use.shut_pages),
+        (accounts.on_grant, _grant),
         (accounts.on_delete_checks, in_use.refuse_owner),
         (accounts.group_in_use_checks, in_use.of_group),
         (resources.spec_in_use_checks, in_use.of_spec),
@@ -35,3 +76,4 @@ def wire() -> None:
     for registered, hook in hooks:
         if hook not in registered:
             registered.append(hook)
+    audit.owners.update(_OWNERS)

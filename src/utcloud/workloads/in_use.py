@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, select
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import User
+from utcloud.accounts.schemas import Running
 from utcloud.assets.models import Asset, AssetVersion
 from utcloud.common.errors import Conflict
 from utcloud.db import Tx
@@ -63,7 +64,7 @@ async def refuse_owner(tx: Tx, _actor: Actor, user: User) -> None:
         )
 
 
-async def shut_pages(tx: Tx, _actor: Actor, user: User) -> None:
+async def shut_pages(tx: Tx, _actor: Actor, user: User, _running: Running) -> None:
     """A frozen user's open pages close."""
     await edge.rotate(tx, user.id)
 

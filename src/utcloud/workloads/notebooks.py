@@ -1,5 +1,6 @@
 """Notebooks: admission, start, stop, open, delete."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
@@ -153,12 +154,12 @@ async def stop_attempts(tx: Tx, now: datetime, attempt_ids: list[str], reason: s
             audit.record(tx, SYSTEM, "replica.stop", "replica", replica.id, "", {"reason": reason})
 
 
-async def stop_all_of(tx: Tx, now: datetime, owner_id: str, reason: str) -> None:
-    """Stop everything that a user runs or waits for."""
+async def stop_all_of(tx: Tx, now: datetime, owner_id: str, reason: str, states: Collection[State] = ACTIVE) -> None:
+    """Stop everything that a user runs or waits for, or only what is in some ``states``."""
     query = (
         select(Replica)
         .join(Workload, Workload.id == Replica.workload_id)
-        .where(Workload.owner_id == owner_id, Replica.state.in_(ACTIVE))
+        .where(Workload.owner_id == owner_id, Replica.state.in_(states))
     )
     for replica in (await tx.scalars(query)).all():
         await stop_replica(tx, now, replica, reason)

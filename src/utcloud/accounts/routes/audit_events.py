@@ -2,39 +2,47 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from utcloud.accounts import audit
 from utcloud.accounts.auth import CurrentActor
-from utcloud.accounts.schemas import AuditEventOut, Cursor, IdQuery
+from utcloud.accounts.schemas import AuditEventOut, AuditSort, Cursor, IdQuery, Moment, Search
+from utcloud.common import export
 from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db
 
 router = APIRouter(prefix="/audit-events", tags=["audit"])
 _Word = Annotated[str | None, Query(max_length=64, pattern=r"^[a-z_.-]+$", examples=["user.create"])]
+_Ip = Annotated[str | None, Query(max_length=64, pattern=r"^[0-9A-Fa-f.:]+$", examples=["192.0.2.1"])]
 
 
-@router.get("")
+@router.get("", response_model=Page[AuditEventOut], responses=export.RESPONSES)
 async def list_audit_events(
     actor: CurrentActor,
     db: Db,
     limit: Limit = 50,
     cursor: Cursor = None,
+    search: Search = None,
+    since: Moment = None,
+    until: Moment = None,
     actor_id: IdQuery = None,
+    actor_name: Annotated[Search, Query(alias="actor", max_length=64)] = None,
     action: _Word = None,
     object_type: _Word = None,
     object_id: IdQuery = None,
-) -> Page[AuditEventOut]:
-    """Who did what, newest first. An operator sees all, others what they did themselves."""
-    async with db.read() as tx:
-        events, next_cursor = await audit.list_events(
-            tx,
-            actor,
-            limit=limit,
-            cursor=cursor,
-            actor_id=actor_id,
-            action=action,
-            object_type=object_type,
-            object_id=object_id,
-        )
-        return Page(items=[AuditEventOut.model_validate(event) for event in events], next_cursor=next_cursor)
+    ip: _Ip = None,
+    sort: AuditSort = AuditSort.NEWEST,
+    file: export.Wanted = None,
+) -> Page[AuditEventOut] | Response:
+    """Who did what, newest first: an operator sees all, a miner what was done to his objects, others what they did."""
+    wanted = audit.AuditFilter(since, until, actor_id, actor_name, action, object_type, object_id, ip, search)
+
+    async def load(limit: int, cursor: str | None) -> tuple[list[AuditEventOut], str | None]:
+        async with db.read() as tx:
+            events, after = await audit.list_events(tx, actor, wanted, limit=limit, cursor=cursor, sort=sort)
+            return [AuditEventOut.model_validate(event) for event in events], after
+
+    if file:
+        return export.response(file, AuditEventOut, load, "audit-events")
+    items, after = await load(limit, cursor)
+    return Page(items=items, next_cursor=after)

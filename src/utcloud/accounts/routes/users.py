@@ -1,11 +1,12 @@
 """Users."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from utcloud.accounts import passwords, service
 from utcloud.accounts.auth import CurrentActor
 from utcloud.accounts.schemas import (
     Cursor,
+    FreezeRequest,
     IdPath,
     IdQuery,
     PasswordReset,
@@ -14,9 +15,11 @@ from utcloud.accounts.schemas import (
     UserCreate,
     UserCreated,
     UserOut,
+    UserSort,
     UserStatus,
     UserUpdate,
 )
+from utcloud.common import export
 from utcloud.common.errors import NotFound
 from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
@@ -24,7 +27,7 @@ from utcloud.db.web import Db, Now
 router = APIRouter(prefix="/users", tags=["users"])
 
 
-@router.get("")
+@router.get("", response_model=Page[UserOut], responses=export.RESPONSES)
 async def list_users(
     actor: CurrentActor,
     db: Db,
@@ -34,13 +37,31 @@ async def list_users(
     role: Role | None = None,
     status: UserStatus | None = None,
     group_id: IdQuery = None,
-) -> Page[UserOut]:
+    sort: UserSort = UserSort.USERNAME,
+    file: export.Wanted = None,
+) -> Page[UserOut] | Response:
     """Users by name. For miners and operators."""
-    async with db.read() as tx:
-        users, next_cursor = await service.list_users(
-            tx, actor, limit=limit, cursor=cursor, search=search, role=role, status=status, group_id=group_id
-        )
-        return Page(items=await service.users_out(tx, users), next_cursor=next_cursor)
+    actor.require_miner()
+
+    async def load(limit: int, cursor: str | None) -> tuple[list[UserOut], str | None]:
+        async with db.read() as tx:
+            users, after = await service.list_users(
+                tx,
+                actor,
+                limit=limit,
+                cursor=cursor,
+                search=search,
+                role=role,
+                status=status,
+                group_id=group_id,
+                sort=sort,
+            )
+            return await service.users_out(tx, users), after
+
+    if file:
+        return export.response(file, UserOut, load, "users")
+    items, after = await load(limit, cursor)
+    return Page(items=items, next_cursor=after)
 
 
 @router.post("", status_code=201)
@@ -79,10 +100,11 @@ async def delete_user(user_id: IdPath, actor: CurrentActor, db: Db) -> None:
 
 
 @router.post("/{user_id}/freeze")
-async def freeze_user(user_id: IdPath, actor: CurrentActor, db: Db) -> UserOut:
-    """Shut a user out at once and stop what runs in the user's name."""
+async def freeze_user(user_id: IdPath, actor: CurrentActor, db: Db, body: FreezeRequest | None = None) -> UserOut:
+    """Shut a user out at once; what runs in the user's name is stopped or kept, as chosen."""
+    wish = body or FreezeRequest()
     async with db.write() as tx:
-        return await service.user_out(tx, await service.freeze_user(tx, actor, user_id))
+        return await service.user_out(tx, await service.freeze_user(tx, actor, user_id, wish.running, wish.reason))
 
 
 @router.post("/{user_id}/unfreeze")

@@ -1,5 +1,6 @@
-"""The rules of users, groups, sessions and tokens: one face, several files."""
+"""The rules of users, groups, invitations, applications, sessions and tokens: one face, several files."""
 
+from utcloud.accounts.service import applications, invitations, members
 from utcloud.accounts.service.credentials import (
     SESSION_LIFETIME,
     LoggedIn,
@@ -23,9 +24,11 @@ from utcloud.accounts.service.groups import (
     group_refs,
     list_groups,
     update_group,
+    visible_group,
 )
 from utcloud.accounts.service.users import (
     UserHook,
+    actor_of,
     create_user,
     delete_user,
     first_operator,
@@ -35,6 +38,7 @@ from utcloud.accounts.service.users import (
     list_users,
     on_delete_checks,
     on_freeze,
+    on_grant,
     reset_password,
     unfreeze_user,
     update_user,
@@ -47,6 +51,8 @@ __all__ = [
     "SESSION_LIFETIME",
     "LoggedIn",
     "UserHook",
+    "actor_of",
+    "applications",
     "authenticate",
     "change_password",
     "create_group",
@@ -64,13 +70,16 @@ __all__ = [
     "group_ids_of",
     "group_in_use_checks",
     "group_refs",
+    "invitations",
     "list_groups",
     "list_tokens",
     "list_users",
     "log_in",
     "log_out",
+    "members",
     "on_delete_checks",
     "on_freeze",
+    "on_grant",
     "reset_password",
     "revoke_token",
     "session_of",
@@ -80,4 +89,5 @@ __all__ = [
     "user_out",
     "usernames",
     "users_out",
+    "visible_group",
 ]

@@ -15,10 +15,10 @@ from sqlalchemy import Row, bindparam, delete, or_, select, update
 
 from utcloud.accounts import audit, passwords
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.models import ApiToken, BrowserSession, User
+from utcloud.accounts.models import ApiToken, Application, BrowserSession, User
 from utcloud.accounts.schemas import UserStatus
-from utcloud.accounts.service import throttle
-from utcloud.accounts.service.users import end_sessions
+from utcloud.accounts.service import applications, throttle
+from utcloud.accounts.service.users import actor_of, end_sessions
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Unauthenticated
 from utcloud.common.ids import new_id, new_secret
 from utcloud.db import Database, Tx, emit, paginate
@@ -110,6 +110,7 @@ async def _by_token(db: Database, now: datetime, authorization: str, ip: str) ->
     if row.last_used_at is None or now - row.last_used_at >= _TOUCH_EVERY:
         async with db.write() as tx:
             await tx.execute(update(ApiToken).where(ApiToken.id == row.id).values(last_used_at=now))
+            await _saw(tx, now, actor.id)
     return actor
 
 
@@ -130,7 +131,12 @@ async def _by_session(db: Database, now: datetime, cookie: str, csrf: str | None
             await tx.execute(
                 update(BrowserSession).where(BrowserSession.id == row.id).values(expires_at=now + SESSION_LIFETIME)
             )
+            await _saw(tx, now, actor.id)
     return actor
+
+
+async def _saw(tx: Tx, now: datetime, user_id: str) -> None:
+    await tx.execute(update(User).where(User.id == user_id).values(last_seen_at=now))
 
 
 def _actor(row: Row[*tuple[Any, ...]], ip: str) -> Actor:
@@ -146,21 +152,27 @@ async def _prove(db: Database, now: datetime, username: str, password: str, ip: 
     """The user whose name and password these are, and the hash to keep from now on.
 
     Counts and audits failures; raises TooMany, Unauthenticated (the same for a wrong name and a wrong password), or
-    Forbidden for a frozen user who proved the password.
+    Forbidden for a frozen user, or an applicant, who proved the password.
     """
     username = username.strip().lower()
     nobody = Actor(id="", username="", ip=ip)
     async with db.write() as tx:
         await throttle.begin(tx, now, username, ip)
     user: User | None = None
+    applicant: Application | None = None
     if _USERNAME.fullmatch(username):
         async with db.read() as tx:
             user = await tx.scalar(select(User).where(User.username == username))
+            applicant = None if user else await applications.latest_of(tx, username)
+    claimed = user or applicant
     problem: Problem
-    if not await passwords.verify(user.password_hash if user else None, password) or user is None:
+    if not await passwords.verify(claimed.password_hash if claimed else None, password):
         problem = Unauthenticated("The user name or the password is wrong.", cure="Check both and try again.")
+    elif user is None:
+        problem = applications.not_yet(applicant)
     elif user.status != UserStatus.ACTIVE:
-        problem = Forbidden("The account is frozen.", cure="Ask an operator of the platform.", code="frozen")
+        why = f": {user.frozen_reason}" if user.frozen_reason else "."
+        problem = Forbidden(f"The account is frozen{why}", cure="Ask an operator of the platform.", code="frozen")
     else:
         stale = passwords.needs_rehash(user.password_hash)
         return user, await passwords.hash_password(password) if stale else user.password_hash
@@ -171,14 +183,14 @@ async def _prove(db: Database, now: datetime, username: str, password: str, ip: 
     raise problem
 
 
-async def _proved(tx: Tx, proved: User, password_hash: str, ip: str) -> tuple[User, Actor]:
+async def _proved(tx: Tx, now: datetime, proved: User, password_hash: str, ip: str) -> tuple[User, Actor]:
     """Begin the transaction that uses a proof: the password and the status may have changed since it was given."""
     user = await tx.get(User, proved.id)
     if user is None or user.password_hash != proved.password_hash or user.status != UserStatus.ACTIVE:
         raise Unauthenticated("The account was changed at this moment.", cure="Log in again.")
-    user.password_hash = password_hash
+    user.password_hash, user.last_seen_at = password_hash, now
     await throttle.succeeded(tx, user.username, ip)
-    return user, Actor(user.id, user.username, user.is_operator, user.is_miner, user.is_renter, ip)
+    return user, actor_of(user, ip)
 
 
 # --- sessions ------------------------------------------------------------------------------------------------------
@@ -199,7 +211,7 @@ async def log_in(db: Database, now: datetime, username: str, password: str, *, i
         expires_at=now + SESSION_LIFETIME,
     )
     async with db.write() as tx:
-        user, actor = await _proved(tx, proved, password_hash, ip)
+        user, actor = await _proved(tx, now, proved, password_hash, ip)
         tx.add(session)
         audit.record(tx, actor, "auth.login", "user", user.id, user.username, {"outcome": "success"})
     return LoggedIn(user, secret, csrf_token_for(secret), session.expires_at)
@@ -240,7 +252,7 @@ async def change_password(db: Database, now: datetime, actor: Actor, current: st
         ) from None
     password_hash = await passwords.hash_password(new)
     async with db.write() as tx:
-        user, _ = await _proved(tx, proved, password_hash, actor.ip)
+        user, _ = await _proved(tx, now, proved, password_hash, actor.ip)
         await end_sessions(tx, user.id)
         audit.record(tx, actor, "auth.change_password", "user", user.id, user.username, {"outcome": "success"})
 
@@ -271,7 +283,7 @@ async def create_token(
         expires_at=None if expires_in_days is None else now + timedelta(days=expires_in_days),
     )
     async with db.write() as tx:
-        _, actor = await _proved(tx, proved, password_hash, ip)
+        _, actor = await _proved(tx, now, proved, password_hash, ip)
         await _make_room(tx, now, proved.id)
         tx.add(token)
         audit.record(tx, actor, "token.create", "token", token.id, name, {"outcome": "success"})
@@ -311,6 +323,7 @@ async def revoke_token(tx: Tx, now: datetime, actor: Actor, token_id: str) -> No
 
 
 async def forget_expired(tx: Tx, now: datetime) -> None:
-    """Remove sessions that have ended, and failures that no longer count."""
+    """Remove sessions that have ended, failures that no longer count, and passwords of long rejected applicants."""
     await tx.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
     await throttle.forget_old(tx, now)
+    await applications.forget_rejected(tx, now)

@@ -1,6 +1,6 @@
-"""Groups and their members."""
+"""Groups: who sees them, create, change, delete."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, func, or_, select
@@ -8,10 +8,19 @@ from sqlalchemy.exc import IntegrityError
 
 from utcloud.accounts import audit
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.models import Group, GroupMember, User
-from utcloud.accounts.schemas import GroupCreate, GroupDetail, GroupOut, GroupRef, GroupUpdate
-from utcloud.accounts.service.users import users_out
-from utcloud.common.errors import Conflict, Invalid, NotFound
+from utcloud.accounts.models import Group, GroupMember
+from utcloud.accounts.schemas import (
+    GroupBase,
+    GroupCreate,
+    GroupDetail,
+    GroupOut,
+    GroupRef,
+    GroupRole,
+    GroupSort,
+    GroupUpdate,
+)
+from utcloud.accounts.service import members
+from utcloud.common.errors import Conflict, NotFound
 from utcloud.common.ids import new_id
 from utcloud.db import Tx, emit, paginate
 
@@ -27,6 +36,14 @@ async def get_group(tx: Tx, group_id: str) -> Group:
     return group
 
 
+async def visible_group(tx: Tx, actor: Actor, group_id: str) -> Group:
+    """The group, for operators, miners and those who are in it; to others there is none."""
+    group = await get_group(tx, group_id)
+    if not (actor.is_operator or actor.is_miner or await members.role_in(tx, group.id, actor.id)):
+        raise NotFound.of("group", group_id)
+    return group
+
+
 async def group_refs(tx: Tx, group_ids: Iterable[str]) -> dict[str, GroupRef]:
     """Id and name of each group, by id."""
     wanted = set(group_ids)
@@ -37,38 +54,34 @@ async def group_refs(tx: Tx, group_ids: Iterable[str]) -> dict[str, GroupRef]:
 
 
 async def list_groups(
-    tx: Tx, actor: Actor, *, limit: int, cursor: str | None = None, search: str | None = None
+    tx: Tx,
+    actor: Actor,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    search: str | None = None,
+    mine: bool = False,
+    sort: GroupSort = GroupSort.NAME,
 ) -> tuple[list[GroupOut], str | None]:
-    """One page of groups by name."""
-    actor.require_miner()
+    """One page of groups: all for operators and miners, for others (or with ``mine``) those that one is in."""
     query = select(Group)
+    if mine or not (actor.is_operator or actor.is_miner):
+        query = query.where(Group.id.in_(select(GroupMember.group_id).where(GroupMember.user_id == actor.id)))
     if search:
         fields = (Group.name, Group.description)
         query = query.where(or_(*(field.icontains(search, autoescape=True) for field in fields)))
-    groups, next_cursor = await paginate(
-        tx, query, Group.id, limit=limit, cursor=cursor, order_by=Group.name, descending=False
-    )
-    counts = await tx.execute(
-        select(GroupMember.group_id, func.count())
-        .where(GroupMember.group_id.in_([group.id for group in groups]))
-        .group_by(GroupMember.group_id)
-    )
-    members = {group_id: count for group_id, count in counts}  # noqa: C416 - mypy knows rows, not dict(rows)
-    return [_out(group, members.get(group.id, 0)) for group in groups], next_cursor
+    by = Group.name if sort in (GroupSort.NAME, GroupSort.NAME_DESC) else Group.created_at
+    descending = sort.startswith("-")
+    groups, after = await paginate(tx, query, Group.id, limit=limit, cursor=cursor, order_by=by, descending=descending)
+    return await _groups_out(tx, actor, groups), after
 
 
 async def group_detail(tx: Tx, actor: Actor, group_id: str) -> GroupDetail:
     """The group with its members."""
-    actor.require_miner()
-    group = await get_group(tx, group_id)
-    users = await tx.scalars(
-        select(User)
-        .join(GroupMember, GroupMember.user_id == User.id)
-        .where(GroupMember.group_id == group.id)
-        .order_by(User.username)
-    )
-    members = await users_out(tx, users)
-    return GroupDetail(**_out(group, len(members)).model_dump(), users=members)
+    group = await visible_group(tx, actor, group_id)
+    inside = await members.of_group(tx, group.id)
+    mine = next((one.role for one in inside if one.user.id == actor.id), None)
+    return GroupDetail(**_base(group, mine).model_dump(), members=inside)
 
 
 async def create_group(tx: Tx, actor: Actor, body: GroupCreate, now: datetime) -> GroupDetail:
@@ -77,8 +90,9 @@ async def create_group(tx: Tx, actor: Actor, body: GroupCreate, now: datetime) -
     group = Group(id=new_id("grp"), name=body.name, description=body.description, created_at=now)
     tx.add(group)
     await _flush_name(tx, body.name)
-    await _set_members(tx, group.id, body.user_ids)
-    audit.record(tx, actor, "group.create", "group", group.id, group.name, {"user_ids": body.user_ids})
+    await members.set_members(tx, group.id, body.user_ids, body.manager_ids)
+    detail = {"user_ids": body.user_ids, "manager_ids": body.manager_ids}
+    audit.record(tx, actor, "group.create", "group", group.id, group.name, detail)
     emit(tx, "ui:miners")
     return await group_detail(tx, actor, group.id)
 
@@ -92,8 +106,8 @@ async def update_group(tx: Tx, actor: Actor, group_id: str, body: GroupUpdate) -
         await _flush_name(tx, body.name)
     if body.description is not None:
         group.description = body.description
-    if body.user_ids is not None:
-        await _set_members(tx, group.id, body.user_ids)
+    if body.user_ids is not None or body.manager_ids is not None:
+        await members.set_members(tx, group.id, body.user_ids, body.manager_ids)
     audit.record(tx, actor, "group.update", "group", group.id, group.name, body.model_dump(exclude_none=True))
     emit(tx, "ui:miners")
     return await group_detail(tx, actor, group.id)
@@ -103,7 +117,7 @@ async def delete_group(tx: Tx, actor: Actor, group_id: str) -> None:
     """Remove a group that nothing is bound to or shared with; its members stay."""
     actor.require_operator()
     group = await get_group(tx, group_id)
-    members = list(await tx.scalars(select(GroupMember.user_id).where(GroupMember.group_id == group.id)))
+    inside = list(await tx.scalars(select(GroupMember.user_id).where(GroupMember.group_id == group.id)))
     uses = [use for check in group_in_use_checks if (use := await check(tx, group.id))]
     if uses:
         raise Conflict(
@@ -120,24 +134,8 @@ async def delete_group(tx: Tx, actor: Actor, group_id: str) -> None:
             code="in_use",
         ) from None
     audit.record(tx, actor, "group.delete", "group", group.id, group.name)
-    for channel in ("miners", *members):
+    for channel in ("miners", *inside):
         emit(tx, f"ui:{channel}")
-
-
-async def _set_members(tx: Tx, group_id: str, user_ids: Iterable[str]) -> None:
-    wanted = set(user_ids)
-    known = set(await tx.scalars(select(User.id).where(User.id.in_(wanted))))
-    if missing := wanted - known:
-        ident = min(missing)
-        raise Invalid(f"There is no user {ident[:80]!r}.", field="user_ids", cure="Choose from the list of users.")
-    present = set(await tx.scalars(select(GroupMember.user_id).where(GroupMember.group_id == group_id)))
-    await tx.execute(
-        delete(GroupMember).where(GroupMember.group_id == group_id, GroupMember.user_id.in_(present - wanted))
-    )
-    tx.add_all(GroupMember(group_id=group_id, user_id=user_id) for user_id in wanted - present)
-    await tx.flush()
-    for user_id in wanted ^ present:
-        emit(tx, f"ui:{user_id}")
 
 
 async def _flush_name(tx: Tx, name: str) -> None:
@@ -147,7 +145,22 @@ async def _flush_name(tx: Tx, name: str) -> None:
         raise Conflict(f"A group {name!r} exists already.", field="name", cure="Choose another name.") from None
 
 
-def _out(group: Group, members: int) -> GroupOut:
-    return GroupOut(
-        id=group.id, name=group.name, description=group.description, members=members, created_at=group.created_at
+async def _groups_out(tx: Tx, actor: Actor, groups: Sequence[Group]) -> list[GroupOut]:
+    ids = [group.id for group in groups]
+    counts = await tx.execute(
+        select(GroupMember.group_id, func.count()).where(GroupMember.group_id.in_(ids)).group_by(GroupMember.group_id)
+    )
+    members_of = {group_id: count for group_id, count in counts}  # noqa: C416 - mypy knows rows, not dict(rows)
+    mine = (GroupMember.group_id.in_(ids), GroupMember.user_id == actor.id)
+    places = await tx.execute(select(GroupMember.group_id, GroupMember.role).where(*mine))
+    roles = {group_id: GroupRole(role) for group_id, role in places}
+    return [
+        GroupOut(**_base(group, roles.get(group.id)).model_dump(), members=members_of.get(group.id, 0))
+        for group in groups
+    ]
+
+
+def _base(group: Group, my_role: GroupRole | None) -> GroupBase:
+    return GroupBase(
+        id=group.id, name=group.name, description=group.description, my_role=my_role, created_at=group.created_at
     )

@@ -8,8 +8,18 @@ from sqlalchemy.exc import IntegrityError
 
 from utcloud.accounts import audit, passwords
 from utcloud.accounts.auth import SYSTEM, Actor
-from utcloud.accounts.models import BrowserSession, Group, GroupMember, User
-from utcloud.accounts.schemas import GroupRef, Role, UserCreate, UserOut, UserStatus, UserUpdate
+from utcloud.accounts.models import Application, BrowserSession, Group, GroupMember, User
+from utcloud.accounts.schemas import (
+    ApplicationStatus,
+    GroupRef,
+    Role,
+    Running,
+    UserCreate,
+    UserOut,
+    UserSort,
+    UserStatus,
+    UserUpdate,
+)
 from utcloud.common.errors import Conflict, Invalid, NotFound
 from utcloud.common.ids import new_id
 from utcloud.db import Tx, emit, paginate
@@ -19,9 +29,13 @@ UserHook = Callable[[Tx, Actor, User], Awaitable[None]]
 on_delete_checks: list[UserHook] = []
 """Called before a user is deleted: raise a Conflict that names what is in the way, or take away what is theirs."""
 
-on_freeze: list[UserHook] = []
-"""Called in the transaction that freezes a user: stop what runs in the user's name."""
+on_freeze: list[Callable[[Tx, Actor, User, Running], Awaitable[None]]] = []
+"""Called in the transaction that freezes a user: shut what is open, stop what runs in the user's name or let it run."""
 
+on_grant: list[Callable[[Tx, datetime, Actor, User, int, str, str], Awaitable[None]]] = []
+"""Puts so many micro-UNC into a new user's wallet: given by whom, the note of the record, and a key of its own."""
+
+_RESERVED = {SYSTEM.username}
 _ROLE_COLUMNS = {Role.OPERATOR: "is_operator", Role.MINER: "is_miner", Role.RENTER: "is_renter"}
 
 
@@ -67,8 +81,10 @@ async def users_out(tx: Tx, users: Iterable[User]) -> list[UserOut]:
             email=user.email,
             roles=[role for role, column in _ROLE_COLUMNS.items() if getattr(user, column)],
             status=UserStatus(user.status),
+            frozen_reason=user.frozen_reason,
             groups=groups.get(user.id, []),
             created_at=user.created_at,
+            last_seen_at=user.last_seen_at,
         )
         for user in users
     ]
@@ -89,8 +105,9 @@ async def list_users(
     role: Role | None = None,
     status: UserStatus | None = None,
     group_id: str | None = None,
+    sort: UserSort = UserSort.USERNAME,
 ) -> tuple[list[User], str | None]:
-    """One page of users by name. Miners may look, so that they can recharge wallets."""
+    """One page of users. Miners may look, so that they can recharge wallets."""
     actor.require_miner()
     query = select(User)
     if search:
@@ -104,12 +121,27 @@ async def list_users(
         query = query.where(
             User.id.in_(select(GroupMember.user_id).where(GroupMember.group_id == group_id).scalar_subquery())
         )
-    return await paginate(tx, query, User.id, limit=limit, cursor=cursor, order_by=User.username, descending=False)
+    by = User.username if sort in (UserSort.USERNAME, UserSort.USERNAME_DESC) else User.created_at
+    descending = sort.startswith("-")
+    return await paginate(tx, query, User.id, limit=limit, cursor=cursor, order_by=by, descending=descending)
+
+
+async def require_free(tx: Tx, username: str) -> None:
+    """Raise Conflict when somebody has this user name, or has applied for it."""
+    waiting = (Application.username == username, Application.status == ApplicationStatus.WAITING)
+    taken = username in _RESERVED or await tx.scalar(select(User.id).where(User.username == username))
+    if taken or await tx.scalar(select(Application.id).where(*waiting)):
+        raise name_taken(username)
+
+
+def name_taken(username: str) -> Conflict:
+    return Conflict(f"The user name {username!r} is taken.", field="username", cure="Choose another user name.")
 
 
 async def create_user(tx: Tx, actor: Actor, body: UserCreate, password_hash: str, now: datetime) -> User:
     """Add a user. The caller hashes the password first: hashing takes too long for a transaction."""
     actor.require_operator()
+    await require_free(tx, body.username)
     user = User(
         id=new_id("usr"),
         username=body.username,
@@ -124,9 +156,7 @@ async def create_user(tx: Tx, actor: Actor, body: UserCreate, password_hash: str
     try:
         await tx.flush()
     except IntegrityError:
-        raise Conflict(
-            f"The user name {body.username!r} is taken.", field="username", cure="Choose another user name."
-        ) from None
+        raise name_taken(body.username) from None
     await set_groups(tx, user.id, body.group_ids)
     audit.record(tx, actor, "user.create", "user", user.id, user.username, {"roles": [*body.roles]})
     emit(tx, "ui:miners")
@@ -153,18 +183,22 @@ async def update_user(tx: Tx, actor: Actor, user_id: str, body: UserUpdate) -> U
     return user
 
 
-async def freeze_user(tx: Tx, actor: Actor, user_id: str) -> User:
-    """Shut a user out at once: sessions end, tokens stop working, and what runs in the user's name is stopped."""
+async def freeze_user(tx: Tx, actor: Actor, user_id: str, running: Running = Running.STOP, reason: str = "") -> User:
+    """Shut a user out at once: sessions end, tokens stop working, pages close.
+
+    What runs is stopped or kept, as chosen; a user who is frozen already can be frozen once more to stop it after all.
+    """
     actor.require_operator()
     user = await get_user(tx, user_id)
-    if user.status == UserStatus.FROZEN:
+    if user.status == UserStatus.FROZEN and running == Running.KEEP:
         return user
     await _require_another_operator(tx, user, "be frozen")
     user.status = UserStatus.FROZEN
+    user.frozen_reason = reason.strip() or user.frozen_reason
     await end_sessions(tx, user.id)
     for hook in on_freeze:
-        await hook(tx, actor, user)
-    _changed(tx, actor, "user.freeze", user)
+        await hook(tx, actor, user, running)
+    _changed(tx, actor, "user.freeze", user, {"running": running, "reason": user.frozen_reason})
     return user
 
 
@@ -174,7 +208,7 @@ async def unfreeze_user(tx: Tx, actor: Actor, user_id: str) -> User:
     user = await get_user(tx, user_id)
     if user.status == UserStatus.ACTIVE:
         return user
-    user.status = UserStatus.ACTIVE
+    user.status, user.frozen_reason = UserStatus.ACTIVE, ""
     _changed(tx, actor, "user.unfreeze", user)
     return user
 
@@ -219,19 +253,36 @@ async def first_operator(tx: Tx, now: datetime, username: str = "admin") -> tupl
     return user, password
 
 
+async def grant(tx: Tx, now: datetime, actor: Actor, user: User, amount: int, note: str, key: str) -> None:
+    """Put ``amount`` micro-UNC into a new user's wallet; nothing for 0."""
+    if amount:
+        for hook in on_grant:
+            await hook(tx, now, actor, user, amount, note, key)
+
+
+def actor_of(user: User, ip: str = "") -> Actor:
+    """The user as one who acts."""
+    return Actor(user.id, user.username, user.is_operator, user.is_miner, user.is_renter, ip)
+
+
 async def set_groups(tx: Tx, user_id: str, group_ids: Iterable[str]) -> None:
     """Make the user a member of exactly these groups."""
     wanted = set(group_ids)
-    known = set(await tx.scalars(select(Group.id).where(Group.id.in_(wanted))))
-    if missing := wanted - known:
-        ident = min(missing)
-        raise Invalid(f"There is no group {ident[:80]!r}.", field="group_ids", cure="Choose from the list of groups.")
+    await require_groups(tx, wanted)
     present = set(await group_ids_of(tx, user_id))
     await tx.execute(
         delete(GroupMember).where(GroupMember.user_id == user_id, GroupMember.group_id.in_(present - wanted))
     )
     tx.add_all(GroupMember(group_id=group_id, user_id=user_id) for group_id in wanted - present)
     await tx.flush()
+
+
+async def require_groups(tx: Tx, group_ids: Iterable[str]) -> None:
+    """Raise Invalid on ``group_ids`` when one of them is no group's."""
+    wanted = set(group_ids)
+    if missing := wanted - set(await tx.scalars(select(Group.id).where(Group.id.in_(wanted)))):
+        ident = min(missing)
+        raise Invalid(f"There is no group {ident[:80]!r}.", field="group_ids", cure="Choose from the list of groups.")
 
 
 async def end_sessions(tx: Tx, user_id: str) -> None:
@@ -252,7 +303,7 @@ async def _require_another_operator(tx: Tx, user: User, what: str) -> None:
         select(User.id)
         .where(User.is_operator.is_(True), User.status == UserStatus.ACTIVE)
         .order_by(User.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     if set(operators) <= {user.id}:
         raise Conflict(

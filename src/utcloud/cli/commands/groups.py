@@ -18,7 +18,7 @@ from utcloud.cli.common import (
     report,
     show,
 )
-from utcloud.cli.output import Column, names
+from utcloud.cli.output import Column, Json
 
 app = new_app("Groups of users, who share pools and assets.")
 COLUMNS = [
@@ -28,7 +28,11 @@ COLUMNS = [
     Column("CREATED", "created_at"),
     Column("ID", "id"),
 ]
-FIELDS = [*COLUMNS, Column("USERS", lambda group: names(group["users"], "username"))]
+FIELDS = [
+    *(column for column in COLUMNS if column.title != "MEMBERS"),
+    Column("MEMBERS", lambda group: _names(group, "member")),
+    Column("MANAGERS", lambda group: _names(group, "manager")),
+]
 Name = Annotated[str, typer.Argument(help="Name or id.")]
 
 
@@ -55,7 +59,7 @@ def create(
     """Create a group."""
     api = connect()
     made = api.post("groups", given(name=name, user_ids=api.ids("users", user, "username"), description=description))
-    report(made, as_json, f"Created the group {made['name']} with {made['members']} members.")
+    report(made, as_json, f"Created the group {made['name']} with {len(made['members'])} members.")
 
 
 @app.command()
@@ -73,7 +77,7 @@ def edit(
     found = api.find("groups", name)
     members = api.ids("users", user, "username")
     if add or drop:
-        kept = members or [member["id"] for member in api.get(f"groups/{found['id']}")["users"]]
+        kept = members or [one["user"]["id"] for one in api.get(f"groups/{found['id']}")["members"]]
         gone = set(api.ids("users", drop or [], "username") or [])
         members = [
             ident
@@ -81,10 +85,14 @@ def edit(
             if ident not in gone
         ]
     changed = api.patch(f"groups/{found['id']}", given(name=rename, user_ids=members, description=description))
-    report(changed, as_json, f"Changed the group {changed['name']}: {changed['members']} members.")
+    report(changed, as_json, f"Changed the group {changed['name']}: {len(changed['members'])} members.")
 
 
 @app.command()
 def delete(name: Name, yes: Yes = False) -> None:
     """Delete a group."""
     remove("groups", name, yes)
+
+
+def _names(group: Json, role: str) -> str:
+    return ", ".join(one["user"]["username"] for one in group["members"] if one["role"] == role)

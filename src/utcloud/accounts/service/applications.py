@@ -1,0 +1,208 @@
+"""Applications: somebody asks to become a user, an operator decides."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from utcloud.accounts import audit, passwords
+from utcloud.accounts.auth import Actor
+from utcloud.accounts.models import Application
+from utcloud.accounts.schemas import (
+    ApplicationApprove,
+    ApplicationCreate,
+    ApplicationOut,
+    ApplicationSort,
+    ApplicationStatus,
+    UserCreate,
+)
+from utcloud.accounts.service import throttle
+from utcloud.accounts.service.users import create_user, grant, name_taken, require_free
+from utcloud.common.errors import Conflict, Forbidden, NotFound, TooMany
+from utcloud.common.ids import new_id
+from utcloud.common.money import format_unc
+from utcloud.db import Database, Tx, emit, paginate
+
+MAX_WAITING = 1000
+"""More than an operator can look at: then nobody may apply for a while."""
+_REMEMBER_REJECTED = timedelta(days=90)
+
+
+async def apply(db: Database, now: datetime, body: ApplicationCreate, *, ip: str) -> Application:
+    """Take an application, if registration is open; the caller has looked. The password is hashed at once."""
+    async with db.write() as tx:
+        await throttle.begin_anonymous(tx, now, "apply", ip)
+    async with db.read() as tx:
+        await require_free(tx, body.username)
+        waiting = await tx.scalar(
+            select(func.count()).select_from(Application).where(Application.status == ApplicationStatus.WAITING)
+        )
+    if (waiting or 0) >= MAX_WAITING:
+        raise TooMany("Too many applications wait for an answer.", retry_after_s=3600, cure="Try again in some hours.")
+    application = Application(
+        id=new_id("app"),
+        username=body.username,
+        display_name=body.display_name,
+        email=body.email,
+        password_hash=await passwords.hash_password(body.password),
+        note=body.note,
+        ip=ip,
+        status=ApplicationStatus.WAITING,
+        created_at=now,
+    )
+    async with db.write() as tx:
+        await require_free(tx, body.username)
+        tx.add(application)
+        try:
+            await tx.flush()
+        except IntegrityError:
+            raise name_taken(body.username) from None
+        nobody = Actor(id="", username="", ip=ip)
+        audit.record(tx, nobody, "application.create", "application", application.id, application.username)
+        emit(tx, "ui:miners")
+    return application
+
+
+async def latest_of(tx: Tx, username: str) -> Application | None:
+    """The application by this user name that waits, else the one that was rejected last."""
+    query = select(Application).where(
+        Application.username == username, Application.status != ApplicationStatus.APPROVED
+    )
+    waiting_first = (Application.status == ApplicationStatus.WAITING).desc()
+    found: Application | None = await tx.scalar(query.order_by(waiting_first, Application.id.desc()).limit(1))
+    return found
+
+
+def not_yet(application: Application | None) -> Forbidden:
+    """What an applicant is told who gave the right password."""
+    if application is None or application.status == ApplicationStatus.WAITING:
+        return Forbidden(
+            "Your application waits for an operator's answer.",
+            cure="Try again later, or ask an operator of the platform.",
+            code="application_waiting",
+        )
+    why = f": {application.reason}" if application.reason else "."
+    return Forbidden(
+        f"Your application was rejected{why}",
+        cure="Apply again, or ask an operator of the platform.",
+        code="application_rejected",
+    )
+
+
+async def list_applications(
+    tx: Tx,
+    actor: Actor,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    status: ApplicationStatus | None = None,
+    search: str | None = None,
+    sort: ApplicationSort = ApplicationSort.NEWEST,
+) -> tuple[list[ApplicationOut], str | None]:
+    """One page of applications."""
+    actor.require_operator()
+    query = select(Application)
+    if status:
+        query = query.where(Application.status == status)
+    if search:
+        fields = (Application.username, Application.display_name, Application.email, Application.note)
+        query = query.where(or_(*(field.icontains(search, autoescape=True) for field in fields)))
+    by_name = sort in (ApplicationSort.USERNAME, ApplicationSort.USERNAME_DESC)
+    rows, after = await paginate(
+        tx,
+        query,
+        Application.id,
+        limit=limit,
+        cursor=cursor,
+        order_by=Application.username if by_name else Application.created_at,
+        descending=sort.startswith("-"),
+    )
+    return [_out(row) for row in rows], after
+
+
+async def get_application(tx: Tx, actor: Actor, application_id: str) -> ApplicationOut:
+    actor.require_operator()
+    application = await tx.get(Application, application_id)
+    if application is None:
+        raise NotFound.of("application", application_id)
+    return _out(application)
+
+
+async def approve(tx: Tx, now: datetime, actor: Actor, application_id: str, body: ApplicationApprove) -> ApplicationOut:
+    """Make the applicant a user, with a first grant. Approving what is approved changes nothing."""
+    application = await _to_decide(tx, actor, application_id)
+    if application.status == ApplicationStatus.APPROVED:
+        return _out(application)
+    if application.status == ApplicationStatus.REJECTED:
+        raise Conflict(
+            f"The application of {application.username!r} was rejected.",
+            cure="Let them apply again, or create the user yourself.",
+            code="already_rejected",
+        )
+    _decide(application, now, actor, ApplicationStatus.APPROVED, body.note)
+    await tx.flush()  # the user name is free from here on
+    wish = UserCreate(
+        username=application.username,
+        display_name=application.display_name,
+        email=application.email,
+        roles=body.roles,
+        group_ids=body.group_ids,
+    )
+    user = await create_user(tx, actor, wish, application.password_hash, now)
+    application.password_hash = ""
+    application.user_id, application.grant = user.id, body.grant
+    note = "; ".join(part for part in ("first grant, with the approval of the application", body.note) if part)
+    await grant(tx, now, actor, user, body.grant, note, f"application:{application.id}")
+    detail = {"user_id": user.id, "grant": format_unc(body.grant), "roles": [*body.roles], "note": body.note}
+    audit.record(tx, actor, "application.approve", "application", application.id, application.username, detail)
+    emit(tx, "ui:miners")
+    return _out(application)
+
+
+async def reject(tx: Tx, now: datetime, actor: Actor, application_id: str, reason: str) -> ApplicationOut:
+    """Say no; the user name is free again. Rejecting what is rejected changes nothing."""
+    application = await _to_decide(tx, actor, application_id)
+    if application.status == ApplicationStatus.REJECTED:
+        return _out(application)
+    if application.status == ApplicationStatus.APPROVED:
+        raise Conflict(
+            f"The application of {application.username!r} was approved.",
+            cure="Freeze the user instead.",
+            code="already_approved",
+        )
+    _decide(application, now, actor, ApplicationStatus.REJECTED, reason.strip())
+    detail = {"reason": application.reason}
+    audit.record(tx, actor, "application.reject", "application", application.id, application.username, detail)
+    emit(tx, "ui:miners")
+    return _out(application)
+
+
+async def forget_rejected(tx: Tx, now: datetime) -> None:
+    """Whoever was rejected long ago can no longer read why."""
+    await tx.execute(
+        update(Application)
+        .where(
+            Application.status == ApplicationStatus.REJECTED,
+            Application.decided_at < now - _REMEMBER_REJECTED,
+            Application.password_hash != "",
+        )
+        .values(password_hash="")
+    )
+
+
+async def _to_decide(tx: Tx, actor: Actor, application_id: str) -> Application:
+    """The application, locked: two operators cannot decide at once."""
+    actor.require_operator()
+    application = await tx.get(Application, application_id, with_for_update=True)
+    if application is None:
+        raise NotFound.of("application", application_id)
+    return application
+
+
+def _decide(application: Application, now: datetime, actor: Actor, status: ApplicationStatus, reason: str) -> None:
+    application.status, application.reason = status, reason
+    application.decided_at, application.decided_by = now, actor.username
+
+
+def _out(application: Application) -> ApplicationOut:
+    return ApplicationOut.model_validate(application, from_attributes=True)
