@@ -13,6 +13,7 @@ from tests.support.web import Person, make_app, person
 from utcloud.accounts import passwords
 from utcloud.accounts.schemas import Role
 from utcloud.billing.routes import router as billing
+from utcloud.billing.statement_routes import router as statements
 from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.resources.routes import router as resources
@@ -39,7 +40,7 @@ class People:
 @pytest.fixture
 async def people(db: Database) -> AsyncIterator[People]:
     clock = FakeClock()
-    app = make_app(db, clock, Settings(), resources, billing)
+    app = make_app(db, clock, Settings(), resources, billing, statements)
     async with AsyncExitStack() as stack:
         oscar = await stack.enter_async_context(person(app, "oscar", Role.OPERATOR))
         mina = await stack.enter_async_context(person(app, "mina", Role.MINER))

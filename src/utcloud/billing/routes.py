@@ -1,13 +1,11 @@
 """Wallets, recharges, charges and earnings over HTTP."""
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Response
-from pydantic import AwareDatetime, BeforeValidator
+from fastapi import APIRouter, Header, Response
 
 from utcloud.accounts.auth import CurrentActor
-from utcloud.accounts.schemas import Cursor, IdPath, IdQuery, Search
+from utcloud.accounts.schemas import Cursor, IdPath, IdQuery, Moment, Search
 from utcloud.billing import service
 from utcloud.billing.schemas import ChargeOut, EarningsOut, PlatformOut, RechargeCreate, RechargeOut, WalletOut
 from utcloud.common import export
@@ -15,16 +13,6 @@ from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
 
 router = APIRouter()
-
-
-def _not_a_number(value: Any) -> Any:
-    """Pydantic would take a bare number for seconds since 1970."""
-    if isinstance(value, str) and value.strip().lstrip("+-").replace(".", "", 1).isdigit():
-        raise ValueError("write a moment such as 2026-01-31T12:00:00Z")
-    return value
-
-
-Moment = Annotated[AwareDatetime | None, BeforeValidator(_not_a_number), Query(description="RFC 3339.")]
 
 
 @router.get("/wallets", tags=["wallets"])
@@ -118,8 +106,8 @@ async def list_charges(
         open=open,
         payer_id=payer_id,
         payee_id=payee_id,
-        since=_utc(since),
-        until=_utc(until),
+        since=since,
+        until=until,
     )
 
     async def load(limit: int, cursor: str | None) -> tuple[list[ChargeOut], str | None]:
@@ -144,11 +132,3 @@ async def get_platform_earnings(actor: CurrentActor, db: Db) -> PlatformOut:
     """Show the platform's fees and the sum of the journal."""
     async with db.read() as tx:
         return await service.platform(tx, actor)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    """The moment in UTC; what lies beyond the calendar there is the calendar's end."""
-    try:
-        return moment.astimezone(UTC) if moment else None
-    except OverflowError:
-        return moment.replace(tzinfo=UTC) if moment else None

@@ -99,3 +99,68 @@ class PlatformOut(BaseModel):
     issued: Unc
     journal_sum: Unc
     """Sum of all postings: always 0."""
+
+
+class SumOut(BaseModel):
+    """One part of a sum: a day (``2026-01-31``), a specification, a node, a renter, a miner or a workload."""
+
+    key: str
+    label: str
+    amount: Unc
+    """In the journal, and accruing now."""
+    accrued: Unc
+    """The part of it that is not in the journal yet."""
+
+
+class AnalyticsOut(BaseModel):
+    """What was paid or earned in a period, by day or by what for; ``total`` is the sum of the items."""
+
+    by: str
+    since: datetime
+    until: datetime
+    total: Unc
+    items: list[SumOut]
+
+
+class StatementLineOut(BaseModel):
+    """One line of a statement: a recharge or deduction, or all that a workload cost or earned at one price."""
+
+    at: datetime
+    """Of the recharge; of a workload's first posting in the period."""
+    kind: str
+    """recharge, deduct, charge, credit."""
+    text: str
+    workload_id: str = ""
+    spec: str = ""
+    price: Unc | None = None
+    amount: Unc
+    """Into (positive) or out of (negative) the account."""
+
+
+class StatementOut(BaseModel):
+    """An account over a month (UTC): ``closing`` = ``opening`` + the sum of the lines, to the micro-UNC."""
+
+    month: str
+    role: str
+    """payer: a wallet. payee: a miner's earnings."""
+    account_id: str
+    owner_name: str
+    since: datetime
+    until: datetime
+    opening: Unc
+    incoming: Unc
+    outgoing: Unc
+    closing: Unc
+    complete: bool
+    """False while the month lasts."""
+    lines: list[StatementLineOut]
+
+
+class StatementMonthOut(BaseModel):
+    """A month in which the account moved."""
+
+    month: str
+    incoming: Unc
+    outgoing: Unc
+    closing: Unc
+    complete: bool

@@ -16,6 +16,7 @@ from utcloud.accounts.routes import router as accounts
 from utcloud.assets.routes import router as assets
 from utcloud.assets.store import open_store
 from utcloud.billing.routes import router as billing
+from utcloud.billing.statement_routes import router as statements
 from utcloud.common.clock import Clock, SystemClock
 from utcloud.common.settings import Settings
 from utcloud.db import Database
@@ -84,7 +85,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.add_middleware(Idempotency)
     app.add_middleware(Authentication)
     api = APIRouter(prefix="/api/v1")
-    for router in (workloads, resources, assets, billing, accounts, events):
+    for router in (workloads, resources, assets, billing, statements, accounts, events):
         api.include_router(router)
     app.include_router(api)
     app.include_router(agent, prefix="/api/v1", include_in_schema=False)
