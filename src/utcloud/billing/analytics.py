@@ -93,7 +93,7 @@ async def sums(tx: Tx, now: datetime, actor: Actor, side: Side, by: By, when: Pe
     own = select(Account.id).where(Account.kind == kind, Account.owner_id == actor.id)
     amount = func.sum(Posting.amount)
     query: Select[Any] = (
-        select(_key(by), amount)
+        select(_key(by).label("part"), amount)
         .join(Entry, Entry.id == Posting.entry_id)
         .where(
             Posting.account_id.in_(own),
@@ -102,7 +102,7 @@ async def sums(tx: Tx, now: datetime, actor: Actor, side: Side, by: By, when: Pe
             Entry.kind.in_(("charge", "reversal")),
             Entry.cause_type == "meter",
         )
-        .group_by(_key(by))
+        .group_by("part")
     )
     if by is not By.DAY:
         query = query.join(Meter, Meter.id == Entry.cause_id)

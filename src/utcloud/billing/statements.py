@@ -69,7 +69,10 @@ async def months(tx: Tx, now: datetime, actor: Actor, side: Side) -> list[Statem
     day = (type_coerce(Posting.at, BigInteger) // DAY_MS).label("day")
     plus = func.sum(case((Posting.amount > 0, Posting.amount), else_=0))
     rows = await tx.execute(
-        select(day, plus, func.sum(Posting.amount)).where(Posting.account_id == account.id).group_by(day).order_by(day)
+        select(day, plus, func.sum(Posting.amount))
+        .where(Posting.account_id == account.id)
+        .group_by("day")
+        .order_by("day")
     )
     found: dict[Month, list[int]] = {}
     balance = 0
@@ -147,7 +150,7 @@ async def _charged(tx: Tx, account: Account, month: Month) -> list[StatementLine
             .join(Entry, Entry.id == Posting.entry_id)
             .join(Meter, Meter.id == Entry.cause_id)
             .where(*_within(account, month), Entry.cause_type == "meter")
-            .group_by(Meter.workload_id, Meter.price, back)
+            .group_by(Meter.workload_id, Meter.price, "back")
         )
     ).all()
     return [
