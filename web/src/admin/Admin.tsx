@@ -13,7 +13,6 @@ import {
   UserOutlined,
 } from "@ant-design/icons";
 import { useRole } from "@shared/session";
-import { Images } from "@shared/ui/Images";
 import { type MenuEntry, Shell } from "@shared/ui/Shell";
 import { useTranslation } from "react-i18next";
 import { Navigate, Route, Routes } from "react-router-dom";
@@ -22,6 +21,7 @@ import { Groups } from "./pages/Groups";
 import { Home } from "./pages/Home";
 import { Nodes } from "./pages/Nodes";
 import { Pools } from "./pages/Pools";
+import { Presets } from "./pages/Presets";
 import { Resources } from "./pages/Resources";
 import { Specs } from "./pages/Specs";
 import { TimeManagement } from "./pages/TimeManagement";
@@ -64,7 +64,7 @@ export function Admin({ other }: { other: string }) {
         <Route path="/users" element={<Users />} />
         <Route path="/groups" element={<Groups />} />
         <Route path="/time-management" element={<TimeManagement />} />
-        <Route path="/preset-assets" element={<Images title={t("menu.presets")} manage />} />
+        <Route path="/preset-assets" element={<Presets />} />
         <Route path="/audit-trail" element={<AuditTrail />} />
         <Route path="*" element={<Navigate to="/home" replace />} />
       </Routes>

@@ -7,12 +7,12 @@ import {
   ExperimentOutlined,
   FunctionOutlined,
 } from "@ant-design/icons";
+import { AssetList } from "@shared/assets/AssetList";
+import { Images } from "@shared/assets/Images";
 import { useRole } from "@shared/session";
-import { Images } from "@shared/ui/Images";
 import { type MenuEntry, Shell } from "@shared/ui/Shell";
 import { useTranslation } from "react-i18next";
 import { Navigate, Route, Routes } from "react-router-dom";
-import { Assets } from "./pages/Assets";
 import { Notebooks } from "./pages/Notebooks";
 import { Overview } from "./pages/Overview";
 import { TimeManagement } from "./pages/TimeManagement";
@@ -35,9 +35,9 @@ export function Console({ other }: { other: string }) {
       <Routes>
         <Route path="/overview" element={<Overview />} />
         <Route path="/notebooks" element={<Notebooks />} />
-        <Route path="/algorithms" element={<Assets key="algorithms" kind="algorithms" />} />
-        <Route path="/datasets" element={<Assets key="datasets" kind="datasets" />} />
-        <Route path="/models" element={<Assets key="models" kind="models" />} />
+        <Route path="/algorithms" element={<AssetList key="algorithms" kind="algorithms" />} />
+        <Route path="/datasets" element={<AssetList key="datasets" kind="datasets" />} />
+        <Route path="/models" element={<AssetList key="models" kind="models" />} />
         <Route path="/images" element={<Images title={t("menu.images")} />} />
         <Route path="/time-management" element={<TimeManagement />} />
         <Route path="*" element={<Navigate to="/overview" replace />} />

@@ -465,7 +465,7 @@ export interface paths {
         };
         /**
          * List Algorithms
-         * @description One's own, those shared with one's groups, and preset ones; newest first.
+         * @description One's own, those shared with one's groups, and preset ones.
          */
         get: operations["list_algorithms"];
         put?: never;
@@ -621,7 +621,7 @@ export interface paths {
         };
         /**
          * List Datasets
-         * @description One's own, those shared with one's groups, and preset ones; newest first.
+         * @description One's own, those shared with one's groups, and preset ones.
          */
         get: operations["list_datasets"];
         put?: never;
@@ -777,7 +777,7 @@ export interface paths {
         };
         /**
          * List Models
-         * @description One's own, those shared with one's groups, and preset ones; newest first.
+         * @description One's own, those shared with one's groups, and preset ones.
          */
         get: operations["list_models"];
         put?: never;
@@ -985,7 +985,7 @@ export interface paths {
         };
         /**
          * List Images
-         * @description Images to start notebooks from, by name.
+         * @description Images to start notebooks from.
          */
         get: operations["list_images"];
         put?: never;
@@ -1017,7 +1017,11 @@ export interface paths {
         delete: operations["delete_image"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Update Image
+         * @description Rename or describe an image, or let it stand for another reference. For operators.
+         */
+        patch: operations["update_image"];
         trace?: never;
     };
     "/api/v1/wallets": {
@@ -1497,6 +1501,8 @@ export interface components {
             owner_name: string;
             /** Mine */
             mine: boolean;
+            /** Can Change */
+            can_change: boolean;
             /** Versions */
             versions: number;
             latest: components["schemas"]["VersionOut"] | null;
@@ -1511,6 +1517,9 @@ export interface components {
         /**
          * AssetOut
          * @description An algorithm, dataset or model. ``latest`` is its newest ready version, ``versions`` the number of ready ones.
+         *
+         *     ``mine``: one made it oneself. ``can_change``: one may edit it, upload into it and delete it; operators may do so
+         *     with every preset one.
          */
         AssetOut: {
             /** Id */
@@ -1527,6 +1536,8 @@ export interface components {
             owner_name: string;
             /** Mine */
             mine: boolean;
+            /** Can Change */
+            can_change: boolean;
             /** Versions */
             versions: number;
             latest: components["schemas"]["VersionOut"] | null;
@@ -1536,6 +1547,11 @@ export interface components {
              */
             created_at: string;
         };
+        /**
+         * AssetSort
+         * @enum {string}
+         */
+        AssetSort: "-created_at" | "created_at" | "name" | "-name";
         /** AssetUpdate */
         AssetUpdate: {
             /** Name */
@@ -1862,7 +1878,10 @@ export interface components {
              * @example lab
              */
             name: string;
-            /** Reference */
+            /**
+             * Reference
+             * @example localhost/utcloud/jupyter:1
+             */
             reference: string;
             /**
              * Description
@@ -1893,6 +1912,25 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
+        };
+        /**
+         * ImageSort
+         * @enum {string}
+         */
+        ImageSort: "name" | "-name" | "-created_at" | "created_at" | "reference" | "-reference";
+        /**
+         * ImageUpdate
+         * @description ``reference``: notebooks that are started from now on use it; those that run go on with what they have.
+         */
+        ImageUpdate: {
+            /** Name */
+            name?: string | null;
+            /** Reference */
+            reference?: string | null;
+            /** Description */
+            description?: string | null;
+            /** Jupyter */
+            jupyter?: boolean | null;
         };
         /** Login */
         Login: {
@@ -6628,6 +6666,9 @@ export interface operations {
                 search?: string | null;
                 visibility?: components["schemas"]["Visibility"] | null;
                 mine?: boolean | null;
+                sort?: components["schemas"]["AssetSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -6642,6 +6683,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AssetOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -7780,6 +7823,9 @@ export interface operations {
                 search?: string | null;
                 visibility?: components["schemas"]["Visibility"] | null;
                 mine?: boolean | null;
+                sort?: components["schemas"]["AssetSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -7794,6 +7840,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AssetOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -8932,6 +8980,9 @@ export interface operations {
                 search?: string | null;
                 visibility?: components["schemas"]["Visibility"] | null;
                 mine?: boolean | null;
+                sort?: components["schemas"]["AssetSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -8946,6 +8997,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AssetOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -10743,6 +10796,10 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Part of a name, in any case. */
                 search?: string | null;
+                jupyter?: boolean | null;
+                sort?: components["schemas"]["ImageSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -10757,6 +10814,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_ImageOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -10962,6 +11021,112 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    update_image: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImageUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageOut"];
+                };
             };
             /** @description Nobody is logged in */
             401: {
@@ -11362,8 +11527,8 @@ export interface operations {
                 /** @description Part of a name, in any case. */
                 search?: string | null;
                 wallet_id?: string | null;
-                /** @description `csv` for all rows as a file; also by `Accept: text/csv`. */
-                format?: ("json" | "csv") | null;
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -11379,6 +11544,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Page_RechargeOut_"];
                     "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -11584,8 +11750,8 @@ export interface operations {
                 since?: string | null;
                 /** @description RFC 3339. */
                 until?: string | null;
-                /** @description `csv` for all rows as a file; also by `Accept: text/csv`. */
-                format?: ("json" | "csv") | null;
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -11601,6 +11767,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Page_ChargeOut_"];
                     "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */

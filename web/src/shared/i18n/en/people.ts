@@ -74,4 +74,11 @@ export const people = {
     object: "What",
     ip: "From",
   },
+  presets: {
+    algorithms: "Code and compiled models that every renter may start from.",
+    datasets: "Data that every renter may mount under /datasets.",
+    models: "Models that every renter may use.",
+    empty: "No preset ones yet. An operator adds them.",
+    deleteHint: "Every renter loses it, with all its versions. This cannot be undone.",
+  },
 };

@@ -71,4 +71,11 @@ export const people: typeof en = {
     object: "对象",
     ip: "来源",
   },
+  presets: {
+    algorithms: "所有租用者都可以使用的代码和编译好的模型。",
+    datasets: "所有租用者都可以挂载到 /datasets 的数据。",
+    models: "所有租用者都可以使用的模型。",
+    empty: "还没有预置资产。由运营者添加。",
+    deleteHint: "所有租用者都将失去它及其全部版本。无法撤销。",
+  },
 };

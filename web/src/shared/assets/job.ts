@@ -1,5 +1,5 @@
-import { api, csrf, ok } from "@shared/api/client";
-import { queryClient } from "@shared/query";
+import { api, csrf, ok } from "../api/client";
+import { queryClient } from "../query";
 import { type DetailedError, Upload } from "tus-js-client";
 import { fingerprint, forgetVersion, uploadStore } from "./store";
 

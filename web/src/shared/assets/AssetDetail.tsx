@@ -1,18 +1,17 @@
-import { api, ok, type Schemas } from "@shared/api/client";
-import { formatBytes } from "@shared/format";
-import { useRole } from "@shared/session";
-import { Copyable, Moment, When } from "@shared/ui/bits";
-import { ErrorCard } from "@shared/ui/ErrorCard";
-import { FormDialog } from "@shared/ui/FormDialog";
-import { useAct, useConfirm } from "@shared/ui/feedback";
-import { type Column, ListPage } from "@shared/ui/ListPage";
+import { api, ok, type Schemas } from "../api/client";
+import { formatBytes } from "../format";
+import { Copyable, Moment, When } from "../ui/bits";
+import { ErrorCard } from "../ui/ErrorCard";
+import { FormDialog } from "../ui/FormDialog";
+import { useAct, useConfirm } from "../ui/feedback";
+import { type Column, ListPage } from "../ui/ListPage";
 import { useQuery } from "@tanstack/react-query";
 import { Button, Descriptions, Flex, Form, Input, Modal, Skeleton, Table, Tag, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { FileChooser } from "../uploads/FileChooser";
-import { type AssetKind, assetPath, jobOf, type Source, uploadInto, uploadVersion } from "../uploads/job";
-import { UploadBar, UploadProgress } from "../uploads/UploadProgress";
+import { FileChooser } from "./FileChooser";
+import { type AssetKind, assetPath, jobOf, type Source, uploadInto, uploadVersion } from "./job";
+import { UploadBar, UploadProgress } from "./UploadProgress";
 
 type Version = Schemas["VersionOut"];
 interface UploadValues {
@@ -26,7 +25,6 @@ export function AssetDetail({ kind, id }: { kind: AssetKind; id: string }) {
   const { t } = useTranslation();
   const act = useAct();
   const confirm = useConfirm();
-  const operator = useRole();
   const [files, setFiles] = useState<Version>();
   const [target, setTarget] = useState<"new" | Version>();
   const { data, error, refetch } = useQuery({
@@ -35,7 +33,7 @@ export function AssetDetail({ kind, id }: { kind: AssetKind; id: string }) {
   });
   if (error && !data) return <ErrorCard error={error} retry={refetch} />;
   if (!data) return <Skeleton active />;
-  const mayChange = data.mine || operator;
+  const mayChange = data.can_change;
   const draft = typeof target === "object" ? target : undefined;
   const path = (version: Version) => ({ params: { path: { asset_id: id, number: version.number } } });
 
@@ -225,6 +223,7 @@ function Files({ kind, id, number }: { kind: AssetKind; id: string; number: numb
       columns={columns}
       rowKey={(file) => file.path}
       empty={t("files.empty")}
+      local
     />
   );
 }

@@ -1,5 +1,5 @@
 import { FileZipOutlined, FolderOpenOutlined, InboxOutlined } from "@ant-design/icons";
-import { formatBytes } from "@shared/format";
+import { formatBytes } from "../format";
 import { Flex, Segmented, Typography, Upload } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";

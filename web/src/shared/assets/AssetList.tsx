@@ -1,35 +1,50 @@
-import { api, ok, type Schemas } from "@shared/api/client";
-import { formatBytes } from "@shared/format";
-import { useRole, useSession } from "@shared/session";
-import { When } from "@shared/ui/bits";
-import { FormDialog } from "@shared/ui/FormDialog";
-import { useConfirm } from "@shared/ui/feedback";
-import { by, type Column, ListPage } from "@shared/ui/ListPage";
 import { Button, Drawer, Form, type FormInstance, Input, Select, Tag, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router-dom";
-import { FileChooser } from "../uploads/FileChooser";
-import { type AssetKind, assetPath, type Source, uploadVersion } from "../uploads/job";
+import { useAddress } from "../address";
+import { api, ok, type Schemas } from "../api/client";
+import { formatBytes } from "../format";
+import { useRole, useSession } from "../session";
+import { When } from "../ui/bits";
+import { Filter } from "../ui/Filter";
+import { FormDialog } from "../ui/FormDialog";
+import { useConfirm } from "../ui/feedback";
+import { by, type Column, ListPage } from "../ui/ListPage";
 import { AssetDetail } from "./AssetDetail";
+import { FileChooser } from "./FileChooser";
+import { type AssetKind, assetPath, type Source, uploadVersion } from "./job";
 
 type Asset = Schemas["AssetOut"];
+type Visibility = Asset["visibility"];
 type Values = Schemas["AssetCreate"] & { sources?: Source[] };
+const VISIBILITIES: Visibility[] = ["private", "group", "preset"];
+
+interface Props {
+  kind: AssetKind;
+  /** Only those for everybody, which operators keep. */
+  preset?: boolean;
+}
 
 /** Algorithms, datasets or models: named, versioned, private, shared with a group, or preset. */
-export function Assets({ kind }: { kind: AssetKind }) {
+export function AssetList({ kind, preset }: Props) {
   const { t } = useTranslation();
   const confirm = useConfirm();
   const [params, setParams] = useSearchParams();
+  const [visibility, setVisibility] = useAddress<Visibility>("visibility");
   const [shown, setShown] = useState<string>();
   const [editing, setEditing] = useState<Asset>();
-  const creating = params.has("create");
-  const setCreating = (on: boolean) => setParams(on ? { create: "1" } : {}, { replace: true });
   const operator = useRole();
-  const mayChange = (asset: Asset) => asset.mine || operator;
+  const [began, setCreating] = useState(false);
+  const creating = began || params.has("create");
+  const endCreating = () => {
+    setCreating(false);
+    if (params.has("create")) setParams({}, { replace: true });
+  };
+  const wanted = preset ? "preset" : visibility;
 
   const create = async ({ sources, ...body }: Values) => {
-    const asset = await ok(api.POST(assetPath(kind, ""), { body }));
+    const asset = await ok(api.POST(assetPath(kind, ""), { body: preset ? { ...body, visibility: "preset" } : body }));
     if (sources?.length) await uploadVersion(kind, asset.id, "", sources);
     return asset;
   };
@@ -38,7 +53,7 @@ export function Assets({ kind }: { kind: AssetKind }) {
     {
       title: t("common.name"),
       dataIndex: "name",
-      sorter: by((row) => row.name),
+      sort: "name",
       render: (name, asset) => (
         <>
           <Button type="link" style={{ padding: 0 }} onClick={() => setShown(asset.id)}>
@@ -67,28 +82,27 @@ export function Assets({ kind }: { kind: AssetKind }) {
       render: (_, asset) =>
         asset.latest ? `${formatBytes(asset.latest.size)} · ${t("files.count", { count: asset.latest.files })}` : "–",
     },
-    {
+  ];
+  if (!preset)
+    columns.push({
       title: t("assets.sharedWith"),
       dataIndex: "visibility",
-      sorter: by((row) => row.visibility),
-      render: (visibility: Asset["visibility"], asset) => (
-        <Tag color={visibility === "private" ? undefined : "blue"}>
-          {t(`visibility.${visibility}`)}
+      render: (value: Visibility, asset) => (
+        <Tag color={value === "private" ? undefined : "blue"}>
+          {t(`visibility.${value}`)}
           {asset.group && `: ${asset.group.name}`}
         </Tag>
       ),
-    },
+    });
+  columns.push(
     { title: t("assets.owner"), dataIndex: "owner_name", sorter: by((row) => row.owner_name) },
-    {
-      title: t("common.created"),
-      dataIndex: "created_at",
-      sorter: by((row) => row.created_at),
-      render: (at) => <When at={at} />,
-    },
-    {
+    { title: t("common.created"), dataIndex: "created_at", sort: "created_at", render: (at) => <When at={at} /> },
+  );
+  if (operator || !preset)
+    columns.push({
       key: "actions",
       render: (_, asset) =>
-        mayChange(asset) && (
+        asset.can_change && (
           <span className="tags">
             <Button size="small" onClick={() => setEditing(asset)}>
               {t("common.edit")}
@@ -99,7 +113,7 @@ export function Assets({ kind }: { kind: AssetKind }) {
               onClick={() =>
                 confirm({
                   title: t("common.deleteAsk", { name: asset.name }),
-                  content: t("assets.deleteHint"),
+                  content: t(preset ? "presets.deleteHint" : "assets.deleteHint"),
                   okText: t("common.delete"),
                   action: () =>
                     ok(api.DELETE(assetPath(kind, "/{asset_id}"), { params: { path: { asset_id: asset.id } } })),
@@ -110,37 +124,52 @@ export function Assets({ kind }: { kind: AssetKind }) {
             </Button>
           </span>
         ),
-    },
-  ];
+    });
+
+  const mayCreate = operator || !preset;
   return (
     <>
       <ListPage
-        title={t(`menu.${kind}`)}
-        about={t(`assets.${kind}.about`)}
-        queryKey={[kind]}
-        load={(query) => ok(api.GET(assetPath(kind, ""), { params: { query } }))}
+        title={preset ? undefined : t(`menu.${kind}`)}
+        about={t(preset ? `presets.${kind}` : `assets.${kind}.about`)}
+        queryKey={[kind, { visibility: wanted }]}
+        load={(query) => ok(api.GET(assetPath(kind, ""), { params: { query: { ...query, visibility: wanted } } }))}
         columns={columns}
         rowKey={(asset) => asset.id}
         extra={
-          <Button type="primary" onClick={() => setCreating(true)}>
-            {t(`assets.${kind}.create`)}
-          </Button>
+          mayCreate && (
+            <Button type="primary" onClick={() => setCreating(true)}>
+              {t(`assets.${kind}.create`)}
+            </Button>
+          )
         }
-        empty={t(`assets.${kind}.empty`)}
+        filtered={!preset && Boolean(visibility)}
+        filters={
+          !preset && (
+            <Filter
+              label={t("assets.sharedWith")}
+              value={visibility}
+              onChange={setVisibility}
+              options={VISIBILITIES.map((value) => ({ value, label: t(`visibility.${value}`) }))}
+            />
+          )
+        }
+        file={{ path: `/api/v1/${kind}`, query: { visibility: wanted } }}
+        empty={t(mayCreate ? `assets.${kind}.empty` : "presets.empty")}
       />
       <FormDialog<Values, Asset>
         title={t(`assets.${kind}.create`)}
         name="create-asset"
         width={600}
         open={creating}
-        onClose={() => setCreating(false)}
+        onClose={endCreating}
         initialValues={{ description: "", visibility: "private" }}
         submit={create}
         onDone={(asset) => setShown(asset.id)}
       >
         {(form) => (
           <>
-            <AssetFields form={form} />
+            <AssetFields form={form} preset={preset} />
             <Form.Item label={t("upload.what")} name="sources" extra={t("upload.hint")}>
               <FileChooser />
             </Form.Item>
@@ -162,7 +191,7 @@ export function Assets({ kind }: { kind: AssetKind }) {
           ok(api.PATCH(assetPath(kind, "/{asset_id}"), { params: { path: { asset_id: editing?.id ?? "" } }, body }))
         }
       >
-        {(form) => <AssetFields form={form} />}
+        {(form) => <AssetFields form={form} preset={preset} />}
       </FormDialog>
       <Drawer
         title={t(`assets.${kind}.detail`)}
@@ -177,24 +206,26 @@ export function Assets({ kind }: { kind: AssetKind }) {
   );
 }
 
-function AssetFields({ form }: { form: FormInstance<Values> }) {
+function AssetFields({ form, preset }: { form: FormInstance<Values>; preset?: boolean }) {
   const { t } = useTranslation();
   const { user } = useSession();
   const operator = useRole();
   const visibility = Form.useWatch("visibility", form);
-  const choices = (["private", "group", "preset"] as const).filter((one) => one !== "preset" || operator);
+  const choices = VISIBILITIES.filter((one) => one !== "preset" || operator);
   return (
     <>
       <Form.Item label={t("common.name")} name="name" rules={[{ required: true, message: t("common.required") }]}>
         <Input autoFocus maxLength={64} />
       </Form.Item>
       <Form.Item label={t("common.description")} name="description">
-        <Input />
+        <Input maxLength={2000} />
       </Form.Item>
-      <Form.Item label={t("assets.sharedWith")} name="visibility">
-        <Select options={choices.map((value) => ({ value, label: t(`visibility.${value}`) }))} />
-      </Form.Item>
-      {visibility === "group" && (
+      {!preset && (
+        <Form.Item label={t("assets.sharedWith")} name="visibility">
+          <Select options={choices.map((value) => ({ value, label: t(`visibility.${value}`) }))} />
+        </Form.Item>
+      )}
+      {!preset && visibility === "group" && (
         <Form.Item
           label={t("assets.group")}
           name="group_id"

@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration } from "@shared/format";
+import { formatBytes, formatDuration } from "../format";
 import { Alert, Button, Card, Flex, Progress, Table, Tag, Typography } from "antd";
 import { useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
