@@ -1,8 +1,10 @@
 """A migrated database is what the models say, triggers included."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
@@ -10,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.support.db import PostgresServer, load_all_tables
 from utcloud.db import Base, Database
-from utcloud.db.migrations import upgrade
+from utcloud.db.migrations import config, upgrade
 
 
 @pytest.fixture
@@ -55,3 +57,39 @@ async def test_the_migrated_journal_is_append_only(migrated: Database, change: s
     with pytest.raises(DBAPIError, match="append-only"):
         async with migrated.engine.begin() as connection:
             await connection.execute(text(change))
+
+
+async def test_upgrading_loses_no_row(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """A table that is made anew takes along what refers to it."""
+    if database_kind == "sqlite":
+        await _keeps_rows(f"sqlite+aiosqlite:///{tmp_path / 'old.db'}")
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    async with server.empty() as url:
+        await _keeps_rows(url)
+
+
+async def _keeps_rows(url: str) -> None:
+    await asyncio.to_thread(command.upgrade, config(url), "0001")
+    database = Database(url)
+    rows = [
+        "users (id, username, display_name, email, password_hash, is_operator, is_miner, is_renter, status, created_at)"
+        " VALUES ('u', 'u', '', '', '', false, true, true, 'active', 0)",
+        "pools (id, miner_id, name, description, is_default, open_to_all, created_at)"
+        " VALUES ('p', 'u', 'p', '', true, true, 0)",
+        "specs (id, miner_id, name, description, price, created_at) VALUES ('s', 'u', 's', '', 1, 0)",
+        "images (id, owner_id, name, reference, description, visibility, jupyter, created_at)"
+        " VALUES ('i', 'u', 'i', 'i', '', 'preset', true, 0)",
+        "workloads (id, kind, owner_id, name, description, pool_id, wanted, state, reason, image_id, facts, created_at,"
+        " changed_at) VALUES ('w', 'notebook', 'u', 'w', '', 'p', 'running', 'pending', '', 'i', '{}', 0, 0)",
+        "subtasks (id, workload_id, name, spec_id, image, replicas) VALUES ('t', 'w', 't', 's', 'i', 1)",
+    ]
+    async with database.engine.begin() as connection:
+        for row in rows:
+            await connection.execute(text(f"INSERT INTO {row}"))
+    await asyncio.to_thread(upgrade, url)
+    async with database.engine.connect() as connection:
+        for row in rows:
+            table = row.split(" ", 1)[0]
+            assert (await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar() == 1, table
+    await database.close()

@@ -28,6 +28,8 @@ class Workload(Base):
     name: Mapped[str] = mapped_column(String(64))
     description: Mapped[str] = mapped_column(Text, default="")
     pool_id: Mapped[Id] = mapped_column(ForeignKey("pools.id"))
+    group_id: Mapped[str | None] = mapped_column(ForeignKey("groups.id", ondelete="SET NULL"), index=True)
+    """In whose name it runs: it counts against this group's quota."""
     wanted: Mapped[str] = mapped_column(String(16), default="running")
     state: Mapped[str] = mapped_column(String(16), default="pending", index=True)
     reason: Mapped[str] = mapped_column(Text, default="")

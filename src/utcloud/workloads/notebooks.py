@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select
 
 from utcloud.accounts import audit
+from utcloud.accounts import service as accounts
 from utcloud.accounts.auth import SYSTEM, Actor
 from utcloud.assets import service as assets
 from utcloud.billing import meters
@@ -18,6 +19,7 @@ from utcloud.protocol import Phase
 from utcloud.resources import capacity
 from utcloud.resources import service as resources
 from utcloud.resources.models import Pool, Site, Spec, SpecItem
+from utcloud.workloads import quotas
 from utcloud.workloads.desired import folder_name
 from utcloud.workloads.models import Attempt, DroppedVolume, Replica, Subtask, Workload
 from utcloud.workloads.observed import PLACE
@@ -32,6 +34,7 @@ MAX_NOTEBOOKS = 10_000
 async def create(tx: Tx, now: datetime, actor: Actor, wish: NotebookCreate, *, fee_ppm: int) -> Workload:
     """Admit a notebook and, unless ``wish.start`` is false, place it or let it wait; what can never be is refused."""
     actor.require_renter()
+    await accounts.require_active(tx, actor)
     pool, spec = await resources.usable_pool(tx, actor, wish.pool_id, "notebook", wish.spec_id)
     image = await assets.usable_image(tx, actor, wish.image_id)
     if not image.jupyter:
@@ -56,6 +59,7 @@ async def create(tx: Tx, now: datetime, actor: Actor, wish: NotebookCreate, *, f
         name=wish.name,
         description=wish.description,
         pool_id=pool.id,
+        group_id=await quotas.group_for(tx, actor, pool, wish.group_id),
         wanted="running" if wish.start else "stopped",
         state=State.PENDING if wish.start else State.STOPPED,
         image_id=image.id,
@@ -69,6 +73,8 @@ async def create(tx: Tx, now: datetime, actor: Actor, wish: NotebookCreate, *, f
     shortage = await capacity.can_ever_fit(tx, pool.id, spec.id, wish.tasks)
     if shortage is not None:
         raise Conflict(shortage.detail, field="tasks" if wish.tasks > 1 else "spec_id", code="never_fits")
+    if wish.start:
+        await quotas.require(tx, workload, spec, wish.tasks, begins=True)
     tx.add(workload)
     await tx.flush()
     for number in range(wish.tasks):
@@ -100,6 +106,7 @@ async def create(tx: Tx, now: datetime, actor: Actor, wish: NotebookCreate, *, f
 
 async def start(tx: Tx, now: datetime, actor: Actor, ident: str, *, fee_ppm: int) -> Workload:
     """Start what has ended of a notebook again, each as a new attempt where its files lie."""
+    await accounts.require_active(tx, actor)
     workload = await own(tx, actor, ident)
     replicas = await _replicas(tx, workload.id)
     ended = [replica for replica in replicas if State(replica.state) in FINAL]
@@ -112,6 +119,8 @@ async def start(tx: Tx, now: datetime, actor: Actor, ident: str, *, fee_ppm: int
     shortage = await capacity.can_ever_fit(tx, pool.id, spec.id, len(replicas))
     if shortage is not None:
         raise Conflict(shortage.detail, code="never_fits")
+    await _still_for_group(tx, actor, workload, pool)
+    await quotas.require(tx, workload, spec, len(ended), begins=len(ended) == len(replicas))
     workload.wanted = "running"
     for replica in ended:
         replica.queued_at = now
@@ -235,6 +244,14 @@ async def own(tx: Tx, actor: Actor, ident: str) -> Workload:
 async def _replicas(tx: Tx, workload_id: str) -> list[Replica]:
     query = select(Replica).where(Replica.workload_id == workload_id).order_by(Replica.id)
     return list((await tx.scalars(query)).all())
+
+
+async def _still_for_group(tx: Tx, actor: Actor, workload: Workload, pool: Pool) -> None:
+    """Whoever has left the group does not start again in its name, nor when its pool was closed to it."""
+    try:
+        workload.group_id = await quotas.group_for(tx, actor, pool, workload.group_id)
+    except (NotFound, Invalid):
+        workload.group_id = await quotas.group_for(tx, actor, pool, None)
 
 
 async def _asks_for_simulated(tx: Tx, spec_id: str) -> bool:

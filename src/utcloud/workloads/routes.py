@@ -11,7 +11,7 @@ from utcloud.billing import meters
 from utcloud.common.paging import Limit, Page
 from utcloud.common.settings import Settings
 from utcloud.db.web import Db, Now
-from utcloud.workloads import notebooks, queries
+from utcloud.workloads import notebooks, queries, quota_routes
 from utcloud.workloads.schemas import (
     MinerOverviewOut,
     NotebookCreate,
@@ -27,6 +27,7 @@ from utcloud.workloads.schemas import (
 from utcloud.workloads.states import TURNS
 
 router = APIRouter(tags=["workloads"])
+router.include_router(quota_routes.router)
 Search = Annotated[str, Query(max_length=100, description="Part of the name.")]
 States = Annotated[
     Sequence[State], Query(alias="state", max_length=8, description="Only those in one of these states.")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from utcloud.accounts.schemas import Input, Name, Text
+from utcloud.accounts.schemas import Ident, Input, Name, Text
 from utcloud.common.money import Unc
 
 
@@ -86,6 +86,8 @@ class NotebookCreate(Input):
     image_id: str
     pool_id: str
     spec_id: str
+    group_id: Ident | None = None
+    """In which of one's groups' name. Left out: the one through which the pool is open to one."""
     tasks: Annotated[int, Field(ge=1, le=32, strict=True)] = 1
     start: StrictBool = True
 

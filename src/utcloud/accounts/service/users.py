@@ -20,7 +20,7 @@ from utcloud.accounts.schemas import (
     UserStatus,
     UserUpdate,
 )
-from utcloud.common.errors import Conflict, Invalid, NotFound
+from utcloud.common.errors import Conflict, Invalid, NotFound, Unauthenticated
 from utcloud.common.ids import new_id
 from utcloud.db import Tx, emit, paginate
 
@@ -45,6 +45,12 @@ async def get_user(tx: Tx, user_id: str) -> User:
     if user is None:
         raise NotFound.of("user", user_id)
     return user
+
+
+async def require_active(tx: Tx, actor: Actor) -> None:
+    """Raise Unauthenticated when the actor was frozen, or deleted, after his credential had been looked at."""
+    if await tx.scalar(select(User.status).where(User.id == actor.id)) != UserStatus.ACTIVE:
+        raise Unauthenticated("The account is frozen.", cure="Ask an operator of the platform.", code="frozen")
 
 
 async def usernames(tx: Tx, user_ids: Iterable[str]) -> dict[str, str]:
