@@ -14,6 +14,7 @@ from utcloud.edge import service as edge
 from utcloud.resources.models import Pool, PoolGroup
 from utcloud.resources.service.common import some
 from utcloud.workloads.models import Subtask, Workload
+from utcloud.workloads.states import ACTIVE
 
 
 async def of_spec(tx: Tx, spec_id: str) -> str | None:
@@ -43,7 +44,7 @@ async def of_asset(tx: Tx, asset_id: str) -> str | None:
 
 
 async def of_group(tx: Tx, group_id: str) -> str | None:
-    """The pools that are bound to a group, and the assets that are shared with it."""
+    """The pools that are bound to a group, the assets that are shared with it, and what runs in its name."""
     pools = select(Pool.name).join(PoolGroup, PoolGroup.pool_id == Pool.id).where(PoolGroup.group_id == group_id)
     assets = select(Asset.name).where(Asset.group_id == group_id)
     found = [
@@ -51,6 +52,8 @@ async def of_group(tx: Tx, group_id: str) -> str | None:
         for noun, query in (("pool", pools.order_by(Pool.name)), ("asset", assets.order_by(Asset.name)))
         if (names := (await tx.scalars(query)).all())
     ]
+    if use := await _named(tx, (Workload.group_id == group_id) & Workload.state.in_(ACTIVE)):
+        found.append(use)
     return " and ".join(found) or None
 
 

@@ -122,7 +122,7 @@ async def delete_group(tx: Tx, actor: Actor, group_id: str) -> None:
     if uses:
         raise Conflict(
             f"The group {group.name!r} is used by {' and '.join(uses)}.",
-            cure="Unbind its pools and unshare its assets first.",
+            cure="Unbind its pools, unshare its assets and stop what runs in its name first.",
             code="in_use",
         )
     try:
@@ -130,7 +130,7 @@ async def delete_group(tx: Tx, actor: Actor, group_id: str) -> None:
     except IntegrityError:
         raise Conflict(
             f"The group {group.name!r} is in use: a pool is bound to it, or an asset is shared with it.",
-            cure="Unbind its pools and unshare its assets first.",
+            cure="Unbind its pools, unshare its assets and stop what runs in its name first.",
             code="in_use",
         ) from None
     audit.record(tx, actor, "group.delete", "group", group.id, group.name)

@@ -1,0 +1,54 @@
+"""Passwords, sessions and API tokens."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from utcloud.accounts.schemas.common import Input, Name, Password
+from utcloud.accounts.schemas.users import UserOut
+
+
+class PasswordChange(Input):
+    current_password: Annotated[str, Field(max_length=256)]
+    new_password: Password
+
+
+class Login(Input):
+    username: Annotated[str, Field(examples=["alice"], max_length=256)]
+    password: Annotated[str, Field(max_length=256)]
+
+
+class SessionOut(BaseModel):
+    """The answer to a login and to ``GET /auth/session``. ``csrf_token`` goes into the ``X-CSRF-Token`` header."""
+
+    user: UserOut
+    csrf_token: str
+    expires_at: datetime
+
+
+class TokenCreate(Input):
+    """For a caller without a session: user name and password. ``expires_in_days`` null: never."""
+
+    username: Annotated[str, Field(max_length=256)]
+    password: Annotated[str, Field(max_length=256)]
+    name: Name = "api"
+    expires_in_days: Annotated[int, Field(ge=1, le=3650, strict=True)] | None = 90
+
+
+class TokenOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    hint: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class TokenCreated(TokenOut):
+    """``token`` is shown once."""
+
+    token: str
