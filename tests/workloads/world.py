@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from tests.support.clock import FakeClock
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import User
 from utcloud.assets.models import Image
@@ -26,7 +27,7 @@ from utcloud.protocol import (
 )
 from utcloud.resources import reports
 from utcloud.resources.models import ChipClaim, CustomResource, Pool, PoolSpec, Site, Spec, SpecItem
-from utcloud.workloads import notebooks, observed, placement
+from utcloud.workloads import loops, notebooks, observed
 from utcloud.workloads.desired import desired_state
 from utcloud.workloads.models import Attempt, Replica, Workload
 from utcloud.workloads.schemas import NotebookCreate, State
@@ -202,11 +203,7 @@ class World:
 
     async def place_waiting(self) -> None:
         """What the loop does when capacity has come free."""
-        async with self.db.read() as tx:
-            waiting = await placement.waiting_workloads(tx)
-        for ident in waiting:
-            async with self.db.write() as tx:
-                await placement.place_waiting(tx, self.now, ident, fee_ppm=FEE_PPM)
+        await loops.place_waiting(self.db, FakeClock(self.now), fee_ppm=FEE_PPM)
 
     # What became of it
 

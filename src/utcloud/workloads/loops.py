@@ -5,26 +5,35 @@ import contextlib
 
 from utcloud.common.clock import Clock
 from utcloud.db import Database
+from utcloud.resources.capacity import CAPACITY_SIGNAL
 from utcloud.workloads.notebooks import stop_attempts
 from utcloud.workloads.observed import PLACE
-from utcloud.workloads.placement import place_waiting, waiting_workloads
+from utcloud.workloads.placement import place_line, waiting_pools
 from utcloud.workloads.states import TURNS
 
 _SAFETY_NET_S = 5.0
 
 
 async def place_loop(db: Database, clock: Clock, *, fee_ppm: int) -> None:
-    """Try every waiting workload, in the order in which they came, whenever ``PLACE`` is signalled."""
-    with db.listening(PLACE, "capacity", "billing") as woken:
+    """Try all who wait, pool by pool, in the order in which they came, whenever something may have come free."""
+    with db.listening(PLACE, CAPACITY_SIGNAL, "billing") as woken:
         while True:
             woken.clear()
-            async with db.read() as tx:
-                waiting = await waiting_workloads(tx)
-            for workload_id in waiting:
-                async with db.write(TURNS) as tx:
-                    await place_waiting(tx, clock.now(), workload_id, fee_ppm=fee_ppm)
+            await place_waiting(db, clock, fee_ppm=fee_ppm)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), _SAFETY_NET_S)
+
+
+async def place_waiting(db: Database, clock: Clock, *, fee_ppm: int) -> None:
+    """Try all who wait once."""
+    async with db.read() as tx:
+        pools = await waiting_pools(tx)
+    for pool_id in pools:
+        refused: set[str] = set()
+        more = True
+        while more:
+            async with db.write(TURNS) as tx:
+                more = await place_line(tx, clock.now(), pool_id, fee_ppm=fee_ppm, refused=refused)
 
 
 async def stop_dry(db: Database, clock: Clock, attempt_ids: list[str], reason: str) -> None:

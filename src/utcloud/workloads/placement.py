@@ -1,147 +1,294 @@
-"""Placement: gives replicas their nodes and chips, all replicas of a workload together or none."""
+"""Placement: gives replicas their nodes and chips, all replicas of a workload together or none, in the line's order.
 
-from collections.abc import Sequence
-from datetime import datetime
+The line of a pool is what waits in it, those first that have waited longest. Each is tried in turn, so what is small
+goes past what is too large for now. Nothing starves: what has waited for ``PATIENCE`` and still finds no place gets
+what comes free on the nodes where its place comes together soonest (``Room.keep_for``), one workload of a pool at a
+time.
+"""
 
-from sqlalchemy import func, select
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, func, insert, select
 
 from utcloud.billing import meters
-from utcloud.common.errors import InsufficientFunds
+from utcloud.common.errors import Problem
 from utcloud.common.ids import new_id, new_secret
-from utcloud.db import Tx
+from utcloud.db import Tx, emit
 from utcloud.resources import capacity
 from utcloud.resources import service as resources
 from utcloud.workloads.models import Attempt, Replica, Subtask, Workload
+from utcloud.workloads.observed import PLACE
 from utcloud.workloads.schemas import State
-from utcloud.workloads.states import move
+from utcloud.workloads.states import move_many
+
+PATIENCE = timedelta(minutes=10)
+BATCH = 100
+"""So many replicas are placed in one transaction, or a few more when they belong to one workload."""
+RENEWALS = 500
+"""So many reasons are renewed in one transaction."""
 
 _PURPOSE = {"notebook": "notebook", "task": "training"}
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A replica that waits."""
+
+    replica_id: str
+    spec_id: str
+    site_id: str | None
+    reason: str
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A workload in the line."""
+
+    id: str
+    kind: str
+    payer_id: str
+    pool_id: str
+    since: datetime
+    parts: list[_Part] = field(default_factory=list)
+
+    def demands(self) -> list[capacity.Demand]:
+        """What it asks for, each of its replicas for a new attempt."""
+        return [
+            capacity.Demand(new_id("at"), part.spec_id, self.pool_id, _PURPOSE[self.kind], part.site_id)
+            for part in self.parts
+        ]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What became of those in a line: grants for some, reasons by replica for others."""
+
+    placed: list[tuple[_Waiting, list[capacity.Grant]]] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    short: bool = False
+    """Somebody found no place."""
+    cut: bool = False
+    """It is a batch's worth: there is more to be done in the next."""
+
+
 async def place(tx: Tx, now: datetime, workload: Workload, *, fee_ppm: int) -> bool:
-    """Reserve for all of the workload's pending replicas, or leave them waiting with the reason; True when placed.
+    """Place a workload that has just come into the line, or leave it waiting with the reason; True when placed.
 
-    Raises InsufficientFunds when the wallet cannot hold the start; then the caller rolls back.
+    It gets what those before it in the line leave. Raises InsufficientFunds (or Forbidden) when its payer may not start
+    it; then the caller rolls back.
     """
-    rows = (
-        await tx.execute(
-            select(Replica, Subtask)
-            .join(Subtask, Subtask.id == Replica.subtask_id)
-            .where(Replica.workload_id == workload.id, Replica.state == State.PENDING)
-            .order_by(Replica.id)
-        )
-    ).all()
-    if not rows:
+    line = await _line(tx, workload.pool_id)
+    own = next((one for one in line if one.id == workload.id), None)
+    if own is None:
         return True
-    attempt_ids = [new_id("at") for _ in rows]
-    outcome = await capacity.reserve(
-        tx,
-        now,
-        [
-            capacity.Demand(
-                attempt_id=attempt_id,
-                spec_id=subtask.spec_id,
-                pool_id=workload.pool_id,
-                purpose=_PURPOSE[workload.kind],
-                site_id=replica.site_id,
-            )
-            for attempt_id, (replica, subtask) in zip(attempt_ids, rows, strict=True)
-        ],
-    )
-    if isinstance(outcome, capacity.Shortage):
-        ahead = await _ahead_of(tx, workload, rows[0][0])
-        place_in_line = f"; {ahead} waiting before you" if ahead else "; you are first in line"
-        for replica, _ in rows:
-            await move(tx, now, replica, State.PENDING, outcome.detail + place_in_line)
-        return False
-    for (replica, subtask), grant in zip(rows, outcome, strict=True):
-        await _assign(tx, now, workload, replica, subtask, grant, fee_ppm)
-    for site_id in {grant.site_id for grant in outcome}:
-        await resources.bump(tx, site_id)
-    return True
+    before = line[: line.index(own)]
+    room = await _room(tx, now, workload.pool_id, [*before, own])
+    if any([await _try(tx, now, room, one, _Walk()) for one in before]):
+        room.set_aside()
+        emit(tx, PLACE)
+    walk = _Walk()
+    await _try(tx, now, room, own, walk, ahead=len(before))
+    for problem in (await _assign(tx, now, room, walk.placed, fee_ppm)).values():
+        raise problem
+    await _say(tx, now, walk.reasons)
+    return bool(walk.placed)
 
 
-async def _assign(
-    tx: Tx, now: datetime, workload: Workload, replica: Replica, subtask: Subtask, grant: capacity.Grant, fee_ppm: int
-) -> None:
-    replica.attempts += 1
-    replica.attempt_id = grant.attempt_id
-    replica.site_id, replica.node_id = grant.site_id, grant.node_id
-    tx.add(
-        Attempt(
-            id=grant.attempt_id,
-            replica_id=replica.id,
-            workload_id=workload.id,
-            number=replica.attempts,
-            site_id=grant.site_id,
-            node_id=grant.node_id,
-            price=grant.price,
-            resources=grant.resources,
-            devices=grant.chip_uids,
-            token=new_secret(),
-            created_at=now,
-        )
-    )
-    await meters.open(
-        tx,
-        meters.Opening(
-            attempt_id=grant.attempt_id,
-            payer_id=workload.owner_id,
-            payee_id=grant.miner_id,
-            price=grant.price,
-            fee_ppm=fee_ppm,
-            labels={
-                "workload_id": workload.id,
-                "workload": workload.name,
-                "workload_kind": workload.kind,
-                "subtask": subtask.name,
-                "replica": f"{subtask.name}-{replica.index}",
-                "replica_id": replica.id,
-                "attempt": replica.attempts,
-                "spec": workload.facts["spec"],
-                "simulated": grant.simulated,
-            },
-        ),
-    )
-    await move(tx, now, replica, State.ASSIGNED, f"placed on {grant.node_name}")
-
-
-async def _ahead_of(tx: Tx, workload: Workload, replica: Replica) -> int:
+async def waiting_pools(tx: Tx) -> Sequence[str]:
+    """Ids of the pools in which something waits, those first in which something has waited longest."""
     query = (
-        select(func.count(func.distinct(Replica.workload_id)))
-        .join(Workload, Workload.id == Replica.workload_id)
-        .where(
-            Replica.state == State.PENDING,
-            Workload.pool_id == workload.pool_id,
-            Replica.workload_id != workload.id,
-            Replica.queued_at < replica.queued_at,
-        )
-    )
-    return (await tx.scalar(query)) or 0
-
-
-async def waiting_workloads(tx: Tx) -> Sequence[str]:
-    """Ids of workloads with pending replicas, those that wait longest first."""
-    query = (
-        select(Replica.workload_id)
+        select(Workload.pool_id)
+        .join(Replica, Replica.workload_id == Workload.id)
         .where(Replica.state == State.PENDING)
-        .group_by(Replica.workload_id)
-        .order_by(func.min(Replica.queued_at), Replica.workload_id)
+        .group_by(Workload.pool_id)
+        .order_by(func.min(Replica.queued_at), Workload.pool_id)
     )
     return (await tx.scalars(query)).all()
 
 
-async def place_waiting(tx: Tx, now: datetime, workload_id: str, *, fee_ppm: int) -> None:
-    """Try a waiting workload again. A wallet that became too low is said, and nothing is reserved."""
-    workload = await tx.get(Workload, workload_id)
-    if workload is None:
-        return
+async def place_line(tx: Tx, now: datetime, pool_id: str, *, fee_ppm: int, refused: set[str]) -> bool:
+    """Try those who wait in a pool, a batch's worth; True when there is more to be done, in another transaction.
+
+    Those whose wallets are too low are told so, nothing is reserved for them, and they are added to ``refused``: who is
+    in it is not tried.
+    """
+    line = await _line(tx, pool_id)
+    room = await _room(tx, now, pool_id, line)
+    walk = _Walk()
+    ahead = 0
+    for one in line:
+        if one.id in refused:
+            ahead += 1
+            continue
+        if sum(len(grants) for _, grants in walk.placed) >= BATCH or len(walk.reasons) >= RENEWALS:
+            walk.cut = True
+            break
+        ahead += not await _try(tx, now, room, one, walk, ahead=ahead)
+    problems = await _assign(tx, now, room, walk.placed, fee_ppm)
+    for one, _ in walk.placed:
+        if one.id in problems:
+            walk.reasons |= {part.replica_id: problems[one.id].detail for part in one.parts}
+    await _say(tx, now, walk.reasons)
+    refused |= problems.keys()
+    return walk.cut or (bool(problems) and walk.short)
+
+
+async def _try(tx: Tx, now: datetime, room: capacity.Room, one: _Waiting, walk: _Walk, *, ahead: int = 0) -> bool:
+    """Take what ``one`` needs, or note why there is no place; True when it was taken."""
+    demands = one.demands()
+    outcome = room.take(demands)
+    if not isinstance(outcome, capacity.Shortage):
+        walk.placed.append((one, outcome))
+        return True
+    walk.short = True
+    text = outcome.detail + _place_in_line(ahead)
+    walk.reasons |= {part.replica_id: text for part in one.parts if part.reason != text}
+    if not room.keeps and now - one.since >= PATIENCE and await _can_pay(tx, room, one):
+        room.keep_for(demands)
+    return False
+
+
+def _place_in_line(ahead: int) -> str:
+    """A long line is said roughly, so that not everybody's reason changes with each step forward."""
+    if ahead == 0:
+        return "; you are first in line"
+    if ahead <= 20:
+        return f"; {ahead} waiting before you"
+    rough = 10 ** (len(str(ahead)) - 1)
+    return f"; more than {(ahead - 1) // rough * rough} waiting before you"
+
+
+async def _can_pay(tx: Tx, room: capacity.Room, one: _Waiting) -> bool:
     try:
-        async with tx.begin_nested():
-            await place(tx, now, workload, fee_ppm=fee_ppm)
-    except InsufficientFunds as problem:
-        pending = await tx.scalars(
-            select(Replica).where(Replica.workload_id == workload_id, Replica.state == State.PENDING)
-        )
-        for replica in pending.all():
-            await move(tx, now, replica, State.PENDING, problem.detail)
+        await meters.require_start(tx, one.payer_id, [room.prices[part.spec_id] for part in one.parts])
+    except Problem:
+        return False
+    return True
+
+
+async def _line(tx: Tx, pool_id: str) -> list[_Waiting]:
+    """Who waits in a pool, in order."""
+    line: dict[str, _Waiting] = {}
+    for workload_id, kind, owner_id, since, *part in await tx.execute(_LINE.where(Workload.pool_id == pool_id)):
+        one = line.setdefault(workload_id, _Waiting(workload_id, kind, owner_id, pool_id, since))
+        one.parts.append(_Part(*part))
+    return list(line.values())
+
+
+_LINE: Select[*tuple[Any, ...]] = (
+    select(
+        Workload.id,
+        Workload.kind,
+        Workload.owner_id,
+        Replica.queued_at,
+        Replica.id,
+        Subtask.spec_id,
+        Replica.site_id,
+        Replica.reason,
+    )
+    .join(Workload, Workload.id == Replica.workload_id)
+    .join(Subtask, Subtask.id == Replica.subtask_id)
+    .where(Replica.state == State.PENDING)
+    .order_by(Replica.queued_at, Workload.id, Replica.id)
+)
+
+
+async def _room(tx: Tx, now: datetime, pool_id: str, line: Collection[_Waiting]) -> capacity.Room:
+    return await capacity.Room.open(tx, now, [pool_id], {part.spec_id for one in line for part in one.parts})
+
+
+async def _assign(
+    tx: Tx, now: datetime, room: capacity.Room, placed: Sequence[tuple[_Waiting, list[capacity.Grant]]], fee_ppm: int
+) -> dict[str, Problem]:
+    """Write down what was taken, with attempts and meters; answer why some may not start, by workload."""
+    if not placed:
+        return {}
+    await room.lock_sites()
+    rows = await _rows(tx, [one.id for one, _ in placed])
+    openings = [
+        [_opening(*rows[part.replica_id], grant, fee_ppm) for part, grant in zip(one.parts, grants, strict=True)]
+        for one, grants in placed
+    ]
+    refusals = await meters.open_many(tx, openings)
+    problems: dict[str, Problem] = {}
+    attempts: list[dict[str, Any]] = []
+    moves: list[tuple[Replica, State, str]] = []
+    sites: set[str] = set()
+    for (one, grants), refusal in zip(placed, refusals, strict=True):
+        if refusal:
+            problems[one.id] = refusal
+            room.give_back(grants)
+            continue
+        for part, grant in zip(one.parts, grants, strict=True):
+            replica = rows[part.replica_id][0]
+            replica.attempts += 1
+            replica.attempt_id, replica.site_id, replica.node_id = grant.attempt_id, grant.site_id, grant.node_id
+            attempts.append(_attempt(now, replica, grant))
+            moves.append((replica, State.ASSIGNED, f"placed on {grant.node_name}"))
+            sites.add(grant.site_id)
+    await room.write()
+    if attempts:
+        await tx.execute(insert(Attempt), attempts)
+        await move_many(tx, now, moves)
+        for site_id in sorted(sites):
+            await resources.bump(tx, site_id)
+    return problems
+
+
+async def _rows(tx: Tx, workload_ids: Sequence[str]) -> dict[str, tuple[Replica, Workload, str]]:
+    """The waiting replicas of some workloads, by id, each with its workload and the name of its subtask."""
+    query = (
+        select(Replica, Workload, Subtask.name)
+        .join(Workload, Workload.id == Replica.workload_id)
+        .join(Subtask, Subtask.id == Replica.subtask_id)
+        .where(Replica.workload_id.in_(workload_ids), Replica.state == State.PENDING)
+    )
+    return {row[0].id: (row[0], row[1], row[2]) for row in await tx.execute(query)}
+
+
+def _opening(replica: Replica, workload: Workload, subtask: str, grant: capacity.Grant, fee_ppm: int) -> meters.Opening:
+    return meters.Opening(
+        attempt_id=grant.attempt_id,
+        payer_id=workload.owner_id,
+        payee_id=grant.miner_id,
+        price=grant.price,
+        fee_ppm=fee_ppm,
+        labels={
+            "workload_id": workload.id,
+            "workload": workload.name,
+            "workload_kind": workload.kind,
+            "subtask": subtask,
+            "replica": f"{subtask}-{replica.index}",
+            "replica_id": replica.id,
+            "attempt": replica.attempts + 1,
+            "spec": workload.facts["spec"],
+            "simulated": grant.simulated,
+        },
+    )
+
+
+def _attempt(now: datetime, replica: Replica, grant: capacity.Grant) -> dict[str, Any]:
+    return {
+        "id": grant.attempt_id,
+        "replica_id": replica.id,
+        "workload_id": replica.workload_id,
+        "number": replica.attempts,
+        "site_id": grant.site_id,
+        "node_id": grant.node_id,
+        "price": grant.price,
+        "resources": grant.resources,
+        "devices": grant.chip_uids,
+        "token": new_secret(),
+        "created_at": now,
+    }
+
+
+async def _say(tx: Tx, now: datetime, reasons: dict[str, str]) -> None:
+    """Write down why replicas wait."""
+    if not reasons:
+        return
+    replicas = await tx.scalars(select(Replica).where(Replica.id.in_(list(reasons))))
+    await move_many(tx, now, [(replica, State.PENDING, reasons[replica.id]) for replica in replicas])

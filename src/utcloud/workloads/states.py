@@ -1,6 +1,7 @@
 """The state machine. ``move`` performs every transition and writes its timeline event in the same transaction."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from sqlalchemy import select
@@ -33,41 +34,52 @@ class IllegalTransitionError(Exception):
 
 async def move(tx: Tx, now: datetime, replica: Replica, to: State, reason: str = "") -> None:
     """Bring ``replica`` into state ``to``; the same again only renews the reason. Raises IllegalTransitionError."""
-    before = State(replica.state)
-    if before == to and replica.reason == reason:
-        return
-    if before != to:
-        if to not in _ALLOWED[before]:
+    await move_many(tx, now, [(replica, to, reason)])
+
+
+async def move_many(tx: Tx, now: datetime, moves: Iterable[tuple[Replica, State, str]]) -> None:
+    """Do what ``move`` does with many replicas, each named once: with all of them or, when it raises, with none."""
+    changes = [
+        (replica, State(replica.state), to, reason)
+        for replica, to, reason in moves
+        if replica.state != to or replica.reason != reason
+    ]
+    for replica, before, to, _ in changes:
+        if before != to and to not in _ALLOWED[before]:
             raise IllegalTransitionError(f"replica {replica.id}: {before} → {to}")
-        tx.add(
-            TimelineEvent(
-                id=new_id("ev"),
-                workload_id=replica.workload_id,
-                replica_id=replica.id,
-                attempt=replica.attempts,
-                from_state=before,
-                to_state=to,
-                reason=reason,
-                at=now,
+    for replica, before, to, reason in changes:
+        if before != to:
+            tx.add(
+                TimelineEvent(
+                    id=new_id("ev"),
+                    workload_id=replica.workload_id,
+                    replica_id=replica.id,
+                    attempt=replica.attempts,
+                    from_state=before,
+                    to_state=to,
+                    reason=reason,
+                    at=now,
+                )
             )
-        )
-    replica.state, replica.reason = to, reason
-    await _follow(tx, now, replica.workload_id)
+        replica.state, replica.reason = to, reason
+    if changes:
+        await _follow(tx, now, {replica.workload_id for replica, *_ in changes})
 
 
-async def _follow(tx: Tx, now: datetime, workload_id: str) -> None:
-    """Let the workload's state and reason follow from its replicas'."""
+async def _follow(tx: Tx, now: datetime, workload_ids: Collection[str]) -> None:
+    """Let the state and the reason of workloads follow from their replicas'."""
     await tx.flush()
-    workload = await tx.get_one(Workload, workload_id)
-    replicas = (
-        await tx.execute(
-            select(Replica.state, Replica.reason).where(Replica.workload_id == workload_id).order_by(Replica.id)
-        )
-    ).all()
-    workload.state = combined(State(state) for state, _ in replicas)
-    workload.reason = next((reason for state, reason in replicas if state == workload.state and reason), "")
-    workload.changed_at = now
-    announce(tx, workload)
+    workloads = await tx.scalars(select(Workload).where(Workload.id.in_(workload_ids)))
+    query = select(Replica.workload_id, Replica.state, Replica.reason).order_by(Replica.id)
+    replicas: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for workload_id, state, reason in await tx.execute(query.where(Replica.workload_id.in_(workload_ids))):
+        replicas[workload_id].append((state, reason))
+    for workload in workloads:
+        own = replicas[workload.id]
+        workload.state = combined(State(state) for state, _ in own)
+        workload.reason = next((reason for state, reason in own if state == workload.state and reason), "")
+        workload.changed_at = now
+        announce(tx, workload)
 
 
 def combined(states: Iterable[State]) -> State:

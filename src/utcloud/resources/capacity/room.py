@@ -36,13 +36,14 @@ class Room:
     """The room in some pools, which are locked until the transaction ends: nobody else gives anything of them.
 
     ``take`` and ``give_back`` are arithmetic; ``write`` puts what was taken into the tables, in two statements.
+    ``prices`` are the specifications' micro-UNC per hour.
     """
 
     def __init__(
         self, tx: Tx, pools: dict[str, Pool], prices: dict[str, int], items: dict[str, Amounts], names: Names
     ) -> None:
         self._tx = tx
-        self._pools, self._prices, self._items, self._names = pools, prices, items, names
+        self._pools, self.prices, self._items, self._names = pools, prices, items, names
         self._nodes: dict[str, list[NodeState]] = defaultdict(list)
         self._taken: dict[str, _Place] = {}
         self._kept: dict[str, Amounts] = {}
@@ -63,7 +64,7 @@ class Room:
 
     def take(self, demands: Sequence[Demand]) -> list[Grant] | Shortage:
         """Give every demand a place, or none: grants in the order of ``demands``."""
-        if any(demand.pool_id not in self._pools or demand.spec_id not in self._prices for demand in demands):
+        if any(demand.pool_id not in self._pools or demand.spec_id not in self.prices for demand in demands):
             return NO_LONGER_THERE
         alike = Counter(_kind(demand) for demand in demands)
         known = self._short.get(frozenset(alike.items()))
@@ -93,7 +94,7 @@ class Room:
         Others may stand there as far as they leave it. False when these demands would not fit if all work ended: then
         nothing is kept.
         """
-        if any(demand.pool_id not in self._pools or demand.spec_id not in self._prices for demand in demands):
+        if any(demand.pool_id not in self._pools or demand.spec_id not in self.prices for demand in demands):
             return False
         planned: dict[str, Amounts] = {}
         left: dict[str, Amounts] = {}
@@ -115,6 +116,15 @@ class Room:
         self._kept = planned
         self._short.clear()
         return True
+
+    @property
+    def keeps(self) -> bool:
+        """Whether something is kept for somebody."""
+        return bool(self._kept)
+
+    def set_aside(self) -> None:
+        """What was taken so far stays taken in this room, but will not be written."""
+        self._taken = {}
 
     async def lock_sites(self) -> None:
         """Lock the sites on which something was taken: their revision will be raised.
@@ -157,7 +167,7 @@ class Room:
             chip_uids=[chip.uid for chip in chips],
             resources=needs,
             simulated=any(chip.simulated for chip in chips) or not node.simulated.isdisjoint(needs),
-            price=self._prices[demand.spec_id],
+            price=self.prices[demand.spec_id],
             miner_id=node.miner_id,
         )
 
