@@ -7,18 +7,25 @@ import {
   GoldOutlined,
   HddOutlined,
   HomeOutlined,
+  MailOutlined,
   ProfileOutlined,
+  SolutionOutlined,
   TeamOutlined,
   ThunderboltOutlined,
+  UsergroupAddOutlined,
   UserOutlined,
 } from "@ant-design/icons";
 import { useRole } from "@shared/session";
 import { type MenuEntry, Shell } from "@shared/ui/Shell";
 import { useTranslation } from "react-i18next";
 import { Navigate, Route, Routes } from "react-router-dom";
+import { Applications } from "./pages/Applications";
+import { ApplicationsLabel } from "./pages/ApplicationsBadge";
 import { AuditTrail } from "./pages/AuditTrail";
+import { GroupDetail } from "./pages/GroupDetail";
 import { Groups } from "./pages/Groups";
 import { Home } from "./pages/Home";
+import { Invitations } from "./pages/Invitations";
 import { Nodes } from "./pages/Nodes";
 import { Pools } from "./pages/Pools";
 import { Presets } from "./pages/Presets";
@@ -32,6 +39,7 @@ import { Work } from "./pages/Work";
 export function Admin({ other }: { other: string }) {
   const { t } = useTranslation();
   const miner = useRole("miner");
+  const operator = useRole();
   const menu: MenuEntry[] = [
     { path: "/home", label: t("menu.home"), icon: <HomeOutlined aria-hidden /> },
     {
@@ -46,8 +54,21 @@ export function Admin({ other }: { other: string }) {
       ],
     },
     { path: "/work", label: t("menu.work"), icon: <ThunderboltOutlined aria-hidden /> },
-    { path: "/users", label: t("menu.users"), icon: <UserOutlined aria-hidden /> },
-    { path: "/groups", label: t("menu.groups"), icon: <TeamOutlined aria-hidden /> },
+    {
+      path: "/people",
+      label: t("menu.people"),
+      icon: <TeamOutlined aria-hidden />,
+      children: [
+        { path: "/users", label: t("menu.users"), icon: <UserOutlined aria-hidden /> },
+        { path: "/groups", label: t("menu.groups"), icon: <UsergroupAddOutlined aria-hidden /> },
+        ...(operator
+          ? [
+              { path: "/applications", label: <ApplicationsLabel />, icon: <SolutionOutlined aria-hidden /> },
+              { path: "/invitations", label: t("menu.invitations"), icon: <MailOutlined aria-hidden /> },
+            ]
+          : []),
+      ],
+    },
     { path: "/time-management", label: t("menu.time"), icon: <ClockCircleOutlined aria-hidden /> },
     { path: "/preset-assets", label: t("menu.presets"), icon: <AppstoreOutlined aria-hidden /> },
     { path: "/audit-trail", label: t("menu.audit"), icon: <AuditOutlined aria-hidden /> },
@@ -63,6 +84,9 @@ export function Admin({ other }: { other: string }) {
         <Route path="/work" element={<Work />} />
         <Route path="/users" element={<Users />} />
         <Route path="/groups" element={<Groups />} />
+        <Route path="/groups/:id" element={<GroupDetail />} />
+        {operator && <Route path="/applications" element={<Applications />} />}
+        {operator && <Route path="/invitations" element={<Invitations />} />}
         <Route path="/time-management" element={<TimeManagement />} />
         <Route path="/preset-assets" element={<Presets />} />
         <Route path="/audit-trail" element={<AuditTrail />} />

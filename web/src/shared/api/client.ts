@@ -24,7 +24,7 @@ export const setOnLoggedOut = (handler: () => void) => {
 
 /** Keys of creating calls whose answer never came: sent again with the same key, they act once. */
 const unanswered = new Map<string, string>();
-const CREATES = /\/api\/v1\/(?!users|uploads)[a-z-]+$/;
+const CREATES = /\/api\/v1\/(?!users|uploads|invitations|applications)[a-z-]+$/;
 
 async function fetchWithHeaders(request: Request): Promise<Response> {
   if (request.method === "GET") return fetch(request);

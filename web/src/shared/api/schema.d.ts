@@ -4,6 +4,54 @@
  */
 
 export interface paths {
+    "/api/v1/users/{user_id}/quota": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get User Quota
+         * @description What a user may use at once, and uses now: oneself, or anyone for miners and operators.
+         */
+        get: operations["get_user_quota"];
+        /**
+         * Put User Quota
+         * @description Set what a user may use at once. It refuses new work; what runs goes on.
+         */
+        put: operations["put_user_quota"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{group_id}/quota": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Group Quota
+         * @description What a group may use at once, and its members use now in its name.
+         */
+        get: operations["get_group_quota"];
+        /**
+         * Put Group Quota
+         * @description Set what the members of a group may use at once in its name. It refuses new work; what runs goes on.
+         */
+        put: operations["put_group_quota"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/notebooks": {
         parameters: {
             query?: never;
@@ -309,7 +357,7 @@ export interface paths {
         };
         /**
          * List Custom Resources
-         * @description List custom resources.
+         * @description List custom resources; ``search`` looks in name, system resource and description.
          */
         get: operations["list_custom_resources"];
         put?: never;
@@ -361,7 +409,7 @@ export interface paths {
         };
         /**
          * List Specs
-         * @description List specifications, newest first.
+         * @description List specifications; ``search`` looks in name and description, ``resource`` is one that they name.
          */
         get: operations["list_specs"];
         put?: never;
@@ -370,6 +418,26 @@ export interface paths {
          * @description Make a specification; refused when no node can ever hold it.
          */
         post: operations["create_spec"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/specs/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview Spec
+         * @description Show on how many nodes a bundle would fit and what it might cost; nothing is made.
+         */
+        post: operations["preview_spec"];
         delete?: never;
         options?: never;
         head?: never;
@@ -399,9 +467,34 @@ export interface paths {
         head?: never;
         /**
          * Update Spec
-         * @description Change a specification's price or description.
+         * @description Change a specification's name, price, description or the pools that offer it.
          */
         patch: operations["update_spec"];
+        trace?: never;
+    };
+    "/api/v1/unit-prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Unit Prices
+         * @description List the resources that a specification can name, each with its unit price or none: of oneself, as an operator
+         *     of anyone.
+         */
+        get: operations["list_unit_prices"];
+        /**
+         * Replace Unit Prices
+         * @description Put these in the place of all unit prices. They suggest prices; those of specifications stay.
+         */
+        put: operations["replace_unit_prices"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/pools": {
@@ -1168,6 +1261,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/analytics/charges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Charge Analytics
+         * @description Sum up what one paid or earned by day, specification, node, renter, miner or workload; 30 days by default.
+         */
+        get: operations["get_charge_analytics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/statements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Statements
+         * @description List the months in which one's account moved, the latest first.
+         */
+        get: operations["list_statements"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/statements/{month}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Statement
+         * @description Show a month's statement, such as `2026-01`, or get it as a PDF file.
+         */
+        get: operations["get_statement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/session": {
         parameters: {
             query?: never;
@@ -1323,7 +1476,7 @@ export interface paths {
         put?: never;
         /**
          * Freeze User
-         * @description Shut a user out at once and stop what runs in the user's name.
+         * @description Shut a user out at once; what runs in the user's name is stopped or kept, as chosen.
          */
         post: operations["freeze_user"];
         delete?: never;
@@ -1381,7 +1534,7 @@ export interface paths {
         };
         /**
          * List Groups
-         * @description Groups by name. For miners and operators.
+         * @description Groups: all for miners and operators, for others those that one is in.
          */
         get: operations["list_groups"];
         put?: never;
@@ -1419,9 +1572,241 @@ export interface paths {
         head?: never;
         /**
          * Update Group
-         * @description Change a group's name, description or members.
+         * @description Change a group's name, description, members or managers.
          */
         patch: operations["update_group"];
+        trace?: never;
+    };
+    "/api/v1/groups/{group_id}/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add Group Member
+         * @description Bring a user into a group, by user name. For its managers and for operators.
+         */
+        post: operations["add_group_member"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{group_id}/members/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put Group Member
+         * @description Make a user a member, or a manager, of a group. Only operators make managers.
+         */
+        put: operations["put_group_member"];
+        post?: never;
+        /**
+         * Remove Group Member
+         * @description Take a member out of a group. For its managers and for operators.
+         */
+        delete: operations["remove_group_member"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Invitations
+         * @description Invitations, newest first, without their codes. For operators.
+         */
+        get: operations["list_invitations"];
+        put?: never;
+        /**
+         * Create Invitation
+         * @description Invite somebody. The link is answered this once; whoever has it becomes a user by it.
+         */
+        post: operations["create_invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/{invitation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke Invitation
+         * @description Take an invitation back before it is accepted.
+         */
+        delete: operations["revoke_invitation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/code/{code}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Invitation By Code
+         * @description What the holder of a code is offered. No login is needed.
+         */
+        get: operations["get_invitation_by_code"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accept Invitation
+         * @description Become a user by an invitation; then log in. No login is needed.
+         */
+        post: operations["accept_invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/registration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Registration
+         * @description Whether one may apply. No login is needed.
+         */
+        get: operations["get_registration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/applications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Applications
+         * @description Applications, newest first. For operators.
+         */
+        get: operations["list_applications"];
+        put?: never;
+        /**
+         * Create Application
+         * @description Ask to become a user; an operator decides. No login is needed.
+         */
+        post: operations["create_application"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/applications/{application_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Application
+         * @description One application. For operators.
+         */
+        get: operations["get_application"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/applications/{application_id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve Application
+         * @description Make the applicant a user, with a first grant of machine hours.
+         */
+        post: operations["approve_application"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/applications/{application_id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reject Application
+         * @description Reject an application; the applicant reads the reason at his next login.
+         */
+        post: operations["reject_application"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/audit-events": {
@@ -1433,7 +1818,7 @@ export interface paths {
         };
         /**
          * List Audit Events
-         * @description Who did what, newest first. An operator sees all, others what they did themselves.
+         * @description Who did what, newest first: an operator sees all, a miner what was done to his objects, others what they did.
          */
         get: operations["list_audit_events"];
         put?: never;
@@ -1468,6 +1853,154 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * AnalyticsOut
+         * @description What was paid or earned in a period, by day or by what for; ``total`` is the sum of the items.
+         */
+        AnalyticsOut: {
+            /** By */
+            by: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Until
+             * Format: date-time
+             */
+            until: string;
+            /**
+             * Total
+             * @example 1.5
+             */
+            total: string;
+            /** Items */
+            items: components["schemas"]["SumOut"][];
+        };
+        /**
+         * ApplicationApprove
+         * @description ``grant``: so many UNC go into the new user's wallet.
+         */
+        ApplicationApprove: {
+            /**
+             * Grant
+             * @default 0
+             * @example 10
+             */
+            grant: string;
+            /**
+             * Roles
+             * @default [
+             *       "renter"
+             *     ]
+             */
+            roles: components["schemas"]["Role"][];
+            /**
+             * Group Ids
+             * @default []
+             */
+            group_ids: string[];
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /** ApplicationCreate */
+        ApplicationCreate: {
+            /**
+             * Username
+             * @example alice
+             */
+            username: string;
+            /**
+             * Display Name
+             * @default
+             */
+            display_name: string;
+            /**
+             * Email
+             * @default
+             * @example alice@example.org
+             */
+            email: string;
+            /**
+             * Password
+             * @example correct horse battery
+             */
+            password: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /** ApplicationOut */
+        ApplicationOut: {
+            /** Id */
+            id: string;
+            /** Username */
+            username: string;
+            /** Display Name */
+            display_name: string;
+            /** Email */
+            email: string;
+            /** Note */
+            note: string;
+            /** Ip */
+            ip: string;
+            status: components["schemas"]["ApplicationStatus"];
+            /** Reason */
+            reason: string;
+            /**
+             * Grant
+             * @example 1.5
+             */
+            grant: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Decided At */
+            decided_at: string | null;
+            /** Decided By */
+            decided_by: string;
+            /** User Id */
+            user_id: string | null;
+        };
+        /**
+         * ApplicationReceived
+         * @description An operator decides; until then a login says that the application waits.
+         */
+        ApplicationReceived: {
+            /** Username */
+            username: string;
+            status: components["schemas"]["ApplicationStatus"];
+        };
+        /**
+         * ApplicationReject
+         * @description The applicant reads the reason when he tries to log in.
+         */
+        ApplicationReject: {
+            /**
+             * Reason
+             * @default
+             * @example We do not know you.
+             */
+            reason: string;
+        };
+        /**
+         * ApplicationSort
+         * @enum {string}
+         */
+        ApplicationSort: "-created_at" | "created_at" | "username" | "-username";
+        /**
+         * ApplicationStatus
+         * @enum {string}
+         */
+        ApplicationStatus: "waiting" | "approved" | "rejected";
         /** AssetCreate */
         AssetCreate: {
             /**
@@ -1590,6 +2123,16 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        /**
+         * AuditSort
+         * @enum {string}
+         */
+        AuditSort: "-at" | "at";
+        /**
+         * By
+         * @enum {string}
+         */
+        By: "day" | "spec" | "node" | "renter" | "miner" | "workload";
         /**
          * ChargeOut
          * @description One charge record: an attempt's interval, its price, and what it cost so far or in the end.
@@ -1735,12 +2278,21 @@ export interface components {
             simulated: boolean;
             /** Used By Specs */
             used_by_specs: string[];
+            /** Miner Id */
+            miner_id: string;
+            /** Miner Name */
+            miner_name: string;
             /**
              * Created At
              * Format: date-time
              */
             created_at: string;
         };
+        /**
+         * CustomResourceSort
+         * @enum {string}
+         */
+        CustomResourceSort: "name" | "-name" | "-created_at" | "created_at";
         /** CustomResourceUpdate */
         CustomResourceUpdate: {
             /** Node Ids */
@@ -1800,7 +2352,23 @@ export interface components {
             /** Sha256 */
             sha256: string;
         };
-        /** GroupCreate */
+        /**
+         * FreezeRequest
+         * @description ``running``: what the user runs is stopped, or kept running at his cost. What waits for a place is stopped.
+         */
+        FreezeRequest: {
+            /** @default stop */
+            running: components["schemas"]["Running"];
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+        };
+        /**
+         * GroupCreate
+         * @description ``manager_ids`` become members as well.
+         */
         GroupCreate: {
             /**
              * Name
@@ -1817,6 +2385,11 @@ export interface components {
              * @default []
              */
             user_ids: string[];
+            /**
+             * Manager Ids
+             * @default []
+             */
+            manager_ids: string[];
         };
         /** GroupDetail */
         GroupDetail: {
@@ -1826,15 +2399,19 @@ export interface components {
             name: string;
             /** Description */
             description: string;
-            /** Members */
-            members: number;
+            my_role: components["schemas"]["GroupRole"] | null;
             /**
              * Created At
              * Format: date-time
              */
             created_at: string;
-            /** Users */
-            users: components["schemas"]["UserOut"][];
+            /** Members */
+            members: components["schemas"]["GroupMemberOut"][];
+        };
+        /** GroupMemberOut */
+        GroupMemberOut: {
+            user: components["schemas"]["UserRef"];
+            role: components["schemas"]["GroupRole"];
         };
         /** GroupOut */
         GroupOut: {
@@ -1844,13 +2421,14 @@ export interface components {
             name: string;
             /** Description */
             description: string;
-            /** Members */
-            members: number;
+            my_role: components["schemas"]["GroupRole"] | null;
             /**
              * Created At
              * Format: date-time
              */
             created_at: string;
+            /** Members */
+            members: number;
         };
         /** GroupRef */
         GroupRef: {
@@ -1859,7 +2437,20 @@ export interface components {
             /** Name */
             name: string;
         };
-        /** GroupUpdate */
+        /**
+         * GroupRole
+         * @enum {string}
+         */
+        GroupRole: "member" | "manager";
+        /**
+         * GroupSort
+         * @enum {string}
+         */
+        GroupSort: "name" | "-name" | "-created_at" | "created_at";
+        /**
+         * GroupUpdate
+         * @description ``user_ids``: all members from now on; those who stay keep their role. ``manager_ids``: all managers.
+         */
         GroupUpdate: {
             /** Name */
             name?: string | null;
@@ -1867,6 +2458,8 @@ export interface components {
             description?: string | null;
             /** User Ids */
             user_ids?: string[] | null;
+            /** Manager Ids */
+            manager_ids?: string[] | null;
         };
         /**
          * ImageCreate
@@ -1932,6 +2525,171 @@ export interface components {
             /** Jupyter */
             jupyter?: boolean | null;
         };
+        /** InvitationAccept */
+        InvitationAccept: {
+            /** Code */
+            code: string;
+            /**
+             * Username
+             * @example alice
+             */
+            username: string;
+            /**
+             * Display Name
+             * @default
+             */
+            display_name: string;
+            /**
+             * Password
+             * @example correct horse battery
+             */
+            password: string;
+        };
+        /**
+         * InvitationCreate
+         * @description ``grant``: so many UNC are in the new user's wallet from the start.
+         */
+        InvitationCreate: {
+            /**
+             * Email
+             * @default
+             * @example alice@example.org
+             */
+            email: string;
+            /**
+             * Roles
+             * @default [
+             *       "renter"
+             *     ]
+             */
+            roles: components["schemas"]["Role"][];
+            /**
+             * Group Ids
+             * @default []
+             */
+            group_ids: string[];
+            /**
+             * Grant
+             * @default 0
+             * @example 10
+             */
+            grant: string;
+            /**
+             * Expires In Days
+             * @default 7
+             */
+            expires_in_days: number;
+        };
+        /**
+         * InvitationCreated
+         * @description ``code`` and ``url`` are shown once: whoever has one of them may accept.
+         */
+        InvitationCreated: {
+            /** Id */
+            id: string;
+            /** Hint */
+            hint: string;
+            /** Email */
+            email: string;
+            /** Roles */
+            roles: components["schemas"]["Role"][];
+            /** Groups */
+            groups: components["schemas"]["GroupRef"][];
+            /**
+             * Grant
+             * @example 1.5
+             */
+            grant: string;
+            status: components["schemas"]["InvitationStatus"];
+            /** Created By */
+            created_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /** Accepted At */
+            accepted_at: string | null;
+            /** Username */
+            username: string;
+            /** User Id */
+            user_id: string | null;
+            /** Code */
+            code: string;
+            /** Url */
+            url: string;
+        };
+        /** InvitationOut */
+        InvitationOut: {
+            /** Id */
+            id: string;
+            /** Hint */
+            hint: string;
+            /** Email */
+            email: string;
+            /** Roles */
+            roles: components["schemas"]["Role"][];
+            /** Groups */
+            groups: components["schemas"]["GroupRef"][];
+            /**
+             * Grant
+             * @example 1.5
+             */
+            grant: string;
+            status: components["schemas"]["InvitationStatus"];
+            /** Created By */
+            created_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /** Accepted At */
+            accepted_at: string | null;
+            /** Username */
+            username: string;
+            /** User Id */
+            user_id: string | null;
+        };
+        /**
+         * InvitationPreview
+         * @description What the holder of a code is offered.
+         */
+        InvitationPreview: {
+            /** Email */
+            email: string;
+            /** Roles */
+            roles: components["schemas"]["Role"][];
+            /** Groups */
+            groups: string[];
+            /**
+             * Grant
+             * @example 1.5
+             */
+            grant: string;
+            /** Invited By */
+            invited_by: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+        };
+        /**
+         * InvitationStatus
+         * @enum {string}
+         */
+        InvitationStatus: "open" | "accepted" | "revoked" | "expired";
         /** Login */
         Login: {
             /**
@@ -1941,6 +2699,24 @@ export interface components {
             username: string;
             /** Password */
             password: string;
+        };
+        /**
+         * MemberAdd
+         * @description A manager of a group knows his people by their user names.
+         */
+        MemberAdd: {
+            /**
+             * Username
+             * @example alice
+             */
+            username: string;
+            /** @default member */
+            role: components["schemas"]["GroupRole"];
+        };
+        /** MemberUpdate */
+        MemberUpdate: {
+            /** @default member */
+            role: components["schemas"]["GroupRole"];
         };
         /**
          * MinerOverviewOut
@@ -2106,6 +2882,8 @@ export interface components {
             pool_id: string;
             /** Spec Id */
             spec_id: string;
+            /** Group Id */
+            group_id?: string | null;
             /**
              * Tasks
              * @default 1
@@ -2272,6 +3050,13 @@ export interface components {
             /** Runs Out At */
             runs_out_at: string | null;
         };
+        /** Page[ApplicationOut] */
+        Page_ApplicationOut_: {
+            /** Items */
+            items: components["schemas"]["ApplicationOut"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
         /** Page[AssetOut] */
         Page_AssetOut_: {
             /** Items */
@@ -2321,6 +3106,13 @@ export interface components {
             /** Next Cursor */
             next_cursor?: string | null;
         };
+        /** Page[InvitationOut] */
+        Page_InvitationOut_: {
+            /** Items */
+            items: components["schemas"]["InvitationOut"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
         /** Page[NodeOut] */
         Page_NodeOut_: {
             /** Items */
@@ -2363,6 +3155,13 @@ export interface components {
             /** Next Cursor */
             next_cursor?: string | null;
         };
+        /** Page[StatementMonthOut] */
+        Page_StatementMonthOut_: {
+            /** Items */
+            items: components["schemas"]["StatementMonthOut"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
         /** Page[SystemResourceOut] */
         Page_SystemResourceOut_: {
             /** Items */
@@ -2374,6 +3173,13 @@ export interface components {
         Page_TokenOut_: {
             /** Items */
             items: components["schemas"]["TokenOut"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
+        /** Page[UnitPriceOut] */
+        Page_UnitPriceOut_: {
+            /** Items */
+            items: components["schemas"]["UnitPriceOut"][];
             /** Next Cursor */
             next_cursor?: string | null;
         };
@@ -2442,6 +3248,19 @@ export interface components {
          * @description Nodes named here leave the pool that they are in.
          */
         PoolCreate: {
+            /** @default refuse */
+            when_busy: components["schemas"]["WhenBusy"];
+            /**
+             * Reason
+             * @default
+             * @example new cooling
+             */
+            reason: string;
+            /**
+             * Grace Minutes
+             * @default 10
+             */
+            grace_minutes: number;
             /**
              * Name
              * @example lab
@@ -2492,6 +3311,8 @@ export interface components {
             open_to_all: boolean;
             /** Miner Id */
             miner_id: string;
+            /** Miner Name */
+            miner_name: string;
             /** Nodes */
             nodes: components["schemas"]["NodeRef"][];
             /** Groups */
@@ -2516,6 +3337,11 @@ export interface components {
             name: string;
         };
         /**
+         * PoolSort
+         * @enum {string}
+         */
+        PoolSort: "name" | "-name" | "-created_at" | "created_at";
+        /**
          * PoolSpecRef
          * @description A specification as a pool offers it; what a renter chooses from.
          */
@@ -2535,12 +3361,27 @@ export interface components {
             simulated: boolean;
             /** Free Now */
             free_now: number;
+            /** At Best */
+            at_best: number;
         };
         /**
          * PoolUpdate
          * @description Lists that are given replace the old ones. A node that is left out goes to the default pool.
          */
         PoolUpdate: {
+            /** @default refuse */
+            when_busy: components["schemas"]["WhenBusy"];
+            /**
+             * Reason
+             * @default
+             * @example new cooling
+             */
+            reason: string;
+            /**
+             * Grace Minutes
+             * @default 10
+             */
+            grace_minutes: number;
             /** Name */
             name?: string | null;
             /** Description */
@@ -2555,6 +3396,28 @@ export interface components {
             notebook_spec_ids?: string[] | null;
             /** Training Spec Ids */
             training_spec_ids?: string[] | null;
+        };
+        /**
+         * PriceLine
+         * @description One item at its unit price: ``amount`` UNC per hour, a fraction of a micro-UNC rounded up.
+         */
+        PriceLine: {
+            /** Resource */
+            resource: string;
+            /** Text */
+            text: string;
+            /** Unit */
+            unit: string;
+            /**
+             * Unit Price
+             * @example 1.5
+             */
+            unit_price: string;
+            /**
+             * Amount
+             * @example 1.5
+             */
+            amount: string;
         };
         /**
          * ProblemDetails
@@ -2597,6 +3460,58 @@ export interface components {
             unit: string;
             /** Text */
             text: string;
+        };
+        /**
+         * QuotaOut
+         * @description ``resources`` by system name, as a person reads them; ``used``: what waits, runs and stops now.
+         */
+        QuotaOut: {
+            /** Resources */
+            resources: {
+                [key: string]: string;
+            };
+            /** Notebooks */
+            notebooks: number | null;
+            /** Tasks */
+            tasks: number | null;
+            used: components["schemas"]["QuotaUse"];
+        };
+        /**
+         * QuotaUpdate
+         * @description The most that may wait, run and stop at once. What is left out may be used without limit.
+         *
+         *     A resource is a system resource, or a miner's own name where all miners mean the same by it.
+         * @example {
+         *       "notebooks": 3,
+         *       "resources": {
+         *         "cpu": "8",
+         *         "memory": "32GB"
+         *       }
+         *     }
+         */
+        QuotaUpdate: {
+            /**
+             * Resources
+             * @default {}
+             */
+            resources: {
+                [key: string]: string;
+            };
+            /** Notebooks */
+            notebooks?: number | null;
+            /** Tasks */
+            tasks?: number | null;
+        };
+        /** QuotaUse */
+        QuotaUse: {
+            /** Resources */
+            resources: {
+                [key: string]: string;
+            };
+            /** Notebooks */
+            notebooks: number;
+            /** Tasks */
+            tasks: number;
         };
         /**
          * RechargeCreate
@@ -2648,6 +3563,14 @@ export interface components {
              */
             at: string;
         };
+        /**
+         * RegistrationOut
+         * @description Whether one may ask to become a user without being invited.
+         */
+        RegistrationOut: {
+            /** Open */
+            open: boolean;
+        };
         /** ReplicaOut */
         ReplicaOut: {
             /** Id */
@@ -2676,6 +3599,11 @@ export interface components {
          */
         Role: "operator" | "miner" | "renter";
         /**
+         * Running
+         * @enum {string}
+         */
+        Running: "stop" | "keep";
+        /**
          * SessionOut
          * @description The answer to a login and to ``GET /auth/session``. ``csrf_token`` goes into the ``X-CSRF-Token`` header.
          */
@@ -2689,6 +3617,11 @@ export interface components {
              */
             expires_at: string;
         };
+        /**
+         * Side
+         * @enum {string}
+         */
+        Side: "payer" | "payee";
         /**
          * SiteCreate
          * @description The answer holds the token with which the site's agent joins.
@@ -2768,7 +3701,7 @@ export interface components {
              * Price
              * @example 1.5
              */
-            price: string;
+            price?: string | null;
             /** Items */
             items: components["schemas"]["SpecItemIn"][];
             /**
@@ -2794,6 +3727,8 @@ export interface components {
         /**
          * SpecItemIn
          * @description ``quantity`` as a person writes it: ``0.5`` CPU, ``1GB`` memory, ``1`` chip.
+         *
+         *     ``shared-memory`` is a part of ``memory`` that the processes of a container share.
          */
         SpecItemIn: {
             /**
@@ -2820,6 +3755,8 @@ export interface components {
              * @example 1.5
              */
             price: string;
+            /** Suggested Price */
+            suggested_price?: string | null;
             /** Items */
             items: components["schemas"]["Quantity"][];
             fit?: components["schemas"]["SpecFit"] | null;
@@ -2828,10 +3765,20 @@ export interface components {
              * @default []
              */
             pools: components["schemas"]["PoolRef"][];
+            /**
+             * Used By
+             * @default 0
+             */
+            used_by: number;
             /** Simulated */
             simulated: boolean;
             /** Miner Id */
             miner_id: string;
+            /**
+             * Miner Name
+             * @default
+             */
+            miner_name: string;
             /**
              * Created At
              * Format: date-time
@@ -2839,20 +3786,157 @@ export interface components {
             created_at: string;
         };
         /**
+         * SpecPreview
+         * @description On how many nodes a bundle fits, and what the unit prices suggest for it: the sum of ``lines``.
+         */
+        SpecPreview: {
+            fit: components["schemas"]["SpecFit"];
+            /** Detail */
+            detail: string;
+            /** Suggested Price */
+            suggested_price: string | null;
+            /** Lines */
+            lines: components["schemas"]["PriceLine"][];
+            /** Missing */
+            missing: string[];
+        };
+        /**
+         * SpecPreviewIn
+         * @description A bundle that is being typed.
+         */
+        SpecPreviewIn: {
+            /** Items */
+            items: components["schemas"]["SpecItemIn"][];
+        };
+        /**
+         * SpecSort
+         * @enum {string}
+         */
+        SpecSort: "-created_at" | "created_at" | "name" | "-name" | "price" | "-price";
+        /**
          * SpecUpdate
-         * @description A new price holds for attempts that start from now on.
+         * @description A new price holds for attempts that start from now on. ``pool_ids`` replaces the pools that offer it.
          */
         SpecUpdate: {
+            /** Name */
+            name?: string | null;
             /** Price */
             price?: string | null;
             /** Description */
             description?: string | null;
+            /** Pool Ids */
+            pool_ids?: string[] | null;
         };
         /**
          * State
          * @enum {string}
          */
         State: "pending" | "assigned" | "starting" | "running" | "stopping" | "succeeded" | "failed" | "stopped";
+        /**
+         * StatementLineOut
+         * @description One line of a statement: a recharge or deduction, or all that a workload cost or earned at one price.
+         */
+        StatementLineOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Kind */
+            kind: string;
+            /** Text */
+            text: string;
+            /**
+             * Workload Id
+             * @default
+             */
+            workload_id: string;
+            /**
+             * Spec
+             * @default
+             */
+            spec: string;
+            /** Price */
+            price?: string | null;
+            /**
+             * Amount
+             * @example 1.5
+             */
+            amount: string;
+        };
+        /**
+         * StatementMonthOut
+         * @description A month in which the account moved.
+         */
+        StatementMonthOut: {
+            /** Month */
+            month: string;
+            /**
+             * Incoming
+             * @example 1.5
+             */
+            incoming: string;
+            /**
+             * Outgoing
+             * @example 1.5
+             */
+            outgoing: string;
+            /**
+             * Closing
+             * @example 1.5
+             */
+            closing: string;
+            /** Complete */
+            complete: boolean;
+        };
+        /**
+         * StatementOut
+         * @description An account over a month (UTC): ``closing`` = ``opening`` + the sum of the lines, to the micro-UNC.
+         */
+        StatementOut: {
+            /** Month */
+            month: string;
+            /** Role */
+            role: string;
+            /** Account Id */
+            account_id: string;
+            /** Owner Name */
+            owner_name: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Until
+             * Format: date-time
+             */
+            until: string;
+            /**
+             * Opening
+             * @example 1.5
+             */
+            opening: string;
+            /**
+             * Incoming
+             * @example 1.5
+             */
+            incoming: string;
+            /**
+             * Outgoing
+             * @example 1.5
+             */
+            outgoing: string;
+            /**
+             * Closing
+             * @example 1.5
+             */
+            closing: string;
+            /** Complete */
+            complete: boolean;
+            /** Lines */
+            lines: components["schemas"]["StatementLineOut"][];
+        };
         /**
          * StopRequest
          * @description A miner or operator who stops another's notebook says why.
@@ -2863,6 +3947,26 @@ export interface components {
              * @default
              */
             reason: string;
+        };
+        /**
+         * SumOut
+         * @description One part of a sum: a day (``2026-01-31``), a specification, a node, a renter, a miner or a workload.
+         */
+        SumOut: {
+            /** Key */
+            key: string;
+            /** Label */
+            label: string;
+            /**
+             * Amount
+             * @example 1.5
+             */
+            amount: string;
+            /**
+             * Accrued
+             * @example 1.5
+             */
+            accrued: string;
         };
         /**
          * SystemResourceOut
@@ -2881,6 +3985,11 @@ export interface components {
             /** Custom Names */
             custom_names: string[];
         };
+        /**
+         * SystemResourceSort
+         * @enum {string}
+         */
+        SystemResourceSort: "name" | "-name";
         /** TimelineEventOut */
         TimelineEventOut: {
             /**
@@ -2966,6 +4075,36 @@ export interface components {
             revoked_at: string | null;
         };
         /**
+         * UnitPriceIn
+         * @description ``price`` null takes the price away.
+         */
+        UnitPriceIn: {
+            /**
+             * Resource
+             * @example TPU1684X
+             */
+            resource: string;
+            /**
+             * Price
+             * @example 0.8
+             */
+            price?: string | null;
+        };
+        /**
+         * UnitPriceOut
+         * @description What an hour of one ``unit`` of a resource costs. A name of one's own without a price has its resource's.
+         */
+        UnitPriceOut: {
+            /** Resource */
+            resource: string;
+            /** System Resource */
+            system_resource: string;
+            /** Unit */
+            unit: string;
+            /** Price */
+            price: string | null;
+        };
+        /**
          * Usage
          * @description A resource's capacity on a node or in sum, what is allocated of it, and what is free; in base units.
          */
@@ -3027,6 +4166,7 @@ export interface components {
             /**
              * Email
              * @default
+             * @example alice@example.org
              */
             email: string;
             /** Password */
@@ -3058,6 +4198,11 @@ export interface components {
             roles: components["schemas"]["Role"][];
             status: components["schemas"]["UserStatus"];
             /**
+             * Frozen Reason
+             * @default
+             */
+            frozen_reason: string;
+            /**
              * Groups
              * @default []
              */
@@ -3067,6 +4212,8 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
+            /** Last Seen At */
+            last_seen_at?: string | null;
             /** Initial Password */
             initial_password?: string | null;
         };
@@ -3084,6 +4231,11 @@ export interface components {
             roles: components["schemas"]["Role"][];
             status: components["schemas"]["UserStatus"];
             /**
+             * Frozen Reason
+             * @default
+             */
+            frozen_reason: string;
+            /**
              * Groups
              * @default []
              */
@@ -3093,7 +4245,27 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
+            /** Last Seen At */
+            last_seen_at?: string | null;
         };
+        /**
+         * UserRef
+         * @description As much of a user as those who share a group with him may see.
+         */
+        UserRef: {
+            /** Id */
+            id: string;
+            /** Username */
+            username: string;
+            /** Display Name */
+            display_name: string;
+            status: components["schemas"]["UserStatus"];
+        };
+        /**
+         * UserSort
+         * @enum {string}
+         */
+        UserSort: "username" | "-username" | "-created_at" | "created_at";
         /**
          * UserStatus
          * @enum {string}
@@ -3192,6 +4364,12 @@ export interface components {
             runs_out_at: string | null;
         };
         /**
+         * WhenBusy
+         * @description What becomes of work on a node that changes its pool: the change is refused, or the node waits or is drained.
+         * @enum {string}
+         */
+        WhenBusy: "refuse" | "wait" | "drain";
+        /**
          * WorkOut
          * @description A replica on a miner's hardware: never the renter's files or pages.
          */
@@ -3231,6 +4409,422 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_user_quota: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    put_user_quota: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuotaUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    get_group_quota: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    put_group_quota: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuotaUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuotaOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     list_notebooks: {
         parameters: {
             query?: {
@@ -5003,6 +6597,9 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Part of a name, in any case. */
                 search?: string | null;
+                sort?: components["schemas"]["SystemResourceSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -5017,6 +6614,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_SystemResourceOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -5109,6 +6708,11 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Part of a name, in any case. */
                 search?: string | null;
+                system_resource?: string | null;
+                miner_id?: string | null;
+                sort?: components["schemas"]["CustomResourceSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -5123,6 +6727,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_CustomResourceOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -5627,6 +7233,12 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Part of a name, in any case. */
                 search?: string | null;
+                pool_id?: string | null;
+                resource?: string | null;
+                miner_id?: string | null;
+                sort?: components["schemas"]["SpecSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -5641,6 +7253,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_SpecOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -5745,6 +7359,110 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SpecOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    preview_spec: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SpecPreviewIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpecPreview"];
                 };
             };
             /** @description Nobody is logged in */
@@ -6137,6 +7855,214 @@ export interface operations {
             };
         };
     };
+    list_unit_prices: {
+        parameters: {
+            query?: {
+                miner_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_UnitPriceOut_"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    replace_unit_prices: {
+        parameters: {
+            query?: {
+                miner_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UnitPriceIn"][];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_UnitPriceOut_"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     list_pools: {
         parameters: {
             query?: {
@@ -6146,6 +8072,12 @@ export interface operations {
                 /** @description Part of a name, in any case. */
                 search?: string | null;
                 role?: ("miner" | "renter") | null;
+                miner_id?: string | null;
+                group_id?: string | null;
+                spec_id?: string | null;
+                sort?: components["schemas"]["PoolSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -6160,6 +8092,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_PoolOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -11746,9 +13680,9 @@ export interface operations {
                 open?: boolean | null;
                 payer_id?: string | null;
                 payee_id?: string | null;
-                /** @description RFC 3339. */
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
                 since?: string | null;
-                /** @description RFC 3339. */
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
                 until?: string | null;
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
@@ -11970,6 +13904,325 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PlatformOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    get_charge_analytics: {
+        parameters: {
+            query?: {
+                by?: components["schemas"]["By"];
+                /** @description `payer`: what one paid; `payee`: what one earned as a miner. */
+                role?: components["schemas"]["Side"];
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
+                since?: string | null;
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
+                until?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnalyticsOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    list_statements: {
+        parameters: {
+            query?: {
+                /** @description `payer`: what one paid; `payee`: what one earned as a miner. */
+                role?: components["schemas"]["Side"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_StatementMonthOut_"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    get_statement: {
+        parameters: {
+            query?: {
+                /** @description `payer`: what one paid; `payee`: what one earned as a miner. */
+                role?: components["schemas"]["Side"];
+                format?: "json" | "pdf";
+                lang?: "en" | "zh";
+            };
+            header?: never;
+            path: {
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatementOut"];
+                    "application/pdf": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -12777,6 +15030,9 @@ export interface operations {
                 role?: components["schemas"]["Role"] | null;
                 status?: components["schemas"]["UserStatus"] | null;
                 group_id?: string | null;
+                sort?: components["schemas"]["UserSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -12791,6 +15047,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_UserOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -13296,7 +15554,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["FreezeRequest"] | null;
+            };
+        };
         responses: {
             /** @description Successful Response */
             200: {
@@ -13601,6 +15863,10 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Part of a name, in any case. */
                 search?: string | null;
+                mine?: boolean;
+                sort?: components["schemas"]["GroupSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -13615,6 +15881,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_GroupOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -14111,16 +16379,1489 @@ export interface operations {
             };
         };
     };
+    add_group_member: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberAdd"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupDetail"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    put_group_member: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupDetail"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    remove_group_member: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group_id: string;
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    list_invitations: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description Part of a name, in any case. */
+                search?: string | null;
+                status?: components["schemas"]["InvitationStatus"] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_InvitationOut_"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    create_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvitationCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationCreated"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    revoke_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invitation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    get_invitation_by_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationPreview"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    accept_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvitationAccept"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    get_registration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegistrationOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    list_applications: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description Part of a name, in any case. */
+                search?: string | null;
+                status?: components["schemas"]["ApplicationStatus"] | null;
+                sort?: components["schemas"]["ApplicationSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ApplicationOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    create_application: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplicationCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApplicationReceived"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    get_application: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApplicationOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    approve_application: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ApplicationApprove"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApplicationOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    reject_application: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ApplicationReject"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApplicationOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     list_audit_events: {
         parameters: {
             query?: {
                 limit?: number;
                 /** @description `next_cursor` of the page before. */
                 cursor?: string | null;
+                /** @description Part of a name, in any case. */
+                search?: string | null;
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
+                since?: string | null;
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
+                until?: string | null;
                 actor_id?: string | null;
+                /** @description Part of a name, in any case. */
+                actor?: string | null;
                 action?: string | null;
                 object_type?: string | null;
                 object_id?: string | null;
+                ip?: string | null;
+                sort?: components["schemas"]["AuditSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -14135,6 +17876,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AuditEventOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */

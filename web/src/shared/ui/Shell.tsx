@@ -10,7 +10,7 @@ import { Brand } from "./Brand";
 
 export interface MenuEntry {
   path: string;
-  label: string;
+  label: ReactNode;
   icon?: ReactNode;
   children?: MenuEntry[];
 }

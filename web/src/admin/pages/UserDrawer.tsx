@@ -1,0 +1,89 @@
+import { api, ok, type Schemas } from "@shared/api/client";
+import { QuotaCard } from "@shared/people/Quota";
+import { GroupTags, RoleTags, UserStatusTag } from "@shared/people/tags";
+import { useRole } from "@shared/session";
+import { Copyable, Moment, Unc } from "@shared/ui/bits";
+import { ErrorCard } from "@shared/ui/ErrorCard";
+import { useQuery } from "@tanstack/react-query";
+import { Descriptions, Drawer, Flex, Skeleton, Typography } from "antd";
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { Link } from "react-router-dom";
+import { useWallet } from "./UsersWallet";
+
+type User = Schemas["UserOut"];
+
+interface Props {
+  id: string | undefined;
+  onClose: () => void;
+  actions: (user: User) => ReactNode;
+}
+
+/** All of one user: who, machine hours, quota. */
+export function UserDrawer({ id, onClose, actions }: Props) {
+  const { t } = useTranslation();
+  const { data, error, refetch } = useQuery({
+    queryKey: ["users", "one", id],
+    queryFn: () => ok(api.GET("/api/v1/users/{user_id}", { params: { path: { user_id: id ?? "" } } })),
+    enabled: Boolean(id),
+  });
+  const user = id ? data : undefined;
+  return (
+    <Drawer title={user?.username ?? t("users.detail")} open={Boolean(id)} onClose={onClose} size={640} destroyOnHidden>
+      {error && !user ? (
+        <ErrorCard error={error} retry={refetch} />
+      ) : user ? (
+        <Flex vertical gap="middle">
+          {actions(user)}
+          <Facts user={user} />
+          <QuotaCard subject={{ kind: "user", id: user.id, name: user.username }} canChange={Boolean(actions(user))} />
+        </Flex>
+      ) : (
+        <Skeleton active />
+      )}
+    </Drawer>
+  );
+}
+
+function Facts({ user }: { user: User }) {
+  const { t } = useTranslation();
+  const operator = useRole();
+  const wallet = useWallet(user);
+  const facts: [string, ReactNode][] = [
+    [t("users.displayName"), user.display_name || "–"],
+    [t("users.email"), user.email || "–"],
+    [t("users.roles"), <RoleTags key="roles" roles={user.roles} />],
+    [t("menu.groups"), user.groups?.length ? <GroupTags key="groups" groups={user.groups} /> : "–"],
+    [
+      t("common.status"),
+      <span className="tags" key="status">
+        <UserStatusTag user={user} />
+        {user.frozen_reason && <Typography.Text type="secondary">{user.frozen_reason}</Typography.Text>}
+      </span>,
+    ],
+    [
+      t("users.wallet"),
+      wallet ? (
+        <Link key="wallet" to={`/time-management?search=${encodeURIComponent(user.username)}`}>
+          <Unc value={wallet.available} />
+        </Link>
+      ) : (
+        "–"
+      ),
+    ],
+    [t("users.lastSeen"), user.last_seen_at ? <Moment key="seen" at={user.last_seen_at} /> : t("users.never")],
+    [t("common.created"), <Moment key="created" at={user.created_at} />],
+    [t("common.id"), <Copyable key="id" text={user.id} />],
+  ];
+  return (
+    <>
+      <Descriptions
+        size="small"
+        bordered
+        column={1}
+        items={facts.map(([label, children]) => ({ key: label, label, children }))}
+      />
+      {operator && <Link to={`/audit-trail?object_id=${user.id}`}>{t("users.history")}</Link>}
+    </>
+  );
+}
