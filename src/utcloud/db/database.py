@@ -21,6 +21,7 @@ from utcloud.db import sqlite
 Tx = AsyncSession
 _CHANNEL = "utcloud"
 _SIGNALS = "utcloud.signals"
+_NOTIFY = text("SELECT count(pg_notify(:channel, signal)) FROM unnest(CAST(:signals AS text[])) AS signal")
 
 
 async def take_turns(tx: Tx, name: str) -> None:
@@ -88,9 +89,8 @@ class Database:
                 await take_turns(tx, turns)
             yield tx
             signals: set[str] = tx.info.get(_SIGNALS, set())
-            if not self.is_sqlite:
-                for channel in sorted(signals):
-                    await tx.execute(text("SELECT pg_notify(:c, :p)"), {"c": _CHANNEL, "p": channel})
+            if signals and not self.is_sqlite:
+                await tx.execute(_NOTIFY, {"channel": _CHANNEL, "signals": sorted(signals)})
             await tx.commit()
         for channel in signals:
             self._wake(channel)
