@@ -12,6 +12,7 @@ from tests.support.clock import FakeClock
 from tests.support.web import Person, make_app, person
 from utcloud.accounts import passwords
 from utcloud.accounts.schemas import Role
+from utcloud.billing.outbox.routes import router as notices
 from utcloud.billing.routes import router as billing
 from utcloud.billing.statement_routes import router as statements
 from utcloud.common.settings import Settings
@@ -40,7 +41,7 @@ class People:
 @pytest.fixture
 async def people(db: Database) -> AsyncIterator[People]:
     clock = FakeClock()
-    app = make_app(db, clock, Settings(), resources, billing, statements)
+    app = make_app(db, clock, Settings(), resources, billing, statements, notices)
     async with AsyncExitStack() as stack:
         oscar = await stack.enter_async_context(person(app, "oscar", Role.OPERATOR))
         mina = await stack.enter_async_context(person(app, "mina", Role.MINER))

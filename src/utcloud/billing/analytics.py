@@ -16,7 +16,7 @@ from utcloud.accounts.auth import Actor
 from utcloud.accounts.service import usernames
 from utcloud.billing.models import Account, Entry, Meter, Posting
 from utcloud.billing.schemas import AnalyticsOut, SumOut
-from utcloud.billing.solvency import outstanding
+from utcloud.billing.solvency import amount as cost_of
 from utcloud.common.clock import from_ms, to_ms
 from utcloud.common.errors import Invalid
 from utcloud.db import Tx
@@ -130,7 +130,7 @@ async def sums(tx: Tx, now: datetime, actor: Actor, side: Side, by: By, when: Pe
 
 def _due(meter: Meter, side: Side) -> int:
     """What is not in the journal yet: of the cost for its payer, of his share for the miner."""
-    due = outstanding(meter)
+    due = cost_of(meter) - meter.settled - meter.waived
     if side is Side.PAYER:
         return due
     settled = meter.settled + due

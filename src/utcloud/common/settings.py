@@ -40,6 +40,13 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=20 * 2**30, ge=1, description="Largest single upload.")
     max_version_bytes: int = Field(default=50 * 2**30, ge=1, description="Largest version of an asset, unpacked.")
     max_version_files: int = Field(default=100_000, ge=1, description="Most files in one version of an asset.")
+    smtp_url: str = Field(
+        default="", description="Mail server, smtp://USER:PASSWORD@HOST:PORT or smtps://…. Empty: no mail is sent."
+    )
+    mail_from: str = Field(default="utcloud <noreply@localhost>", description="Sender of mail.")
+    webhook_private: bool = Field(
+        default=False, description="Whether webhooks may lead to private addresses. For trying things out."
+    )
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="Least level logged.")
     server_url: str = Field(
         default="", description="Where an agent or the CLI finds the server. Empty: this machine's."

@@ -15,6 +15,7 @@ from utcloud.accounts.auth import session_cookie_name
 from utcloud.accounts.routes import router as accounts
 from utcloud.assets.routes import router as assets
 from utcloud.assets.store import open_store
+from utcloud.billing.outbox.routes import router as notices
 from utcloud.billing.routes import router as billing
 from utcloud.billing.statement_routes import router as statements
 from utcloud.common.clock import Clock, SystemClock
@@ -85,7 +86,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.add_middleware(Idempotency)
     app.add_middleware(Authentication)
     api = APIRouter(prefix="/api/v1")
-    for router in (workloads, resources, assets, billing, statements, accounts, events):
+    for router in (workloads, resources, assets, billing, statements, notices, accounts, events):
         api.include_router(router)
     app.include_router(api)
     app.include_router(agent, prefix="/api/v1", include_in_schema=False)

@@ -10,6 +10,7 @@ from utcloud.accounts import loops as accounts
 from utcloud.assets import loops as assets
 from utcloud.billing import loops as billing
 from utcloud.billing.meters import fee_ppm
+from utcloud.billing.outbox import loops as outbox
 from utcloud.edge.caddy import Pusher
 from utcloud.workloads import loops as workloads
 
@@ -32,6 +33,7 @@ def _loops(app: FastAPI) -> dict[str, Loop]:
         "place": lambda: workloads.place_loop(db, clock, fee_ppm=fee_ppm(settings.platform_fee_percent)),
         "solvency": lambda: billing.watch_solvency(db, clock, stop),
         "settle": lambda: billing.settle_hourly(db, clock),
+        "outbox": lambda: outbox.deliver(db, clock, settings),
         "edge": Pusher(db, settings, clock).run,
         "sessions": lambda: accounts.forget_expired(db, clock),
         "versions": lambda: assets.process_versions(db, clock, store, settings),

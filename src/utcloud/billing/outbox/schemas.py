@@ -1,0 +1,97 @@
+"""What the API says of notices, webhooks and their deliveries."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from utcloud.accounts.schemas import Input
+
+
+class Kind(StrEnum):
+    LOW_BALANCE = "low_balance"
+    WORKLOAD_STOPPED = "workload_stopped"
+    ORDER_SETTLED = "order_settled"
+    RECHARGED = "recharged"
+
+
+class DeliveryState(StrEnum):
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+Kinds = Annotated[list[Kind], Field(min_length=1, max_length=len(Kind))]
+Url = Annotated[str, Field(min_length=8, max_length=2000, examples=["https://example.org/utcloud"])]
+
+
+class NoticeOut(BaseModel):
+    """Something that happened to one's money."""
+
+    id: str
+    kind: Kind
+    wallet_id: str
+    object_id: str
+    detail: dict[str, Any]
+    at: datetime
+    seen: bool
+
+
+class NoticeSettingsOut(BaseModel):
+    mail: list[Kind]
+    """What is sent by mail, where the platform has a mail server and one has an address."""
+    mail_possible: bool
+    language: Literal["en", "zh"]
+    unseen: int
+
+
+class NoticeSettingsUpdate(Input):
+    mail: Annotated[list[Kind] | None, Field(max_length=len(Kind))] = None
+    language: Literal["en", "zh"] | None = None
+
+
+class WebhookOut(BaseModel):
+    id: str
+    url: str
+    kinds: list[Kind]
+    active: bool
+    waiting: int
+    """Deliveries on their way."""
+    dead: int
+    """Deliveries that were given up."""
+    created_at: datetime
+
+
+class WebhookCreate(Input):
+    """The answer holds the secret with which messages are signed (Standard Webhooks)."""
+
+    url: Url
+    kinds: Kinds = list(Kind)
+
+
+class WebhookCreated(WebhookOut):
+    """``secret`` is shown once."""
+
+    secret: str
+
+
+class WebhookUpdate(Input):
+    url: Url | None = None
+    kinds: Kinds | None = None
+    active: bool | None = None
+
+
+class DeliveryOut(BaseModel):
+    id: str
+    channel: Literal["webhook", "mail"]
+    webhook_id: str | None
+    kind: str
+    state: DeliveryState
+    attempts: int
+    next_at: datetime | None
+    status: int | None
+    error: str
+    payload: dict[str, Any]
+    created_at: datetime
+    done_at: datetime | None
