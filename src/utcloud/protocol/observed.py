@@ -49,6 +49,8 @@ class NodeReport(BaseModel):
     """One server of the site."""
 
     name: Name
+    hostname: str = Field(default="", max_length=253)
+    """Where it differs from the name, as in some clusters."""
     ip: str = Field(default="", max_length=64)
     os: str = Field(default="", max_length=200)
     kernel: str = Field(default="", max_length=200)

@@ -22,7 +22,8 @@ class Site(Base):
     clock_offset_ms: Mapped[int] = mapped_column(default=0)
     last_seen_at: Mapped[datetime | None]
     report_digest: Mapped[str] = mapped_column(String(64), default="")
-    """Of the last report that was taken in whole; empty when the next one must be looked at anew, whatever it says."""
+    """Of the last report that was taken in: 32 characters of its nodes, 32 of the rest; shorter when the next one must
+    be looked at anew, whatever it says."""
     removed_at: Mapped[datetime | None]
     """Its miner took it away: its agent may no longer join, its history stays."""
     created_at: Mapped[datetime] = utcnow_column()

@@ -1,8 +1,9 @@
 """What a site witnessed moves replicas, feeds meters and sets routes."""
 
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import delete, select
+from sqlalchemy import Table, bindparam, delete, select
 
 from utcloud.billing import meters
 from utcloud.db import Tx, emit
@@ -15,8 +16,18 @@ from utcloud.workloads.models import Attempt, DroppedVolume, Replica, Workload
 from utcloud.workloads.schemas import State
 from utcloud.workloads.states import FINAL, move
 
+NODE_LOST = "node_lost"
+"""The cause of an attempt's end that no site could witness."""
 PLACE = "placement"
 """The signal that capacity may have come free."""
+
+
+async def witness(tx: Tx, now: datetime, site_id: str, report: SiteReport) -> None:
+    """What a site reports is as before: what runs was seen to run on."""
+    alive = {observed.attempt_id for observed in report.replicas if observed.phase != Phase.ENDED}
+    if alive:
+        known = await tx.scalars(_LIVE, {"site": site_id})  # a site cannot speak for another's work
+        await meters.witness(tx, alive.intersection(known), min(report.sent_at, now))
 
 
 async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
@@ -42,11 +53,24 @@ async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
         if observed.phase == Phase.ENDED:
             await _ended(tx, now, site, attempt, replica, observed)
             continue
+        if _is_over(attempt, replica):
+            continue  # it was lost, and is to end: the site will hear so
         await _alive(tx, now, attempt, replica, observed)
         if attempt.started_at is not None:
             alive.append(attempt.id)
     if alive:
         await meters.witness(tx, alive, min(report.sent_at, now))
+
+
+_attempts = cast(Table, Attempt.__table__)
+_LIVE = select(_attempts.c.id).where(
+    _attempts.c.site_id == bindparam("site"), _attempts.c.done.is_(False), _attempts.c.started_at.is_not(None)
+)
+
+
+def _is_over(attempt: Attempt, replica: Replica) -> bool:
+    """Whether the replica no longer counts on this attempt, whatever its container does."""
+    return replica.attempt_id != attempt.id or State(replica.state) in FINAL or replica.state == State.PENDING
 
 
 async def _started(tx: Tx, now: datetime, attempt: Attempt, observed: ObservedReplica) -> None:
@@ -73,17 +97,21 @@ async def _alive(tx: Tx, now: datetime, attempt: Attempt, replica: Replica, obse
 async def _ended(
     tx: Tx, now: datetime, site: Site, attempt: Attempt, replica: Replica, observed: ObservedReplica
 ) -> None:
-    await _started(tx, now, attempt, observed)
+    lost = attempt.cause == NODE_LOST
+    if not lost:
+        await _started(tx, now, attempt, observed)
+        attempt.cause = observed.cause
     if attempt.started_at is not None:
-        attempt.ended_at = max(attempt.started_at, min(observed.ended_at or now, now))
-    attempt.exit_code, attempt.cause, attempt.log_tail = observed.exit_code, observed.cause, observed.log_tail
+        ended_at = max(attempt.started_at, min(observed.ended_at or now, now))
+        attempt.ended_at = min(ended_at, attempt.ended_at or ended_at)
+    attempt.exit_code, attempt.log_tail = observed.exit_code, observed.log_tail
     attempt.done = True
     await meters.close(tx, attempt.id, attempt.ended_at)
     await capacity.release(tx, attempt.id)
     await edge.drop_route(tx, attempt.replica_id)
     await resources.bump(tx, site.id)
     emit(tx, PLACE)
-    if replica.attempt_id != attempt.id or State(replica.state) in FINAL:
+    if _is_over(attempt, replica):
         return
     if attempt.desired == Phase.STOPPED:
         await move(tx, now, replica, State.STOPPED, attempt.stop_reason)

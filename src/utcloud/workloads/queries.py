@@ -322,7 +322,7 @@ async def miner_overview(tx: Tx, now: datetime, actor: Actor) -> MinerOverviewOu
     earnings = await billing.earnings_of(tx, now, actor.id)
     return MinerOverviewOut(
         nodes_ready=nodes[NodeStatus.READY],
-        nodes_total=nodes[NodeStatus.READY] + nodes[NodeStatus.NOT_READY],
+        nodes_total=nodes[NodeStatus.READY] + nodes[NodeStatus.NOT_READY] + nodes[NodeStatus.LOST],
         running_replicas=by_state.get(State.RUNNING, 0),
         waiting_replicas=(await tx.scalar(waiting)) or 0,
         users=(await tx.scalar(select(func.count()).select_from(User))) or 0,

@@ -68,7 +68,7 @@ async def update_pool(pool_id: IdPath, body: PoolUpdate, actor: CurrentActor, db
 
 
 @router.delete("/pools/{pool_id}", status_code=204, tags=["pools"])
-async def delete_pool(pool_id: IdPath, actor: CurrentActor, db: Db) -> None:
+async def delete_pool(pool_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> None:
     """Delete a pool; its nodes go to the default pool. Refused while work runs in it."""
     async with db.write() as tx:
-        await service.delete_pool(tx, actor, pool_id)
+        await service.delete_pool(tx, now, actor, pool_id)

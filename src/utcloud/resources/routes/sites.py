@@ -1,25 +1,42 @@
 """Sites over HTTP."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from utcloud.accounts.auth import CurrentActor
 from utcloud.accounts.schemas import Cursor, IdPath, Search
+from utcloud.common import export
 from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
 from utcloud.resources import service
-from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteOut
+from utcloud.resources.routes.common import listed
+from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteOut, SiteSort
 
 router = APIRouter()
 
 
-@router.get("/sites", tags=["sites"])
+@router.get("/sites", tags=["sites"], response_model=Page[SiteOut], responses=export.RESPONSES)
 async def list_sites(
-    actor: CurrentActor, db: Db, now: Now, limit: Limit = 50, cursor: Cursor = None, search: Search = None
-) -> Page[SiteOut]:
+    actor: CurrentActor,
+    db: Db,
+    now: Now,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    search: Search = None,
+    sort: SiteSort = SiteSort.NAME,
+    file: export.Wanted = None,
+) -> Page[SiteOut] | Response:
     """List sites."""
-    async with db.read() as tx:
-        items, after = await service.list_sites(tx, now, actor, limit=limit, cursor=cursor, search=search)
-    return Page(items=items, next_cursor=after)
+    return await listed(
+        db,
+        lambda tx, limit, cursor: service.list_sites(
+            tx, now, actor, limit=limit, cursor=cursor, search=search, sort=sort
+        ),
+        SiteOut,
+        "sites",
+        file,
+        limit,
+        cursor,
+    )
 
 
 @router.post("/sites", status_code=201, tags=["sites"])
@@ -38,6 +55,6 @@ async def get_site(site_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> Si
 
 @router.delete("/sites/{site_id}", status_code=204, tags=["sites"])
 async def delete_site(site_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> None:
-    """Take a site away; refused while work runs there."""
+    """Take a site away; refused while work runs there, unless it is lost."""
     async with db.write() as tx:
         await service.delete_site(tx, now, actor, site_id)

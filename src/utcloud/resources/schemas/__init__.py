@@ -17,10 +17,14 @@ from utcloud.resources.schemas.names import (
 )
 from utcloud.resources.schemas.nodes import (
     ChipOut,
+    Cordon,
+    Drain,
     NodeDetail,
+    NodeMove,
     NodeOut,
     NodeSort,
     NodeStatus,
+    NodeUpdate,
 )
 from utcloud.resources.schemas.pools import (
     Moving,
@@ -36,6 +40,7 @@ from utcloud.resources.schemas.sites import (
     SiteCreate,
     SiteCreated,
     SiteOut,
+    SiteSort,
 )
 from utcloud.resources.schemas.specs import (
     PriceLine,
@@ -53,17 +58,21 @@ from utcloud.resources.schemas.specs import (
 
 __all__ = [
     "ChipOut",
+    "Cordon",
     "CustomResourceCreate",
     "CustomResourceOut",
     "CustomResourceSort",
     "CustomResourceUpdate",
+    "Drain",
     "Ids",
     "Moving",
     "NodeDetail",
+    "NodeMove",
     "NodeOut",
     "NodeRef",
     "NodeSort",
     "NodeStatus",
+    "NodeUpdate",
     "PoolCreate",
     "PoolOut",
     "PoolRef",
@@ -76,6 +85,7 @@ __all__ = [
     "SiteCreate",
     "SiteCreated",
     "SiteOut",
+    "SiteSort",
     "SpecCreate",
     "SpecFit",
     "SpecItemIn",

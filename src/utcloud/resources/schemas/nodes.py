@@ -1,23 +1,50 @@
-"""What the API says of nodes and their chips."""
+"""What the API says of nodes and their chips, and takes to change them."""
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from utcloud.resources.schemas.common import Usage
+from utcloud.accounts.schemas import Ident, Input, Text
+from utcloud.resources.schemas.common import PoolRef, Usage
+from utcloud.resources.schemas.pools import Moving
+
+MOST_LABELS = 64
+LabelKey = Annotated[
+    str, StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$")
+]
+LabelValue = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Grace = Annotated[int, Field(ge=0, le=10_080, strict=True)]
+"""Minutes: a week at most."""
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("say why: the renters will read it")
+    return text.strip()
+
+
+Reason = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$", examples=["new cooling"]), AfterValidator(_said)]
 
 
 class NodeStatus(StrEnum):
+    """Not ready after 30 s of silence, or as its agent says; lost after 5 minutes; gone when no longer reported."""
+
     READY = "ready"
     NOT_READY = "not_ready"
+    LOST = "lost"
     GONE = "gone"
+    REMOVED = "removed"
 
 
 class NodeSort(StrEnum):
     NAME = "name"
     NAME_DESC = "-name"
-    NEWEST = "newest"
+    IP = "ip"
+    IP_DESC = "-ip"
+    OLDEST = "created_at"
+    NEWEST = "-created_at"
 
 
 class ChipOut(BaseModel):
@@ -34,11 +61,20 @@ class ChipOut(BaseModel):
     healthy: bool
     simulated: bool
     in_use: bool
+    attempt_id: str | None
+    """The attempt that holds it."""
+    temperature_c: float | None
+    power_w: float | None
+    power_limit_w: float | None
+    utilization_percent: float | None
+    memory_used_bytes: int | None
+    measured_at: datetime | None
 
 
 class NodeOut(BaseModel):
     id: str
     name: str
+    hostname: str
     site_id: str
     site_name: str
     pool_id: str
@@ -48,11 +84,27 @@ class NodeOut(BaseModel):
     kernel: str
     architecture: str
     engine: str
+    agent_version: str
     labels: dict[str, str]
+    """As its agent reports them."""
+    own_labels: dict[str, str]
+    """Its miner's."""
     status: NodeStatus
     reason: str
     since: datetime | None
     """When it came into its present status."""
+    flags: list[str]
+    """What of its report made no sense and was left out."""
+    cordoned: bool
+    """It takes no new work: so its miner said, or it drains or moves."""
+    cordon_reason: str
+    drain_at: datetime | None
+    """When what still runs there is stopped, or was."""
+    drain_reason: str
+    moving_to: PoolRef | None
+    """The pool that it goes to as soon as nothing is held there."""
+    replicas: int
+    """How many replicas hold something there."""
     resources: list[Usage]
     simulated: bool
     """Some of its chips are simulated."""
@@ -61,3 +113,27 @@ class NodeOut(BaseModel):
 
 class NodeDetail(NodeOut):
     chips: list[ChipOut]
+
+
+class NodeUpdate(Input):
+    own_labels: Annotated[
+        dict[LabelKey, LabelValue] | None, Field(max_length=MOST_LABELS, examples=[{"rack": "4", "room": "north"}])
+    ] = None
+    """All of them: those that are left out go."""
+
+
+class Cordon(Input):
+    reason: Annotated[Text, Field(max_length=500, examples=["testing a new driver"])] = ""
+
+
+class Drain(Input):
+    """Renters are told at once, and have ``grace_minutes`` to save their work before it is stopped."""
+
+    reason: Reason
+    grace_minutes: Grace = 10
+
+
+class NodeMove(Moving):
+    """To another pool of the same miner."""
+
+    pool_id: Ident

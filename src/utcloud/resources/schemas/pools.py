@@ -54,6 +54,8 @@ class PoolOut(BaseModel):
     miner_id: str
     miner_name: str
     nodes: list[NodeRef]
+    arriving: list[NodeRef]
+    """Nodes that are about to move into it, as soon as nothing is held there."""
     groups: list[GroupRef]
     notebook_specs: list[PoolSpecRef]
     training_specs: list[PoolSpecRef]

@@ -1,10 +1,18 @@
 """What the API says of sites."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import BaseModel
 
 from utcloud.accounts.schemas import Input, Name
+
+
+class SiteSort(StrEnum):
+    NAME = "name"
+    NAME_DESC = "-name"
+    OLDEST = "created_at"
+    NEWEST = "-created_at"
 
 
 class SiteOut(BaseModel):

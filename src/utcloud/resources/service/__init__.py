@@ -1,6 +1,18 @@
 """The rules of sites, nodes, resources, specifications and pools: one face, several files."""
 
 from utcloud.resources.service.common import InUseCheck, pool_in_use_checks, spec_in_use_checks
+from utcloud.resources.service.lifecycle import (
+    WorkLost,
+    cordon_node,
+    drain_node,
+    move_node,
+    on_nodes_removed,
+    remove_node,
+    restore_node,
+    uncordon_node,
+    update_node,
+)
+from utcloud.resources.service.moves import NODES_SIGNAL, arrive, move_nodes, waiting_to_move
 from utcloud.resources.service.names import (
     CustomResourceFilter,
     create_custom_resource,
@@ -11,7 +23,7 @@ from utcloud.resources.service.names import (
     simulated_names,
     update_custom_resource,
 )
-from utcloud.resources.service.nodes import count_nodes, get_node, list_nodes, usage_in_sum
+from utcloud.resources.service.nodes import NodeFilter, count_nodes, get_node, list_nodes, usage_in_sum
 from utcloud.resources.service.pools import (
     PoolFilter,
     create_pool,
@@ -30,6 +42,7 @@ from utcloud.resources.service.sites import (
     delete_site,
     ensure_site,
     get_site,
+    hash_of,
     list_sites,
     site_connected,
     site_for_token,
@@ -46,11 +59,16 @@ from utcloud.resources.service.specs import (
 from utcloud.resources.service.totals import count_chips, totals
 
 __all__ = [
+    "NODES_SIGNAL",
     "CustomResourceFilter",
     "InUseCheck",
+    "NodeFilter",
     "PoolFilter",
     "SpecFilter",
+    "WorkLost",
+    "arrive",
     "bump",
+    "cordon_node",
     "count_chips",
     "count_nodes",
     "create_custom_resource",
@@ -62,12 +80,14 @@ __all__ = [
     "delete_pool",
     "delete_site",
     "delete_spec",
+    "drain_node",
     "ensure_site",
     "get_custom_resource",
     "get_node",
     "get_pool",
     "get_site",
     "get_spec",
+    "hash_of",
     "list_custom_resources",
     "list_nodes",
     "list_pools",
@@ -75,18 +95,26 @@ __all__ = [
     "list_specs",
     "list_system_resources",
     "list_unit_prices",
+    "move_node",
+    "move_nodes",
+    "on_nodes_removed",
     "pool_ids_of",
     "pool_in_use_checks",
     "preview_spec",
+    "remove_node",
     "replace_unit_prices",
+    "restore_node",
     "simulated_names",
     "site_connected",
     "site_for_token",
     "spec_in_use_checks",
     "totals",
+    "uncordon_node",
     "update_custom_resource",
+    "update_node",
     "update_pool",
     "update_spec",
     "usable_pool",
     "usage_in_sum",
+    "waiting_to_move",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, false, func, or_, select, true, update
+from sqlalchemy import ColumnElement, delete, false, or_, select, true
 from sqlalchemy.exc import IntegrityError
 
 from utcloud.accounts import audit
@@ -19,8 +19,9 @@ from utcloud.db import Tx, emit, paginate
 from utcloud.db.upsert import insert_if_absent
 from utcloud.resources import capacity
 from utcloud.resources.capacity import CAPACITY_SIGNAL, NodeState
-from utcloud.resources.models import Allocation, Node, Pool, PoolGroup, PoolSpec, Spec
+from utcloud.resources.models import Node, Pool, PoolGroup, PoolSpec, Spec
 from utcloud.resources.schemas import (
+    Moving,
     NodeRef,
     PoolCreate,
     PoolOut,
@@ -35,7 +36,6 @@ from utcloud.resources.service.common import (
     flush_name,
     in_use,
     name_taken,
-    node_users,
     nodes_of,
     ordered,
     pool_in_use_checks,
@@ -47,6 +47,7 @@ from utcloud.resources.service.common import (
     visible,
 )
 from utcloud.resources.service.fit import Fits
+from utcloud.resources.service.moves import busy, move_nodes
 
 DEFAULT_NAME = "default"
 
@@ -178,11 +179,11 @@ async def create_pool(tx: Tx, now: datetime, actor: Actor, body: PoolCreate) -> 
     )
     tx.add(pool)
     await flush_name(tx, "pool", body.name)
-    await _take_nodes(tx, pool, body.node_ids)
+    await _take_nodes(tx, now, pool, body.node_ids, body)
     await _bind_groups(tx, pool, body.group_ids)
     await _offer(tx, pool, Purpose.NOTEBOOK, body.notebook_spec_ids)
     await _offer(tx, pool, Purpose.TRAINING, body.training_spec_ids)
-    audit.record(tx, actor, "pool.create", "pool", pool.id, pool.name, body.model_dump())
+    audit.record(tx, actor, "pool.create", "pool", pool.id, pool.name, body.model_dump(exclude_unset=True))
     emit(tx, CAPACITY_SIGNAL)
     changed(tx)
     return (await _pools_out(tx, now, actor, [pool]))[0]
@@ -202,8 +203,8 @@ async def update_pool(tx: Tx, now: datetime, actor: Actor, pool_id: str, body: P
         pool.open_to_all = body.open_to_all
     await flush_name(tx, "pool", pool.name)
     if body.node_ids is not None:
-        await _leave_nodes(tx, pool, body.node_ids)
-        await _take_nodes(tx, pool, body.node_ids)
+        await _leave_nodes(tx, now, pool, body.node_ids, body)
+        await _take_nodes(tx, now, pool, body.node_ids, body)
     if body.group_ids is not None:
         await tx.execute(delete(PoolGroup).where(PoolGroup.pool_id == pool.id))
         await _bind_groups(tx, pool, body.group_ids)
@@ -214,24 +215,28 @@ async def update_pool(tx: Tx, now: datetime, actor: Actor, pool_id: str, body: P
         if spec_ids is not None:
             await tx.execute(delete(PoolSpec).where(PoolSpec.pool_id == pool.id, PoolSpec.purpose == purpose))
             await _offer(tx, pool, purpose, spec_ids)
-    audit.record(tx, actor, "pool.update", "pool", pool.id, pool.name, body.model_dump(exclude_none=True))
+    detail = body.model_dump(exclude_unset=True, exclude_none=True)
+    audit.record(tx, actor, "pool.update", "pool", pool.id, pool.name, detail)
     emit(tx, CAPACITY_SIGNAL)
     changed(tx)
     return (await _pools_out(tx, now, actor, [pool]))[0]
 
 
-async def delete_pool(tx: Tx, actor: Actor, pool_id: str) -> None:
+async def delete_pool(tx: Tx, now: datetime, actor: Actor, pool_id: str) -> None:
     """Take a pool away; its nodes go to the default pool. Refused while work runs in it or refers to it."""
     pool = await _own(tx, actor, pool_id)
     what = f"Pool {pool.name!r}"
     if pool.is_default:
         raise Conflict(f"{what} is the default pool.", cure="It stays: new nodes come into it.", code="default_pool")
     await refuse_in_use(tx, pool.id, what, pool_in_use_checks)
+    coming = list(await tx.scalars(select(Node.name).where(Node.moving_to_pool_id == pool.id).order_by(Node.name)))
+    if coming:
+        raise in_use(what, f"nodes that are about to move into it ({some(coming)})", "Uncordon these nodes first.")
     node_ids = list(await tx.scalars(select(Node.id).where(Node.pool_id == pool.id)))
-    busy = await _busy(tx, node_ids)
-    if busy:
-        raise in_use(what, f"work on {some(list(busy.values()))}", "Stop what runs there first, or drain these nodes.")
-    await _move(tx, await default_pool(tx, pool.miner_id), node_ids)
+    held = await busy(tx, node_ids)
+    if held:
+        raise in_use(what, f"work on {some(list(held.values()))}", "Stop what runs there first, or drain these nodes.")
+    await move_nodes(tx, now, await default_pool(tx, pool.miner_id), node_ids, Moving())
     audit.record(tx, actor, "pool.delete", "pool", pool.id, pool.name)
     await tx.delete(pool)
     try:
@@ -242,15 +247,16 @@ async def delete_pool(tx: Tx, actor: Actor, pool_id: str) -> None:
     changed(tx)
 
 
-async def _take_nodes(tx: Tx, pool: Pool, given: list[str]) -> None:
+async def _take_nodes(tx: Tx, now: datetime, pool: Pool, given: list[str], how: Moving) -> None:
     """Bring nodes of the pool's miner into the pool."""
     rows = await tx.execute(select(Node.id, Node.pool_id).where(nodes_of(pool.miner_id)))
     there = {row.id: row.pool_id for row in rows}
     chosen = check_ids("node_ids", "node", given, there)
-    await _move(tx, pool, [node_id for node_id in chosen if there[node_id] != pool.id], field="node_ids")
+    coming = [node_id for node_id in chosen if there[node_id] != pool.id]
+    await move_nodes(tx, now, pool, coming, how, field="node_ids")
 
 
-async def _leave_nodes(tx: Tx, pool: Pool, kept: list[str]) -> None:
+async def _leave_nodes(tx: Tx, now: datetime, pool: Pool, kept: list[str], how: Moving) -> None:
     """Nodes of the pool that are not ``kept`` go to the default pool; those that are gone stay where they were."""
     query = select(Node).where(Node.pool_id == pool.id, Node.gone.is_(False), Node.id.not_in(kept))
     leaving = list(await tx.scalars(query))
@@ -262,48 +268,8 @@ async def _leave_nodes(tx: Tx, pool: Pool, kept: list[str]) -> None:
             field="node_ids",
             cure="Name them in another pool: that takes them out of this one.",
         )
-    await _move(tx, await default_pool(tx, pool.miner_id), [node.id for node in leaving], field="node_ids")
-
-
-async def _move(tx: Tx, target: Pool, node_ids: list[str], field: str | None = None) -> None:
-    """Move nodes into ``target``; refused while work runs on one of them."""
-    if not node_ids:
-        return
-    sources = await tx.scalars(select(Node.pool_id).where(Node.id.in_(node_ids)).distinct())
-    await capacity.lock_pools(tx, {target.id, *sources})
-    busy = await _busy(tx, node_ids)
-    if busy:
-        raise Conflict(
-            f"Work runs on nodes that would change their pool: {some(list(busy.values()))}.",
-            field=field,
-            cure="Wait until it has ended, drain these nodes, or leave them where they are.",
-            code="node_busy",
-        )
-    await tx.execute(
-        update(Node).where(Node.id.in_(node_ids)).values(pool_id=target.id).execution_options(synchronize_session=False)
-    )
-
-
-async def _busy(tx: Tx, node_ids: list[str]) -> dict[str, str]:
-    """Those of the nodes on which work holds something: id → ``node-1 (2 replicas of lab, alice)``."""
-    rows = (
-        await tx.execute(
-            select(Node.id, Node.name, func.count(func.distinct(Allocation.attempt_id)))
-            .join(Node, Node.id == Allocation.node_id)
-            .where(Allocation.node_id.in_(node_ids))
-            .group_by(Node.id, Node.name)
-            .order_by(Node.name)
-        )
-    ).all()
-    whose: dict[str, list[str]] = defaultdict(list)
-    for find in node_users if rows else ():
-        for node_id, names in (await find(tx, [row[0] for row in rows])).items():
-            whose[node_id] += names
-    return {
-        node_id: f"{name} ({count} replica{'s' if count > 1 else ''}"
-        + (f" of {some(whose[node_id])})" if whose[node_id] else ")")
-        for node_id, name, count in rows
-    }
+    target = await default_pool(tx, pool.miner_id)
+    await move_nodes(tx, now, target, [node.id for node in leaving], how, field="node_ids")
 
 
 async def _bind_groups(tx: Tx, pool: Pool, given: list[str]) -> None:
@@ -339,6 +305,7 @@ async def _pools_out(
         .order_by(Group.name)
     ):
         groups[pool_id].append(GroupRef(id=group_id, name=name))
+    arriving = await _arriving(tx, pool_ids)
     found = []
     for pool in pools:
         full = not as_renter and (actor.is_operator or (actor.is_miner and pool.miner_id == actor.id))
@@ -352,6 +319,7 @@ async def _pools_out(
                 miner_id=pool.miner_id,
                 miner_name=users.get(pool.miner_id, ""),
                 nodes=[NodeRef(id=node.id, name=node.name) for node in inside[pool.id]] if full else [],
+                arriving=arriving[pool.id] if full else [],
                 groups=groups[pool.id] if full else [],
                 notebook_specs=offers[pool.id, Purpose.NOTEBOOK],
                 training_specs=offers[pool.id, Purpose.TRAINING],
@@ -359,6 +327,15 @@ async def _pools_out(
                 created_at=pool.created_at,
             )
         )
+    return found
+
+
+async def _arriving(tx: Tx, pool_ids: Sequence[str]) -> dict[str, list[NodeRef]]:
+    """The nodes that are about to move into each pool, by name."""
+    found: dict[str, list[NodeRef]] = defaultdict(list)
+    query = select(Node.moving_to_pool_id, Node.id, Node.name).where(Node.moving_to_pool_id.in_(pool_ids))
+    for pool_id, node_id, name in await tx.execute(query.order_by(Node.name, Node.id)):
+        found[pool_id or ""].append(NodeRef(id=node_id, name=name))
     return found
 
 

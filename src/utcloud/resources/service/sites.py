@@ -13,10 +13,11 @@ from utcloud.accounts.service import usernames
 from utcloud.common.errors import NotFound
 from utcloud.common.ids import new_id, new_secret
 from utcloud.db import Tx, emit, paginate
-from utcloud.resources.capacity import CAPACITY_SIGNAL, is_heard
+from utcloud.resources.capacity import CAPACITY_SIGNAL, is_heard, is_lost, lock_pools
 from utcloud.resources.models import Allocation, Node, Site
-from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteOut
-from utcloud.resources.service.common import changed, flush_name, in_use, name_taken, visible
+from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteOut, SiteSort
+from utcloud.resources.service.common import changed, flush_name, in_use, name_taken, ordered, visible
+from utcloud.resources.service.lifecycle import on_nodes_removed
 from utcloud.resources.service.pools import default_pool
 
 TOKEN_PREFIX = "utcs_"  # noqa: S105 - what site tokens begin with
@@ -27,7 +28,8 @@ def site_connected(site: Site, now: datetime) -> bool:
     return is_heard(site.last_seen_at, now)
 
 
-def _hash(token: str) -> str:
+def hash_of(token: str) -> str:
+    """What is kept of a site's token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -36,22 +38,26 @@ async def site_for_token(tx: Tx, token: str) -> Site | None:
     if not token.startswith(TOKEN_PREFIX):
         return None
     return (
-        await tx.scalars(select(Site).where(Site.token_hash == _hash(token), Site.removed_at.is_(None)))
+        await tx.scalars(select(Site).where(Site.token_hash == hash_of(token), Site.removed_at.is_(None)))
     ).one_or_none()
 
 
 async def bump(tx: Tx, site_id: str) -> None:
-    """The site's desired state has changed: raise its revision and wake its agent's long poll."""
+    """The site's desired state has changed: raise its revision and wake its agent's long poll.
+
+    What its next report says of work is looked at anew even if it says nothing new: it may mean something else now.
+    """
     revision = await tx.scalar(
         update(Site)
         .where(Site.id == site_id)
-        .values(revision=Site.revision + 1)
+        .values(revision=Site.revision + 1, report_digest=func.substr(Site.report_digest, 1, 32))
         .returning(Site.revision)
         .execution_options(synchronize_session=False)
     )
     held = tx.identity_map.get(identity_key(Site, site_id))
     if held is not None:
         set_committed_value(held, "revision", revision)
+        set_committed_value(held, "report_digest", held.report_digest[:32])
     emit(tx, f"site:{site_id}")
 
 
@@ -62,7 +68,7 @@ async def ensure_site(tx: Tx, miner_id: str, name: str, *, renew_token: bool = F
         return site, None
     token = TOKEN_PREFIX + new_secret()
     if site:
-        site.token_hash = _hash(token)
+        site.token_hash = hash_of(token)
         audit.record(tx, SYSTEM, "site.renew_token", "site", site.id, site.name)
     else:
         site = await _add(tx, SYSTEM, miner_id, name, token)
@@ -74,7 +80,7 @@ async def _add(tx: Tx, actor: Actor, miner_id: str, name: str, token: str) -> Si
     if await tx.scalar(select(Site.id).where(Site.name == name)):
         raise name_taken("site", name)
     await default_pool(tx, miner_id)
-    site = Site(id=new_id("site"), name=name, miner_id=miner_id, token_hash=_hash(token), revision=0)
+    site = Site(id=new_id("site"), name=name, miner_id=miner_id, token_hash=hash_of(token), revision=0)
     tx.add(site)
     await flush_name(tx, "site", name)
     audit.record(tx, actor, "site.create", "site", site.id, site.name)
@@ -105,25 +111,39 @@ async def get_site(tx: Tx, now: datetime, actor: Actor, site_id: str) -> SiteOut
 
 
 async def list_sites(
-    tx: Tx, now: datetime, actor: Actor, *, limit: int, cursor: str | None = None, search: str | None = None
+    tx: Tx,
+    now: datetime,
+    actor: Actor,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    search: str | None = None,
+    sort: SiteSort = SiteSort.NAME,
 ) -> tuple[list[SiteOut], str | None]:
-    """One page of sites, by name."""
+    """One page of sites."""
     query = select(Site).where(Site.removed_at.is_(None), visible(actor, Site.miner_id))
     if search:
         query = query.where(Site.name.icontains(search, autoescape=True))
-    sites, after = await paginate(tx, query, Site.id, limit=limit, cursor=cursor, order_by=Site.name, descending=False)
+    sites, after = await paginate(tx, query, Site.id, limit=limit, cursor=cursor, **ordered(sort, {"name": Site.name}))
     return await _sites_out(tx, now, sites), after
 
 
 async def delete_site(tx: Tx, now: datetime, actor: Actor, site_id: str) -> None:
-    """Take a site away: its agent may no longer join and its nodes are gone. Refused while work runs there."""
+    """Take a site away: its agent may no longer join and its nodes are gone.
+
+    Refused while work runs there; but work on a site that is lost is failed, and freed.
+    """
     site = await _get(tx, actor, site_id)
     nodes = select(Node.id).where(Node.site_id == site.id)
+    if is_lost(site.last_seen_at, now):
+        for hook in on_nodes_removed:
+            await hook(tx, now, list(await tx.scalars(nodes)), f"node lost: site {site.name} was removed by its miner")
+    await lock_pools(tx, await tx.scalars(select(Node.pool_id).where(Node.site_id == site.id).distinct()))
     attempts = await tx.scalar(
         select(func.count(func.distinct(Allocation.attempt_id))).where(Allocation.node_id.in_(nodes))
     )
     if attempts:
-        raise in_use(f"Site {site.name!r}", f"{attempts} running replicas", "Stop what runs there first.")
+        raise in_use(f"Site {site.name!r}", f"{attempts} running replicas", "Drain its nodes first.")
     audit.record(tx, actor, "site.delete", "site", site.id, site.name)
     site.removed_at = now
     site.token_hash = f"removed:{site.id}"
@@ -131,7 +151,15 @@ async def delete_site(tx: Tx, now: datetime, actor: Actor, site_id: str) -> None
     await tx.execute(
         update(Node)
         .where(Node.site_id == site.id, Node.gone.is_(False))
-        .values(gone=True, ready=False, ready_since=now, reason="its site was removed")
+        .values(
+            gone=True,
+            ready=False,
+            ready_since=now,
+            reason="its site was removed",
+            cordoned=False,
+            drain_at=None,
+            moving_to_pool_id=None,
+        )
         .execution_options(synchronize_session=False)
     )
     await tx.flush()

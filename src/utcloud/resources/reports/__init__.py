@@ -1,0 +1,10 @@
+"""What an agent says of its nodes goes into the tables. Nothing that it says can harm another site.
+
+What makes no sense (duplicates, impossible numbers, a chip that already stands elsewhere) is left out and named in the
+node's flags; the rest of the report holds. A report that says what the last one said costs three statements.
+"""
+
+from utcloud.resources.reports.incoming import Incoming, parse
+from utcloud.resources.reports.intake import Heard, apply, unchanged
+
+__all__ = ["Heard", "Incoming", "apply", "parse", "unchanged"]
