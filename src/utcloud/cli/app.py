@@ -20,9 +20,11 @@ from utcloud.cli.commands import (
     resources,
     sites,
     specs,
+    statements,
     tokens,
     users,
     wallets,
+    webhooks,
     work,
 )  # fmt: skip
 from utcloud.cli.errors import CliError
@@ -65,6 +67,8 @@ for name, noun in (
     ("recharge", records.recharges),
     ("charge", records.charges),
     ("earnings", records.earnings),
+    ("statement", statements.app),
+    ("webhook", webhooks.app),
     ("node", nodes.app),
     ("resource", resources.app),
     ("spec", specs.app),

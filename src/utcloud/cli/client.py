@@ -47,6 +47,10 @@ class Api:
         """The answer as it comes, such as CSV."""
         return self._send("GET", path, params=_given(query), headers={"Accept": accept}).text
 
+    def content(self, path: str, **query: Any) -> bytes:
+        """The answer's bytes, such as a PDF."""
+        return self._send("GET", path, params=_given(query)).content
+
     def post(self, path: str, body: Json | None = None) -> Any:
         """The same call is tried twice when its answer got lost; its key makes it act only once."""
         headers = {"Idempotency-Key": str(uuid.uuid4())}

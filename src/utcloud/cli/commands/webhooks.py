@@ -1,0 +1,103 @@
+"""Webhooks: where messages about your money go."""
+
+from typing import Annotated
+
+import typer
+
+from utcloud.cli.common import AsJson, Cursor, Limit, connect, given, listing, new_app, remove, report
+from utcloud.cli.output import Column, say
+
+app = new_app("Webhooks: signed messages about your money, to a URL of yours.")
+COLUMNS = [
+    Column("URL", "url"),
+    Column("KINDS", lambda hook: ", ".join(hook["kinds"])),
+    Column("ACTIVE", "active"),
+    Column("WAITING", "waiting", right=True),
+    Column("DEAD", "dead", right=True),
+    Column("ID", "id"),
+]
+DELIVERIES = [
+    Column("AT", "created_at"),
+    Column("KIND", "kind"),
+    Column("BY", "channel"),
+    Column("STATE", "state"),
+    Column("TRIES", "attempts", right=True),
+    Column("ANSWER", "status", right=True),
+    Column("ERROR", "error"),
+    Column("ID", "id"),
+]
+NOTICES = [
+    Column("AT", "at"),
+    Column("KIND", "kind"),
+    Column("WHAT", lambda one: ", ".join(f"{key} {value}" for key, value in one["detail"].items() if value)),
+]
+Ref = Annotated[str, typer.Argument(help="Its URL or id.")]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kind", help="low_balance, workload_stopped, order_settled or recharged; several times for several."
+    ),
+]
+
+
+@app.command("list")
+def list_(limit: Limit = 100, cursor: Cursor = None, as_json: AsJson = False) -> None:
+    """List your webhooks."""
+    listing("webhooks", COLUMNS, as_json, limit, cursor)
+
+
+@app.command()
+def create(url: Annotated[str, typer.Argument(help="https://…")], kind: Kinds = None, as_json: AsJson = False) -> None:
+    """Add a webhook; prints the secret that signs its messages, this once."""
+    made = connect().post("webhooks", given(url=url, kinds=kind))
+    report(made, as_json, f"Made: {made['id']}\nSecret (shown this once): {made['secret']}")
+
+
+@app.command()
+def switch(
+    webhook: Ref,
+    on: Annotated[bool, typer.Option("--on/--off", help="Whether it gets messages.")],
+    as_json: AsJson = False,
+) -> None:
+    """Switch a webhook on or off."""
+    api = connect()
+    hook = api.patch(f"webhooks/{api.find('webhooks', webhook, 'url')['id']}", {"active": on})
+    report(hook, as_json, f"{hook['url']} is {'on' if on else 'off'}.")
+
+
+@app.command()
+def test(webhook: Ref) -> None:
+    """Send a test message."""
+    api = connect()
+    hook = api.find("webhooks", webhook, "url")
+    api.post(f"webhooks/{hook['id']}/test")
+    say(f"A test message is on its way to {hook['url']}: utcloud webhook deliveries")
+
+
+@app.command()
+def delete(webhook: Ref, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
+    """Delete a webhook with what is on its way."""
+    remove("webhooks", webhook, yes, "url")
+
+
+@app.command()
+def deliveries(
+    state: Annotated[str | None, typer.Option(help="waiting, delivered or dead.")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """List messages that went out, wait, or were given up."""
+    listing("deliveries", DELIVERIES, as_json, limit, cursor, state=state)
+
+
+@app.command()
+def retry(delivery: Annotated[str, typer.Argument(help="Its id.")], as_json: AsJson = False) -> None:
+    """Try a message again that was given up."""
+    report(connect().post(f"deliveries/{delivery}/retry"), as_json, "It is on its way again.")
+
+
+@app.command()
+def notices(limit: Limit = 50, cursor: Cursor = None, as_json: AsJson = False) -> None:
+    """List what happened to your money."""
+    listing("notices", NOTICES, as_json, limit, cursor)
