@@ -69,6 +69,8 @@ def wire() -> None:
         (accounts.group_in_use_checks, in_use.of_group),
         (resources.spec_in_use_checks, in_use.of_spec),
         (resources.pool_in_use_checks, in_use.of_pool),
+        (resources.spec_use_counts, in_use.count_of_specs),
+        (resources.node_users, in_use.on_nodes),
         (assets.asset_in_use_checks, in_use.of_asset),
         (assets.version_in_use_checks, in_use.of_version),
         (assets.image_in_use_checks, in_use.of_image),

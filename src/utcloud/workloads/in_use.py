@@ -1,35 +1,36 @@
 """Tells the rooms below what uses their objects, so that a refusal to delete names what stands in the way."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.models import User
+from utcloud.accounts.models import Group, User
 from utcloud.accounts.schemas import Running
 from utcloud.assets.models import Asset, AssetVersion
 from utcloud.common.errors import Conflict
 from utcloud.db import Tx
 from utcloud.edge import service as edge
-from utcloud.resources.models import Pool, PoolGroup
+from utcloud.resources.models import Allocation, Pool, PoolGroup
 from utcloud.resources.service.common import some
-from utcloud.workloads.models import Subtask, Workload
+from utcloud.workloads.models import Attempt, Subtask, Workload
 from utcloud.workloads.states import ACTIVE
 
 
 async def of_spec(tx: Tx, spec_id: str) -> str | None:
-    """The notebooks that are made with a specification."""
-    return await _named(tx, Workload.id.in_(select(Subtask.workload_id).where(Subtask.spec_id == spec_id)))
+    """The notebooks that are made with a specification, and whose they are."""
+    return await _of_whom(tx, Workload.id.in_(select(Subtask.workload_id).where(Subtask.spec_id == spec_id)))
 
 
 async def of_pool(tx: Tx, pool_id: str) -> str | None:
-    """The notebooks of a pool."""
-    return await _named(tx, Workload.pool_id == pool_id)
+    """The notebooks of a pool, and whose they are."""
+    return await _of_whom(tx, Workload.pool_id == pool_id)
 
 
 async def of_image(tx: Tx, image_id: str) -> str | None:
-    """The notebooks that are made with an image."""
-    return await _named(tx, Workload.image_id == image_id)
+    """The notebooks that are made with an image, and whose they are."""
+    return await _of_whom(tx, Workload.image_id == image_id)
 
 
 async def of_version(tx: Tx, version_id: str) -> str | None:
@@ -57,6 +58,31 @@ async def of_group(tx: Tx, group_id: str) -> str | None:
     return " and ".join(found) or None
 
 
+async def count_of_specs(tx: Tx, spec_ids: Sequence[str]) -> dict[str, int]:
+    """How many workloads are made with each specification."""
+    query = select(Subtask.spec_id, func.count(func.distinct(Subtask.workload_id)))
+    rows = await tx.execute(query.where(Subtask.spec_id.in_(spec_ids)).group_by(Subtask.spec_id))
+    return dict(rows.tuples().all())
+
+
+async def on_nodes(tx: Tx, node_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Whose work holds something on each node: the group in whose name it runs, or else its owner."""
+    held = select(Allocation.attempt_id).where(Allocation.node_id.in_(node_ids))
+    rows = await tx.execute(
+        select(Attempt.node_id, func.coalesce(Group.name, User.username).label("who"))
+        .join(Workload, Workload.id == Attempt.workload_id)
+        .join(User, User.id == Workload.owner_id)
+        .outerjoin(Group, Group.id == Workload.group_id)
+        .where(Attempt.id.in_(held))
+        .distinct()
+        .order_by("who")
+    )
+    found: dict[str, list[str]] = defaultdict(list)
+    for node_id, who in rows:
+        found[node_id].append(who)
+    return found
+
+
 async def refuse_owner(tx: Tx, _actor: Actor, user: User) -> None:
     """A user who still has notebooks cannot be deleted."""
     if use := await _named(tx, Workload.owner_id == user.id):
@@ -75,6 +101,14 @@ async def shut_pages(tx: Tx, _actor: Actor, user: User, _running: Running) -> No
 async def _named(tx: Tx, where: ColumnElement[bool]) -> str | None:
     names = (await tx.scalars(select(Workload.name).where(where).order_by(Workload.id))).all()
     return _list("notebook", names) if names else None
+
+
+async def _of_whom(tx: Tx, where: ColumnElement[bool]) -> str | None:
+    """``2 notebooks (of alice, bob)``: another's names are not told."""
+    query = select(User.username, func.count()).join(User, User.id == Workload.owner_id).where(where)
+    owners = (await tx.execute(query.group_by(User.username).order_by(User.username))).all()
+    count = sum(number for _, number in owners)
+    return f"{count} notebook{'s' if count > 1 else ''} (of {some([name for name, _ in owners])})" if count else None
 
 
 def _list(noun: str, names: Sequence[str]) -> str:

@@ -9,25 +9,18 @@ from sqlalchemy import BigInteger, Integer, Select, bindparam, func, or_, select
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import User
-from utcloud.assets.models import Asset, Image
 from utcloud.billing import meters
-from utcloud.billing import service as billing
 from utcloud.common.errors import NotFound
 from utcloud.common.paging import decode_cursor, encode_cursor
 from utcloud.db import Tx
-from utcloud.resources import service as resources
 from utcloud.resources.models import Chip, ChipClaim, Node, Site, Spec
-from utcloud.resources.schemas import NodeStatus
 from utcloud.workloads.models import Attempt, Replica, Subtask, TimelineEvent, Workload
 from utcloud.workloads.schemas import (
-    MinerOverviewOut,
     NotebookDetail,
     NotebookOut,
-    OverviewOut,
     ReplicaOut,
     State,
     TimelineEventOut,
-    UsageOut,
     WorkOut,
 )
 from utcloud.workloads.states import ACTIVE
@@ -276,70 +269,11 @@ async def _since(tx: Tx, replica_ids: list[str]) -> dict[str, datetime]:
     return dict((await tx.execute(query)).all())
 
 
-async def overview(tx: Tx, now: datetime, actor: Actor) -> OverviewOut:
-    """What a renter has: work by state, assets, machine hours."""
-    counts: dict[str, dict[State, int]] = {kind: dict.fromkeys(State, 0) for kind in ("notebook", "task")}
-    query = (
-        select(Workload.kind, Workload.state, func.count())
-        .where(Workload.owner_id == actor.id)
-        .group_by(Workload.kind, Workload.state)
-    )
-    for kind, state, count in (await tx.execute(query)).all():
-        counts[kind][State(state)] = count
-    owned = await tx.execute(select(Asset.kind, func.count()).where(Asset.owner_id == actor.id).group_by(Asset.kind))
-    assets = dict(owned.all())
-    wallet = await billing.wallet_of(tx, now, actor.id)
-    return OverviewOut(
-        notebooks=counts["notebook"],
-        tasks=counts["task"],
-        algorithms=assets.get("algorithm", 0),
-        datasets=assets.get("dataset", 0),
-        images=(await tx.scalar(select(func.count()).select_from(Image))) or 0,
-        available=wallet.available,
-        burn_per_hour=wallet.burn_per_hour,
-        runs_out_at=wallet.runs_out_at,
-    )
-
-
-async def miner_overview(tx: Tx, now: datetime, actor: Actor) -> MinerOverviewOut:
-    """What a miner has: nodes, use, work, earnings."""
-    actor.require_miner()
-    nodes = await resources.count_nodes(tx, now, actor)
-    usage = await resources.usage_in_sum(tx, actor)
-    query = (
-        select(Replica.state, func.count())
-        .join(Site, Site.id == Replica.site_id)
-        .where(Replica.state.in_(ACTIVE))
-        .group_by(Replica.state)
-    )
-    waiting = select(func.count()).select_from(Replica).where(Replica.state == State.PENDING)
-    if not actor.is_operator:
-        query = query.where(Site.miner_id == actor.id)
-        waiting = waiting.join(Workload, Workload.id == Replica.workload_id).where(
-            Workload.pool_id.in_(await resources.pool_ids_of(tx, actor))
-        )
-    by_state = dict((await tx.execute(query)).all())
-    earnings = await billing.earnings_of(tx, now, actor.id)
-    return MinerOverviewOut(
-        nodes_ready=nodes[NodeStatus.READY],
-        nodes_total=nodes[NodeStatus.READY] + nodes[NodeStatus.NOT_READY] + nodes[NodeStatus.LOST],
-        running_replicas=by_state.get(State.RUNNING, 0),
-        waiting_replicas=(await tx.scalar(waiting)) or 0,
-        users=(await tx.scalar(select(func.count()).select_from(User))) or 0,
-        usage=[UsageOut.model_validate(one, from_attributes=True) for one in usage],
-        earnings_today=earnings.today,
-        earnings_month=earnings.this_month,
-        simulated=any(one.simulated for one in usage),
-    )
-
-
 __all__ = [
     "NotebookOut",
     "ReplicaOut",
-    "miner_overview",
     "notebook",
     "notebook_detail",
     "notebooks",
-    "overview",
     "work",
 ]

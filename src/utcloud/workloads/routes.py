@@ -11,7 +11,7 @@ from utcloud.billing import meters
 from utcloud.common.paging import Limit, Page
 from utcloud.common.settings import Settings
 from utcloud.db.web import Db, Now
-from utcloud.workloads import notebooks, queries, quota_routes
+from utcloud.workloads import notebooks, overview, queries, quota_routes
 from utcloud.workloads.schemas import (
     MinerOverviewOut,
     NotebookCreate,
@@ -126,11 +126,11 @@ async def stop_work(replica_id: str, body: StopRequest, actor: CurrentActor, db:
 async def get_overview(actor: CurrentActor, db: Db, now: Now) -> OverviewOut:
     """What one runs, has and can spend."""
     async with db.read() as tx:
-        return await queries.overview(tx, now, actor)
+        return await overview.overview(tx, now, actor)
 
 
 @router.get("/overview/miner")
 async def get_miner_overview(actor: CurrentActor, db: Db, now: Now) -> MinerOverviewOut:
     """What one's hardware is, does and earns."""
     async with db.read() as tx:
-        return await queries.miner_overview(tx, now, actor)
+        return await overview.miner_overview(tx, now, actor)

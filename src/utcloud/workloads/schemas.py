@@ -1,13 +1,14 @@
 """What the API says of notebooks and their replicas."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from utcloud.accounts.schemas import Ident, Input, Name, Text
-from utcloud.common.money import Unc
+from utcloud.common.money import Unc, UncInput
+from utcloud.resources.schemas import Attention
 
 
 class State(StrEnum):
@@ -88,6 +89,12 @@ class NotebookCreate(Input):
     spec_id: str
     group_id: Ident | None = None
     """In which of one's groups' name. Left out: the one through which the pool is open to one."""
+    payer: Literal["user", "group"] = "user"
+    """Whose wallet pays: one's own, or the group's."""
+    max_cost: Annotated[UncInput, Field(gt=0, examples=["5"])] | None = None
+    """The most that each start may cost: it is stopped gracefully before, files kept."""
+    max_hours: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = None
+    """The longest that each start may run."""
     tasks: Annotated[int, Field(ge=1, le=32, strict=True)] = 1
     start: StrictBool = True
 
@@ -137,7 +144,19 @@ class MinerOverviewOut(BaseModel):
     usage: list["UsageOut"]
     earnings_today: Unc
     earnings_month: Unc
+    earnings_by_day: list["DayAmount"]
+    """The last 14 days in UTC, today last."""
+    sites: int
+    chips_total: int
+    chips_busy: int
+    attention: list[Attention]
+    """What needs attention, errors first."""
     simulated: bool
+
+
+class DayAmount(BaseModel):
+    day: date
+    amount: Unc
 
 
 class UsageOut(BaseModel):

@@ -1,5 +1,6 @@
 """What the API says of sites, nodes, resources, specifications and pools: one face, several files."""
 
+from utcloud.resources.schemas.attention import Attention, AttentionKind, Severity
 from utcloud.resources.schemas.common import (
     Ids,
     NodeRef,
@@ -57,6 +58,8 @@ from utcloud.resources.schemas.specs import (
 )
 
 __all__ = [
+    "Attention",
+    "AttentionKind",
     "ChipOut",
     "Cordon",
     "CustomResourceCreate",
@@ -82,6 +85,7 @@ __all__ = [
     "PriceLine",
     "Purpose",
     "Quantity",
+    "Severity",
     "SiteCreate",
     "SiteCreated",
     "SiteOut",

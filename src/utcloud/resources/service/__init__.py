@@ -23,7 +23,7 @@ from utcloud.resources.service.names import (
     simulated_names,
     update_custom_resource,
 )
-from utcloud.resources.service.nodes import NodeFilter, count_nodes, get_node, list_nodes, usage_in_sum
+from utcloud.resources.service.nodes import NodeFilter, count_nodes, get_node, list_nodes
 from utcloud.resources.service.pools import (
     PoolFilter,
     create_pool,
@@ -56,7 +56,7 @@ from utcloud.resources.service.specs import (
     preview_spec,
     update_spec,
 )
-from utcloud.resources.service.totals import count_chips, totals
+from utcloud.resources.service.totals import totals
 
 __all__ = [
     "NODES_SIGNAL",
@@ -69,7 +69,6 @@ __all__ = [
     "arrive",
     "bump",
     "cordon_node",
-    "count_chips",
     "count_nodes",
     "create_custom_resource",
     "create_pool",
@@ -115,6 +114,5 @@ __all__ = [
     "update_pool",
     "update_spec",
     "usable_pool",
-    "usage_in_sum",
     "waiting_to_move",
 ]

@@ -8,13 +8,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, literal, or_, select
 
 from utcloud.accounts.auth import Actor
-from utcloud.common.clock import from_ms
 from utcloud.common.errors import NotFound
 from utcloud.db import Tx, paginate
 from utcloud.protocol import LOST_AFTER_S, SILENT_AFTER_S
 from utcloud.resources import capacity
 from utcloud.resources.models import Chip, ChipClaim, Node, Pool, Site, Telemetry
-from utcloud.resources.schemas import ChipOut, NodeDetail, NodeOut, NodeSort, NodeStatus, PoolRef, Usage
+from utcloud.resources.schemas import ChipOut, NodeDetail, NodeOut, NodeSort, NodeStatus, PoolRef
 from utcloud.resources.service.common import ordered, usages, visible_nodes
 
 
@@ -131,11 +130,6 @@ async def count_nodes(tx: Tx, now: datetime, actor: Actor) -> dict[NodeStatus, i
     status = status_of(now)
     counts = await tx.execute(_listed(actor).with_only_columns(status, func.count()).group_by(status))
     return dict.fromkeys(NodeStatus, 0) | {NodeStatus(name): count for name, count in counts}
-
-
-async def usage_in_sum(tx: Tx, actor: Actor) -> list[Usage]:
-    """The use of every system resource over all of the actor's nodes."""
-    return usages(await capacity.load(tx, from_ms(0), visible_nodes(actor)))
 
 
 async def _nodes_out(tx: Tx, now: datetime, nodes: Sequence[Node]) -> list[NodeOut]:

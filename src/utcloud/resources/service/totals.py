@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from sqlalchemy import ColumnElement, Integer, and_, case, cast, exists, func, literal, not_, select
+from sqlalchemy import ColumnElement, Integer, and_, case, cast, exists, func, literal, select
 
 from utcloud.common.quantity import BASIC
 from utcloud.db import Tx
@@ -60,18 +60,3 @@ async def totals(tx: Tx, *where: ColumnElement[bool]) -> list[Usage]:
             sums.items(), key=lambda item: (order.get(item[0], len(order)), item[0])
         )
     ]
-
-
-async def count_chips(tx: Tx, *where: ColumnElement[bool]) -> tuple[int, int, int]:
-    """Over the nodes for which ``where`` holds: how many chips, how many that work holds, how many not healthy."""
-    unhealthy = case((not_(Chip.healthy), 1), else_=0)
-    row = (
-        await tx.execute(
-            select(func.count(), func.count(ChipClaim.attempt_id), func.coalesce(func.sum(unhealthy), 0))
-            .select_from(Chip)
-            .outerjoin(ChipClaim, ChipClaim.chip_id == Chip.id)
-            .join(Node, Node.id == Chip.node_id)
-            .where(Chip.present.is_(True), Node.gone.is_(False), *where)
-        )
-    ).one()
-    return int(row[0]), int(row[1]), int(row[2])

@@ -1,0 +1,159 @@
+"""What of a miner's hardware and offers needs his attention: a few statements, however much he has."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Row, func, or_, select
+
+from utcloud.accounts.auth import Actor
+from utcloud.db import Tx
+from utcloud.resources import capacity
+from utcloud.resources.capacity import NodeState, is_heard
+from utcloud.resources.models import Node, Pool, PoolGroup, PoolSpec, Site, Spec
+from utcloud.resources.schemas import Attention, AttentionKind, NodeStatus, Severity
+from utcloud.resources.service.common import some, visible, visible_nodes
+from utcloud.resources.service.fit import Fits
+from utcloud.resources.service.nodes import is_flagged, status_of
+
+MOST_CLOCK_OFFSET_MS = 5000
+Named = list[tuple[str, str]]
+"""Ids and names."""
+
+
+def item(kind: AttentionKind, severity: Severity, noun: str, objects: Named, detail: str) -> list[Attention]:
+    """One line for all ``objects`` together; none when there are none."""
+    if not objects:
+        return []
+    return [
+        Attention(
+            kind=kind,
+            severity=severity,
+            object_type=noun,
+            object_id=objects[0][0] if len(objects) == 1 else "",
+            object_name=some([name for _, name in objects]),
+            detail=detail,
+            count=len(objects),
+        )
+    ]
+
+
+async def attention(tx: Tx, now: datetime, actor: Actor, nodes: Sequence[NodeState]) -> list[Attention]:
+    """What needs attention. ``nodes``: all that the actor may see, as ``capacity.load`` gives them."""
+    if nodes:
+        found = await _of_nodes(tx, now, actor)
+    else:
+        detail = "No server has joined yet. Make a site and start its agent."
+        found = [_nothing(AttentionKind.NO_NODES, detail)]
+    return [*found, *_of_chips(nodes), *await _of_sites(tx, now, actor), *await _of_offers(tx, actor, nodes)]
+
+
+def _nothing(kind: AttentionKind, detail: str) -> Attention:
+    return Attention(
+        kind=kind, severity=Severity.WARNING, object_type="", object_id="", object_name="", detail=detail, count=0
+    )
+
+
+async def _of_nodes(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
+    status = status_of(now)
+    rows = (
+        await tx.execute(
+            select(Node.id, Node.name, Node.reason, Node.flags, status.label("status"))
+            .join(Site, Site.id == Node.site_id)
+            .where(visible_nodes(actor), Node.gone.is_(False), or_(status != NodeStatus.READY.value, is_flagged()))
+            .order_by(Node.name, Node.id)
+        )
+    ).all()
+    by_status: dict[str, Named] = defaultdict(list)
+    for row in rows:
+        by_status[row.status].append((row.id, row.name))
+    lost, away = by_status[NodeStatus.LOST], by_status[NodeStatus.NOT_READY]
+    flagged = [row for row in rows if row.flags]
+    why = next((row.reason for row in rows if row.status == NodeStatus.NOT_READY and row.reason), "")
+    return [
+        *item(AttentionKind.NODE_LOST, Severity.ERROR, "node", lost, "Silent for five minutes: its work has failed."),
+        *item(AttentionKind.NODE_NOT_READY, Severity.WARNING, "node", away, why or "Not heard for half a minute."),
+        *item(
+            AttentionKind.NODE_FLAGGED,
+            Severity.WARNING,
+            "node",
+            [(row.id, row.name) for row in flagged],
+            str(flagged[0].flags[0]) if flagged else "",
+        ),
+    ]
+
+
+def _of_chips(nodes: Sequence[NodeState]) -> list[Attention]:
+    unhealthy = [(node, sum(node.capacity[name] - node.usable[name] for name in node.chips)) for node in nodes]
+    sick = [(node.id, node.name) for node, count in unhealthy if count]
+    chips = sum(count for _, count in unhealthy)
+    detail = f"{chips} chip{'s are' if chips > 1 else ' is'} not healthy and given to nobody."
+    return item(AttentionKind.CHIP_UNHEALTHY, Severity.ERROR, "node", sick, detail)
+
+
+async def _of_sites(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
+    query = (
+        select(Site.id, Site.name, Site.clock_offset_ms, Site.last_seen_at)
+        .where(visible(actor, Site.miner_id), Site.removed_at.is_(None))
+        .where(func.abs(Site.clock_offset_ms) > MOST_CLOCK_OFFSET_MS)
+        .order_by(Site.name)
+    )
+    off = [row for row in await tx.execute(query) if is_heard(row.last_seen_at, now)]
+    worst = max((abs(row.clock_offset_ms) for row in off), default=0) / 1000
+    detail = f"Its clock is {worst:.0f} s off: times of its records may look wrong. Let it keep time by NTP."
+    return item(AttentionKind.CLOCK_OFF, Severity.WARNING, "site", [(row.id, row.name) for row in off], detail)
+
+
+async def _of_offers(tx: Tx, actor: Actor, nodes: Sequence[NodeState]) -> list[Attention]:
+    pools = list(await tx.scalars(select(Pool).where(visible(actor, Pool.miner_id)).order_by(Pool.name, Pool.id)))
+    pool_ids = [pool.id for pool in pools]
+    offers = (
+        await tx.execute(
+            select(PoolSpec.pool_id, Spec.id, Spec.name)
+            .join(Spec, Spec.id == PoolSpec.spec_id)
+            .where(PoolSpec.pool_id.in_(pool_ids))
+            .distinct()
+            .order_by(Spec.name, Spec.id)
+        )
+    ).all()
+    bound = set(await tx.scalars(select(PoolGroup.pool_id).where(PoolGroup.pool_id.in_(pool_ids)).distinct()))
+    offering, filled = {offer.pool_id for offer in offers}, {node.pool_id for node in nodes}
+    bare = [pool for pool in pools if pool.id not in filled and (not pool.is_default or pool.id in offering)]
+    shut = [pool for pool in pools if not pool.open_to_all and pool.id not in bound]
+    found = [
+        *item(
+            AttentionKind.POOL_WITHOUT_NODES,
+            Severity.WARNING,
+            "pool",
+            _named(bare) if nodes else [],
+            "It has no nodes, so nothing can start in it.",
+        ),
+        *item(
+            AttentionKind.POOL_WITHOUT_GROUPS,
+            Severity.INFO,
+            "pool",
+            _named(shut),
+            "It is open to nobody: bind a group to it or open it to all.",
+        ),
+    ]
+    if nodes and not await tx.scalar(select(Spec.id).where(visible(actor, Spec.miner_id)).limit(1)):
+        found.append(_nothing(AttentionKind.NO_SPECS, "Nothing can be rented yet. Make a specification with a price."))
+    names = {pool.id: pool.name for pool in pools}
+    return [*found, *await _never_fitting(tx, nodes, names, [offer for offer in offers if offer.pool_id in filled])]
+
+
+def _named(pools: Sequence[Pool]) -> Named:
+    return [(pool.id, pool.name) for pool in pools]
+
+
+async def _never_fitting(
+    tx: Tx, nodes: Sequence[NodeState], pools: dict[str, str], offers: Sequence[Row[str, str, str]]
+) -> list[Attention]:
+    """Specifications that a pool offers, none of whose nodes can hold them even when it is empty."""
+    items = await capacity.items_of(tx, {offer.id for offer in offers})
+    fits = Fits(nodes, await capacity.names_of(tx, {node.miner_id for node in nodes}), lambda node: node.pool_id)
+    never = [offer for offer in offers if not fits.times(offer.pool_id, items[offer.id])[1]]
+    places = some(sorted({pools[offer.pool_id] for offer in never}))
+    specs = list(dict.fromkeys((offer.id, offer.name) for offer in never))
+    detail = f"It fits no node of pool {places}, not even an empty one."
+    return item(AttentionKind.SPEC_NEVER_FITS, Severity.WARNING, "spec", specs, detail)
