@@ -42,23 +42,26 @@ async def site_for_token(tx: Tx, token: str) -> Site | None:
     ).one_or_none()
 
 
-async def bump(tx: Tx, site_id: str) -> None:
-    """The site's desired state has changed: raise its revision and wake its agent's long poll.
+async def bump(tx: Tx, *site_ids: str) -> None:
+    """The desired state of these sites has changed: raise their revisions and wake their agents' long polls.
 
-    What its next report says of work is looked at anew even if it says nothing new: it may mean something else now.
+    What the next report of one says of work is looked at anew even if it says nothing new: it may mean something else
+    now.
     """
-    revision = await tx.scalar(
+    rows = await tx.execute(
         update(Site)
-        .where(Site.id == site_id)
+        .where(Site.id.in_(site_ids))
         .values(revision=Site.revision + 1, report_digest=func.substr(Site.report_digest, 1, 32))
-        .returning(Site.revision)
+        .returning(Site.id, Site.revision)
         .execution_options(synchronize_session=False)
     )
-    held = tx.identity_map.get(identity_key(Site, site_id))
-    if held is not None:
-        set_committed_value(held, "revision", revision)
-        set_committed_value(held, "report_digest", held.report_digest[:32])
-    emit(tx, f"site:{site_id}")
+    for site_id, revision in rows:
+        held = tx.identity_map.get(identity_key(Site, site_id))
+        if held is not None:
+            set_committed_value(held, "revision", revision)
+            set_committed_value(held, "report_digest", held.report_digest[:32])
+    for site_id in site_ids:
+        emit(tx, f"site:{site_id}")
 
 
 async def ensure_site(tx: Tx, miner_id: str, name: str, *, renew_token: bool = False) -> tuple[Site, str | None]:
