@@ -16,16 +16,15 @@ import structlog
 from utcloud.common.settings import Settings
 from utcloud.protocol import (
     HEARTBEAT_S,
-    ChipReport,
     DesiredState,
     NodeReport,
     Phase,
-    ResourceReport,
     SiteReport,
     StrayContainer,
 )
 from utcloud.site.discovery import all_discoveries
-from utcloud.site.discovery.base import Discovery, Finding
+from utcloud.site.discovery.base import Discovery
+from utcloud.site.discovery.lookout import Lookout
 from utcloud.site.engines.base import (
     LABEL_ATTEMPT,
     LABEL_HOME,
@@ -42,6 +41,7 @@ from utcloud.site.engines.base import (
 from utcloud.site.errors import ServerAway, ServerRefused
 from utcloud.site.firewall import Firewall, FirewallFailed, Nftables
 from utcloud.site.link import Link
+from utcloud.site.node import lasting, node_report
 from utcloud.site.records import Records
 from utcloud.site.replica import Replica, Surroundings
 from utcloud.site.volumes import Volumes
@@ -75,8 +75,7 @@ class Agent:
             engine = DockerEngine(candidate_urls(settings))
         self._engine = engine
         self._link = link or Link(settings)
-        self._discoveries = all_discoveries(settings) if discoveries is None else discoveries
-        self._findings: dict[int, Finding] = {}
+        self._lookout = Lookout(all_discoveries(settings) if discoveries is None else discoveries)
         self._node = NodeReport(name="unknown", ready=False, reason="starting")
         self._replicas: dict[str, Replica] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -293,26 +292,18 @@ class Agent:
 
     async def _look_around(self) -> None:
         """Find out anew what this node has and whether it can run containers."""
-        for number, discovery in enumerate(self._discoveries):
-            try:
-                self._findings[number] = await asyncio.to_thread(discovery.find)
-            except Exception:
-                log.exception(
-                    "hardware cannot be looked at; keeping what was found before", by=type(discovery).__name__
-                )
-        findings = list(self._findings.values())
-        self._around.chips = {chip.report.uid: chip for finding in findings for chip in finding.chips}
-        engine, reason = "", ""
+        found = await self._lookout.look()
+        self._around.chips = {chip.report.uid: chip for chip in found.chips}
+        engine, lacks = "", ""
         try:
             info = await self._engine.info()
-            engine, reason = info.name, info.lacks
+            engine, lacks, self._around.drivers = info.name, info.lacks, info.drivers
             await self._around.firewall.ensure()
         except (EngineAway, EngineRefused, FirewallFailed) as error:
-            reason = str(error)
-        node = _node_report(findings, engine, reason)
-        self._around.node = node.name
-        if node != self._node:
-            self._node = node
+            lacks = str(error)
+        before, self._node = self._node, node_report(found, engine, lacks, self._around.drivers)
+        self._around.node = self._node.name
+        if lasting(self._node) != lasting(before):
             self._changed.set()
 
     async def _try(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -339,38 +330,6 @@ class _Pause:
             log.warning(what, error=str(error))
         await asyncio.sleep(self._next * random.uniform(0.5, 1))  # noqa: S311
         self._next = min(self._next * 2, _LONGEST_PAUSE_S)
-
-
-def _node_report(findings: list[Finding], engine: str, reason: str) -> NodeReport:
-    host = next((finding for finding in findings if finding.name), Finding(name="unknown"))
-    chips = [chip.report for finding in findings for chip in finding.chips]
-    resources = [resource for finding in findings for resource in finding.resources]
-    return NodeReport(
-        name=host.name,
-        ip=host.ip,
-        os=host.os[:200],
-        kernel=host.kernel[:200],
-        architecture=host.architecture[:50],
-        labels={key: value for finding in findings for key, value in finding.labels.items()},
-        ready=not reason,
-        reason=reason[:500],
-        engine=engine[:200],
-        resources=[*resources, *_pieces(chips)],
-        chips=chips,
-    )
-
-
-def _pieces(chips: list[ChipReport]) -> list[ResourceReport]:
-    """How many healthy chips there are of each resource; simulated unless a real one is among them."""
-    names = sorted({chip.resource for chip in chips})
-    return [
-        ResourceReport(
-            name=name,
-            capacity=sum(chip.resource == name and chip.healthy for chip in chips),
-            simulated=all(chip.simulated for chip in chips if chip.resource == name),
-        )
-        for name in names
-    ]
 
 
 def _own_version() -> str:

@@ -65,6 +65,8 @@ class Surroundings:
     site_id: str = ""
     store: Path | None = None
     chips: dict[str, FoundChip] = field(default_factory=dict)
+    drivers: frozenset[str] = frozenset()
+    """Device drivers of the engine."""
     strays: list[StrayContainer] = field(default_factory=list)
     network_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -346,7 +348,7 @@ class Replica:
 
     def _spec(self, binds: list[Bind]) -> ContainerSpec:
         want, around = self.desired, self._around
-        given = give(want.devices, around.chips)
+        given = give(want.devices, around.chips, around.drivers)
         env = dict(want.env)
         if given.simulated:
             env["UTCLOUD_SIMULATED_CHIPS"] = ",".join(given.simulated)
@@ -371,6 +373,7 @@ class Replica:
             devices=given.devices,
             binds=[*binds, *given.binds],
             groups=given.groups,
+            requests=given.requests,
         )
 
     def _explain(self, refused: CannotRun | EngineRefused) -> str:

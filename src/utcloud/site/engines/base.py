@@ -51,6 +51,14 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceRequest:
+    """Devices that the engine itself brings, with all that belongs to them, through one of its device drivers."""
+
+    driver: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Bind:
     """A folder or file of the host and where the container sees it."""
 
@@ -85,6 +93,7 @@ class ContainerSpec:
     binds: list[Bind] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     """Further group ids, for device files that only a group may use."""
+    requests: list[DeviceRequest] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,8 @@ class EngineInfo:
 
     name: str
     lacks: str = ""
+    drivers: frozenset[str] = frozenset()
+    """Device drivers of the Docker API that it has: ``cdi``, ``nvidia``."""
 
 
 class Engine(Protocol):

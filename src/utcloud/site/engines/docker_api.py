@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,10 @@ _SIGKILLED = 137
 _MIB = 2**20
 _TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5)
 _LOG_SIZE = "10m"
+_CAPABILITIES = ["gpu", "compute", "utility"]
+"""What NVIDIA's driver of the Docker API shall bring: the libraries for computing, and nvidia-smi. CDI ignores it."""
+_PODMAN_WITH_CDI = (5, 4)
+"""Older ones take requests for devices by the Docker API, and forget them without a word."""
 
 
 def candidate_urls(settings: Settings) -> list[str]:
@@ -77,7 +82,11 @@ class DockerEngine:
         ]
         lacks = f"The engine cannot limit {' and '.join(missing)}: enable these cgroup controllers." if missing else ""
         runtime = info.get("DefaultRuntime") or "?"
-        self._info = EngineInfo(f"{name} {version['Version']}, {runtime}, cgroup v{cgroup}", lacks)
+        self._info = EngineInfo(
+            f"{name} {version['Version']}, {runtime}, cgroup v{cgroup}",
+            lacks,
+            _drivers_of_podman(version["Version"]) if self._podman else _drivers_of_docker(info),
+        )
         return self._info
 
     async def prepare(self, network: Network) -> None:
@@ -232,10 +241,14 @@ class DockerEngine:
         # runc gives the mount the mode of the image's folder, whatever we ask; so let it belong to the user.
         owner = "U" if self._podman else f"uid={USER_ID},gid={USER_ID}"
         scratch = f"nosuid,nodev,mode=1777,{owner}"
+        env = spec.env
+        if not any(one.driver == "nvidia" for one in spec.requests):
+            # Where NVIDIA's runtime is Docker's default one, an image that says "all" would get every GPU.
+            env = env | {"NVIDIA_VISIBLE_DEVICES": "void"}
         config: dict[str, Any] = {
             "Image": spec.image,
             "User": f"{USER_ID}:{USER_ID}",
-            "Env": [f"{key}={value}" for key, value in spec.env.items()],
+            "Env": [f"{key}={value}" for key, value in env.items()],
             "Hostname": spec.hostname,
             "Labels": spec.labels,
             "StopTimeout": spec.stop_grace_s,
@@ -266,6 +279,10 @@ class DockerEngine:
                 ],
                 "Binds": [f"{one.source}:{one.target}:{'ro' if one.read_only else 'rw'}" for one in spec.binds],
                 "GroupAdd": [str(group) for group in spec.groups],
+                "DeviceRequests": [
+                    {"Driver": one.driver, "DeviceIDs": list(one.names), "Capabilities": [_CAPABILITIES]}
+                    for one in spec.requests
+                ],
             },
         }
         if spec.command:
@@ -275,6 +292,17 @@ class DockerEngine:
 
 class _NotThere(EngineRefused):
     """The engine knows no such thing."""
+
+
+def _drivers_of_podman(version: str) -> frozenset[str]:
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    return frozenset({"cdi"}) if numbers >= _PODMAN_WITH_CDI else frozenset()
+
+
+def _drivers_of_docker(info: Mapping[str, Any]) -> frozenset[str]:
+    """CDI needs Docker 25, and names its folders when it is switched on; NVIDIA's hook comes with its runtime."""
+    found = {"cdi"} if info.get("CDISpecDirs") else set()
+    return frozenset(found | {"nvidia"} if "nvidia" in (info.get("Runtimes") or {}) else found)
 
 
 def _container(shown: dict[str, Any]) -> Container:
