@@ -6,6 +6,7 @@ import {
   DatabaseOutlined,
   ExperimentOutlined,
   FunctionOutlined,
+  TeamOutlined,
 } from "@ant-design/icons";
 import { AssetList } from "@shared/assets/AssetList";
 import { Images } from "@shared/assets/Images";
@@ -13,6 +14,7 @@ import { useRole } from "@shared/session";
 import { type MenuEntry, Shell } from "@shared/ui/Shell";
 import { useTranslation } from "react-i18next";
 import { Navigate, Route, Routes } from "react-router-dom";
+import { MyGroups } from "./pages/MyGroups";
 import { Notebooks } from "./pages/Notebooks";
 import { Overview } from "./pages/Overview";
 import { TimeManagement } from "./pages/TimeManagement";
@@ -28,6 +30,7 @@ export function Console({ other }: { other: string }) {
     { path: "/datasets", label: t("menu.datasets"), icon: <DatabaseOutlined aria-hidden /> },
     { path: "/models", label: t("menu.models"), icon: <ExperimentOutlined aria-hidden /> },
     { path: "/images", label: t("menu.images"), icon: <ContainerOutlined aria-hidden /> },
+    { path: "/groups", label: t("menu.myGroups"), icon: <TeamOutlined aria-hidden /> },
     { path: "/time-management", label: t("menu.time"), icon: <ClockCircleOutlined aria-hidden /> },
   ];
   return (
@@ -39,6 +42,7 @@ export function Console({ other }: { other: string }) {
         <Route path="/datasets" element={<AssetList key="datasets" kind="datasets" />} />
         <Route path="/models" element={<AssetList key="models" kind="models" />} />
         <Route path="/images" element={<Images title={t("menu.images")} />} />
+        <Route path="/groups" element={<MyGroups />} />
         <Route path="/time-management" element={<TimeManagement />} />
         <Route path="*" element={<Navigate to="/overview" replace />} />
       </Routes>

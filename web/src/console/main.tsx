@@ -7,8 +7,10 @@ import { Login } from "@shared/ui/Login";
 import { Waiting } from "@shared/ui/Shell";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { createRoot } from "react-dom/client";
-import { BrowserRouter } from "react-router-dom";
+import { BrowserRouter, Route, Routes } from "react-router-dom";
 import { Console } from "./Console";
+import { AcceptInvitation } from "./pages/AcceptInvitation";
+import { Register } from "./pages/Register";
 
 const OTHER = "/admin/";
 
@@ -16,9 +18,18 @@ createRoot(document.getElementById("root") as HTMLElement).render(
   <QueryClientProvider client={queryClient}>
     <Theme colours={{ light: "#3454d1", dark: "#7d97ff", tint: "#eef2ff" }}>
       <BrowserRouter basename="/console">
-        <SessionGate login={<Login end="console" other={OTHER} />} waiting={<Waiting />}>
-          <Console other={OTHER} />
-        </SessionGate>
+        <Routes>
+          <Route path="/register" element={<Register />} />
+          <Route path="/invitation/:code" element={<AcceptInvitation />} />
+          <Route
+            path="*"
+            element={
+              <SessionGate login={<Login end="console" other={OTHER} />} waiting={<Waiting />}>
+                <Console other={OTHER} />
+              </SessionGate>
+            }
+          />
+        </Routes>
       </BrowserRouter>
     </Theme>
   </QueryClientProvider>,

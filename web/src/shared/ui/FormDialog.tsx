@@ -1,9 +1,8 @@
-import { Alert, Button, Flex, Form, type FormInstance, Modal } from "antd";
+import { Button, Flex, Form, type FormInstance, Modal } from "antd";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ApiError, type FieldPath, toFields } from "../api/problem";
 import { queryClient } from "../query";
-import { useFail } from "./feedback";
+import { Refused, useRefusal } from "./PlainForm";
 
 interface Props<V extends object, R> {
   title: string;
@@ -44,7 +43,7 @@ function DialogForm<V extends object, R>(props: Props<V, R>) {
   const [form] = Form.useForm<V>();
   const [busy, setBusy] = useState(false);
   const [refusal, setRefusal] = useState<string[]>([]);
-  const fail = useFail();
+  const refuse = useRefusal(form, setRefusal, rename);
 
   const finish = async (values: V) => {
     setBusy(true);
@@ -55,13 +54,7 @@ function DialogForm<V extends object, R>(props: Props<V, R>) {
       onDone?.(result);
       void queryClient.invalidateQueries();
     } catch (error) {
-      if (!(error instanceof ApiError) || error.problem.status === 0) return fail(error);
-      const names = form.getFieldsError().map((field) => field.name as FieldPath);
-      const { fields, rest } = toFields(error.problem, names, rename);
-      form.setFields(fields as Parameters<typeof form.setFields>[0]);
-      if (fields[0]) form.scrollToField(fields[0].name as never, { focus: true });
-      const cure = error.problem.cure;
-      if (rest.length) setRefusal(cure ? [...rest, cure] : rest);
+      refuse(error);
     } finally {
       setBusy(false);
     }
@@ -79,18 +72,7 @@ function DialogForm<V extends object, R>(props: Props<V, R>) {
     >
       {intro}
       {typeof children === "function" ? children(form) : children}
-      {refusal.length > 0 && (
-        <Alert
-          type="error"
-          showIcon
-          role="alert"
-          style={{ marginBottom: 16 }}
-          title={refusal[0]}
-          description={refusal.slice(1).map((line) => (
-            <div key={line}>{line}</div>
-          ))}
-        />
-      )}
+      <Refused lines={refusal} />
       <DialogButtons busy={busy} okText={okText} onClose={onClose} />
     </Form>
   );
