@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, tuple_
+from sqlalchemy import Select, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from utcloud.common.clock import from_ms, to_ms
@@ -29,7 +29,7 @@ async def paginate(
     keys = [ident] if order_by is None else [order_by, ident]
     if cursor is not None:
         parts = decode_cursor(cursor, len(keys))
-        after = [_value(part, key) for part, key in zip(parts, keys, strict=True)]
+        after = [literal(_value(part, key), key.type) for part, key in zip(parts, keys, strict=True)]
         left, right = tuple_(*keys), tuple_(*after)
         query = query.where(left < right if descending else left > right)
     query = query.order_by(*(key.desc() if descending else key.asc() for key in keys)).limit(limit + 1)
