@@ -118,7 +118,7 @@ async def test_a_known_address_is_not_told(anyone: httpx.AsyncClient, applied: d
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("username", "аlice"),  # noqa: RUF001 - a Cyrillic a
+        ("username", "аlice"),  # it begins with a Cyrillic letter
         ("username", "x"),
         ("display_name", "ecilA\u202e"),
         ("display_name", "a\x1b[31m"),

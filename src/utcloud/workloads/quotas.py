@@ -225,7 +225,7 @@ async def _resolved(tx: Tx, wanted: dict[str, str], *, known: Iterable[str]) -> 
             found[system] = 0 if text.strip() == "0" else parse_quantity(system, text)
         except ValueError as error:
             cure = "Write a quantity, or 0 for none of it."
-            raise Invalid(f"{error}.".capitalize(), field=f"resources.{name}", cure=cure) from None
+            raise Invalid(f"Not a quantity: {error}.", field=f"resources.{name}", cure=cure) from None
     return found
 
 
