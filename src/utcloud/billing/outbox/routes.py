@@ -10,7 +10,7 @@ from utcloud.billing.outbox import service
 from utcloud.billing.outbox.schemas import (
     DeliveryOut,
     DeliveryState,
-    Kind,
+    NoticeKind,
     NoticeOut,
     NoticeSettingsOut,
     NoticeSettingsUpdate,
@@ -41,7 +41,7 @@ async def list_notices(
     db: Db,
     limit: Limit = 50,
     cursor: Cursor = None,
-    kind: Kind | None = None,
+    kind: NoticeKind | None = None,
     file: export.Wanted = None,
 ) -> object:
     """List what happened to one's money, newest first."""

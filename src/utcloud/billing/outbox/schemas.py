@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from utcloud.accounts.schemas import Input
 
 
-class Kind(StrEnum):
+class NoticeKind(StrEnum):
     LOW_BALANCE = "low_balance"
     WORKLOAD_STOPPED = "workload_stopped"
     ORDER_SETTLED = "order_settled"
@@ -22,7 +22,7 @@ class DeliveryState(StrEnum):
     DEAD = "dead"
 
 
-Kinds = Annotated[list[Kind], Field(min_length=1, max_length=len(Kind))]
+Kinds = Annotated[list[NoticeKind], Field(min_length=1, max_length=len(NoticeKind))]
 Url = Annotated[str, Field(min_length=8, max_length=2000, examples=["https://example.org/utcloud"])]
 
 
@@ -30,7 +30,7 @@ class NoticeOut(BaseModel):
     """Something that happened to one's money."""
 
     id: str
-    kind: Kind
+    kind: NoticeKind
     wallet_id: str
     object_id: str
     detail: dict[str, Any]
@@ -39,7 +39,7 @@ class NoticeOut(BaseModel):
 
 
 class NoticeSettingsOut(BaseModel):
-    mail: list[Kind]
+    mail: list[NoticeKind]
     """What is sent by mail, where the platform has a mail server and one has an address."""
     mail_possible: bool
     language: Literal["en", "zh"]
@@ -47,14 +47,14 @@ class NoticeSettingsOut(BaseModel):
 
 
 class NoticeSettingsUpdate(Input):
-    mail: Annotated[list[Kind] | None, Field(max_length=len(Kind))] = None
+    mail: Annotated[list[NoticeKind] | None, Field(max_length=len(NoticeKind))] = None
     language: Literal["en", "zh"] | None = None
 
 
 class WebhookOut(BaseModel):
     id: str
     url: str
-    kinds: list[Kind]
+    kinds: list[NoticeKind]
     active: bool
     waiting: int
     """Deliveries on their way."""
@@ -67,7 +67,7 @@ class WebhookCreate(Input):
     """The answer holds the secret with which messages are signed (Standard Webhooks)."""
 
     url: Url
-    kinds: Kinds = list(Kind)
+    kinds: Kinds = list(NoticeKind)
 
 
 class WebhookCreated(WebhookOut):

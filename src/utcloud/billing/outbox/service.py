@@ -16,7 +16,7 @@ from utcloud.billing.outbox.models import Delivery, NoticeSettings, Webhook
 from utcloud.billing.outbox.schemas import (
     DeliveryOut,
     DeliveryState,
-    Kind,
+    NoticeKind,
     NoticeOut,
     NoticeSettingsOut,
     NoticeSettingsUpdate,
@@ -31,7 +31,7 @@ from utcloud.common.settings import Settings
 from utcloud.db import Tx, emit, paginate
 
 MAX_WEBHOOKS = 20
-MAIL_BY_DEFAULT = [Kind.LOW_BALANCE, Kind.WORKLOAD_STOPPED]
+MAIL_BY_DEFAULT = [NoticeKind.LOW_BALANCE, NoticeKind.WORKLOAD_STOPPED]
 OUTBOX = "outbox"
 """The signal that there is something to send."""
 
@@ -43,7 +43,7 @@ def concerns(user_id: str) -> ColumnElement[bool]:
 
 
 async def list_notices(
-    tx: Tx, actor: Actor, *, limit: int, cursor: str | None, kind: Kind | None = None
+    tx: Tx, actor: Actor, *, limit: int, cursor: str | None, kind: NoticeKind | None = None
 ) -> tuple[list[NoticeOut], str | None]:
     """One page of what happened to the actor's money, newest first."""
     query = select(BillingEvent).where(concerns(actor.id))
@@ -55,7 +55,7 @@ async def list_notices(
     return [
         NoticeOut(
             id=event.id,
-            kind=Kind(event.kind),
+            kind=NoticeKind(event.kind),
             wallet_id=event.wallet_id,
             object_id=event.object_id,
             detail=event.detail,
@@ -73,7 +73,7 @@ async def notice_settings(tx: Tx, settings: Settings, actor: Actor) -> NoticeSet
     if own and own.seen_until:
         unseen = unseen.where(BillingEvent.at > own.seen_until)
     return NoticeSettingsOut(
-        mail=[Kind(kind) for kind in own.mail] if own else MAIL_BY_DEFAULT,
+        mail=[NoticeKind(kind) for kind in own.mail] if own else MAIL_BY_DEFAULT,
         mail_possible=bool(settings.smtp_url),
         language="zh" if own and own.language == "zh" else "en",
         unseen=(await tx.scalar(unseen)) or 0,
@@ -254,7 +254,7 @@ async def _webhooks_out(tx: Tx, found: Sequence[Webhook]) -> list[WebhookOut]:
         WebhookOut(
             id=webhook.id,
             url=webhook.url,
-            kinds=[Kind(kind) for kind in webhook.kinds],
+            kinds=[NoticeKind(kind) for kind in webhook.kinds],
             active=webhook.active,
             waiting=counts.get((webhook.id, DeliveryState.WAITING), 0),
             dead=counts.get((webhook.id, DeliveryState.DEAD), 0),

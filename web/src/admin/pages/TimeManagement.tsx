@@ -1,6 +1,10 @@
 import { api, ok, type Schemas } from "@shared/api/client";
 import { formatDuration, secondsLeft } from "@shared/format";
 import { useRole } from "@shared/session";
+import { Notices } from "@shared/money/Notices";
+import { Statements } from "@shared/money/Statements";
+import { Sums } from "@shared/money/Sums";
+import { Webhooks } from "@shared/money/Webhooks";
 import { Unc, When } from "@shared/ui/bits";
 import { ErrorCard } from "@shared/ui/ErrorCard";
 import { FormDialog } from "@shared/ui/FormDialog";
@@ -39,6 +43,9 @@ export function TimeManagement() {
         { key: "recharges", label: t("time.recharges"), children: <Recharges everyone /> },
         { key: "charges", label: t("time.charges"), children: <Charges side="payee" /> },
         { key: "earnings", label: t("time.earnings"), children: <Earnings /> },
+        { key: "statements", label: t("statements.tab"), children: <Statements side="payee" /> },
+        { key: "notices", label: t("notices.tab"), children: <Notices /> },
+        { key: "webhooks", label: t("webhooks.tab"), children: <Webhooks /> },
       ]}
     />
   );
@@ -214,6 +221,7 @@ function Earnings() {
     <Flex vertical gap="middle">
       <Typography.Text type="secondary">{t("earnings.about", { miner: earnings.data.miner_name })}</Typography.Text>
       {cards(mine)}
+      <Sums side="payee" />
       {all.length > 0 && (
         <>
           <Typography.Title level={5} style={{ marginBottom: 0 }}>

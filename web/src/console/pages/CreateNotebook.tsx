@@ -51,7 +51,11 @@ export function CreateNotebook({ open, onClose }: { open: boolean; onClose: () =
   const required = [{ required: true, message: t("common.required") }];
   const submit = ({ offer, ...values }: Values) => {
     const [pool_id = "", spec_id = ""] = offer.split("/");
-    return ok(api.POST("/api/v1/notebooks", { body: { description: "", start: true, ...values, pool_id, spec_id } }));
+    return ok(
+      api.POST("/api/v1/notebooks", {
+        body: { description: "", start: true, payer: "user", ...values, pool_id, spec_id },
+      }),
+    );
   };
   return (
     <FormDialog<Values, Schemas["NotebookOut"]>

@@ -1,4 +1,8 @@
 import { api, ok } from "@shared/api/client";
+import { Notices } from "@shared/money/Notices";
+import { Statements } from "@shared/money/Statements";
+import { Sums } from "@shared/money/Sums";
+import { Webhooks } from "@shared/money/Webhooks";
 import { ErrorCard } from "@shared/ui/ErrorCard";
 import { Charges, Recharges } from "@shared/ui/Records";
 import { TabsPage } from "@shared/ui/TabsPage";
@@ -15,8 +19,12 @@ export function TimeManagement() {
       title={t("menu.time")}
       tabs={[
         { key: "machine-hours", label: t("time.machineHours"), children: <Wallet /> },
+        { key: "sums", label: t("time.costs"), children: <Sums side="payer" /> },
         { key: "charges", label: t("time.charges"), children: <Charges side="payer" /> },
         { key: "recharges", label: t("time.recharges"), children: <Recharges /> },
+        { key: "statements", label: t("statements.tab"), children: <Statements side="payer" /> },
+        { key: "notices", label: t("notices.tab"), children: <Notices /> },
+        { key: "webhooks", label: t("webhooks.tab"), children: <Webhooks /> },
       ]}
     />
   );
