@@ -11,7 +11,7 @@ import { useTranslation } from "react-i18next";
 
 type Node = Schemas["NodeOut"];
 type Chip = Schemas["ChipOut"];
-const BADGE = { ready: "success", not_ready: "error", gone: "default" } as const;
+const BADGE = { ready: "success", not_ready: "warning", lost: "error", gone: "default", removed: "default" } as const;
 
 export function NodeStatus({ node }: { node: Node }) {
   const { t } = useTranslation();
