@@ -3,9 +3,9 @@
 import asyncio
 import math
 import threading
-import time
 from concurrent.futures import Future, wait
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -49,14 +49,14 @@ class _Watched:
         package, name = type(discovery).__module__.partition(".")[0], type(discovery).__qualname__
         self._name = name if package == "utcloud" else f"{package}.{name}"
         self._answer: Future[Finding] | None = None
-        self._asked_at = 0.0
+        self._asked_at = datetime.now(UTC)
         self.finding = Finding()
         self.trouble = ""
 
     def ask(self) -> Future[Finding]:
         if self._answer is None:
             self._answer = Future()
-            self._asked_at = time.monotonic()
+            self._asked_at = datetime.now(UTC)
             threading.Thread(target=self._find, args=[self._answer], name=self._name, daemon=True).start()
         return self._answer
 
@@ -73,8 +73,7 @@ class _Watched:
         if answer is None:
             return
         if not answer.done():
-            waited = time.monotonic() - self._asked_at
-            self._say(f"{self._name} has not answered for {waited:.0f} s; what it found before holds")
+            self._say(f"{self._name} has not answered since {self._asked_at:%H:%M:%S} UTC; what it found before holds")
             return
         self._answer = None
         try:
