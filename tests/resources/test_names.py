@@ -2,9 +2,12 @@
 
 from tests.resources.conftest import People
 from tests.resources.steps import join, make_spec, ok
-from tests.resources.support import CHIP, node
+from tests.resources.support import CHIP, add_site, add_spec, chip, heard, node
 from tests.support.web import problem
-from utcloud.resources import service
+from utcloud.protocol import ResourceReport
+from utcloud.resources import capacity, service
+from utcloud.resources.service.common import nodes_of, usages
+from utcloud.resources.service.totals import totals
 
 
 async def test_custom_resource(people: People) -> None:
@@ -39,3 +42,83 @@ async def test_custom_resource(people: People) -> None:
     assert changed["used_by_specs"] == ["small"]
     async with people.db.read() as tx:
         assert {"TPU1684X", CHIP} <= await service.simulated_names(tx)
+
+
+async def test_a_name_is_never_of_a_name(people: People) -> None:
+    """No cycles, no chains: a custom resource names what nodes have."""
+    await join(people, people.mina, node(chips=3))
+    post = people.mina.client.post
+    await ok(post("/custom-resources", json={"name": "TPU", "system_resource": CHIP}), 201)
+    refused = problem(await post("/custom-resources", json={"name": "B", "system_resource": "TPU"}), 422)
+    assert (refused["field"], refused["cure"]) == ("system_resource", f"Name what it stands for: {CHIP}.")
+    refused = problem(await post("/custom-resources", json={"name": "C", "system_resource": "C"}), 422)
+    assert (refused["field"], refused["detail"]) == ("system_resource", "'C' would name itself.")
+    problem(await post("/custom-resources", json={"name": "TPU", "system_resource": "TPU"}), 409, "name_taken", "name")
+
+
+async def test_a_node_that_reports_a_name_of_ours_doubles_nothing(people: People) -> None:
+    """A resource that is called as a custom one is: the name goes on meaning what its miner said."""
+    site_id = await join(people, people.mina, node(chips=2))
+    await ok(people.mina.client.post("/custom-resources", json={"name": "TPU", "system_resource": CHIP}), 201)
+    reported = node(chips=2)
+    reported.resources.append(ResourceReport(name="TPU", capacity=100))
+    async with people.db.write() as tx:
+        await heard(tx, people.clock.now(), site_id, reported)
+    spec = await make_spec(people.mina, items=[{"resource": "TPU", "quantity": "1"}])
+    (pool,) = (await ok(people.rita.client.get("/pools")))["items"]
+    assert [(one["free_now"], one["at_best"]) for one in pool["notebook_specs"]] == [(2, 2)]
+    assert spec["fit"] == {"now": 1, "at_best": 1, "never": 0}
+    refused = problem(
+        await people.mina.client.post("/custom-resources", json={"name": "TPU", "system_resource": "TPU"}), 409
+    )
+    assert refused["field"] == "name"
+
+
+async def test_two_names_over_the_same_chips_share_one_capacity(people: People) -> None:
+    await join(people, people.mina, node(chips=3))
+    for name in ("TPU", "Sophon"):
+        await ok(people.mina.client.post("/custom-resources", json={"name": name, "system_resource": CHIP}), 201)
+    by_two = [{"resource": "TPU", "quantity": "2"}, {"resource": "Sophon", "quantity": "2"}]
+    body = {"name": "four", "price": "1", "items": by_two}
+    problem(await people.mina.client.post("/specs", json=body), 409, "never_fits")
+    spec = await make_spec(people.mina, items=[{"resource": "TPU", "quantity": "2"}])
+    other = await make_spec(people.mina, "other", items=[{"resource": "Sophon", "quantity": "2"}])
+    (pool,) = (await ok(people.mina.client.get("/pools")))["items"]
+    async with people.db.write() as tx:
+        demand = capacity.Demand("at_1", spec["id"], pool["id"])
+        assert isinstance(await capacity.reserve(tx, people.clock.now(), [demand]), list)
+        again = await capacity.reserve(tx, people.clock.now(), [capacity.Demand("at_2", other["id"], pool["id"])])
+        assert not isinstance(again, list)
+    customs = (await ok(people.mina.client.get("/custom-resources")))["items"]
+    assert [(one["name"], one["usage"]["allocated"], one["usage"]["free"]) for one in customs] == [
+        ("Sophon", 2, 1),
+        ("TPU", 2, 1),
+    ]
+
+
+async def test_totals_are_what_the_nodes_have_one_by_one(people: People) -> None:
+    chips = [chip("a-0"), chip("a-1", 1, healthy=False, simulated=True), chip("a-2", 2)]
+    odd = node("a").model_copy(update={"chips": chips})
+    odd.resources.append(ResourceReport(name=CHIP, capacity=99))
+    counted = node("b", cpu=500)
+    counted.resources += [ResourceReport(name=CHIP, capacity=5), ResourceReport(name="disk", capacity=10**12)]
+    await join(people, people.mina, odd, counted, node("c", chips=1, ready=False))
+    async with people.db.write() as tx:
+        await add_site(tx, people.boris.actor, "elsewhere")
+        spec = await add_spec(tx, people.mina.actor, {"cpu": 400, CHIP: 1})
+        pool = await service.default_pool(tx, people.mina.id)
+        demands = [capacity.Demand(f"at_{number}", spec, pool.id) for number in range(3)]
+        assert isinstance(await capacity.reserve(tx, people.clock.now(), demands), list)
+    await join(people, people.boris, node("d", chips=7))
+    async with people.db.read() as tx:
+        for where in (nodes_of(people.mina.id), nodes_of(people.boris.id), nodes_of(people.mina.id, people.boris.id)):
+            assert await totals(tx, where) == usages(await capacity.load(tx, people.clock.now(), where))
+    listed = (await ok(people.mina.client.get("/system-resources", params={"sort": "-name"})))["items"]
+    assert [one["name"] for one in listed] == [CHIP, "memory", "disk", "cpu"]
+    assert [one["name"] for one in listed[0]["nodes"]] == ["a", "b", "c"]
+    assert (listed[0]["usage"]["capacity"], listed[0]["usage"]["free"], listed[0]["simulated"]) == (9, 5, True)
+    page = await ok(people.mina.client.get("/system-resources", params={"sort": "-name", "limit": 3}))
+    rest = await ok(
+        people.mina.client.get("/system-resources", params={"sort": "-name", "cursor": page["next_cursor"]})
+    )
+    assert [one["name"] for one in rest["items"]] == ["cpu"]

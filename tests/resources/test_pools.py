@@ -6,12 +6,13 @@ import pytest
 
 from tests.resources.conftest import People
 from tests.resources.steps import Json, join, make_spec, ok
-from tests.resources.support import node
+from tests.resources.support import CHIP, node
 from tests.support.web import person, problem
 from utcloud.accounts.models import Group, GroupMember
 from utcloud.accounts.schemas import Role
 from utcloud.common.errors import Problem
 from utcloud.resources import capacity, service
+from utcloud.resources.service.common import node_users
 
 
 async def test_pools_move_nodes_and_bind_groups(people: People) -> None:
@@ -97,3 +98,93 @@ async def test_what_is_in_use_is_not_deleted(people: People) -> None:
     finally:
         service.spec_in_use_checks.remove(by_notebooks)
     await ok(people.mina.client.delete(f"/specs/{spec['id']}"), 204)
+
+
+async def test_a_group_sees_its_pools_and_no_others(people: People) -> None:
+    await join(people, people.mina, node(chips=1))
+    async with people.db.write() as tx:
+        tx.add_all(Group(id=f"grp_{name}", name=name) for name in ("red", "blue", "grey"))
+        await tx.flush()
+        tx.add(GroupMember(group_id="grp_red", user_id=people.rita.id))
+    for name, groups in (("for-red", ["grp_red"]), ("for-both", ["grp_red", "grp_blue"]), ("for-blue", ["grp_blue"])):
+        body = {"name": name, "group_ids": groups, "description": name}
+        await ok(people.mina.client.post("/pools", json=body), 201)
+    shut = await ok(people.mina.client.post("/pools", json={"name": "for-nobody"}), 201)
+    async with person(people.app, "sam", Role.RENTER, groups=["grp_blue"]) as sam:
+        seen = {}
+        for one in (people.rita, sam):
+            listed = (await ok(one.client.get("/pools")))["items"]
+            seen[one.user.username] = {pool["name"]: pool["id"] for pool in listed}
+            for pool in listed:
+                assert (pool["nodes"], pool["arriving"], pool["groups"], pool["usage"]) == ([], [], [], [])
+                assert (pool["miner_id"], pool["miner_name"]) == (people.mina.id, "mina")
+        assert list(seen["rita"]) == ["default", "for-both", "for-red"]
+        assert list(seen["sam"]) == ["default", "for-blue", "for-both"]
+        for name, ident in (*seen["sam"].items(), ("for-nobody", shut["id"])):
+            status = 200 if name in seen["rita"] else 404
+            assert (await people.rita.client.get(f"/pools/{ident}")).status_code == status
+        await ok(people.mina.client.patch(f"/pools/{seen['sam']['for-blue']}", json={"group_ids": ["grp_red"]}))
+        assert "for-blue" in {one["name"] for one in (await ok(people.rita.client.get("/pools")))["items"]}
+        assert "for-blue" not in {one["name"] for one in (await ok(sam.client.get("/pools")))["items"]}
+    bound = (await ok(people.mina.client.get("/pools", params={"group_id": "grp_red", "sort": "-name"})))["items"]
+    assert [one["name"] for one in bound] == ["for-red", "for-both", "for-blue"]
+    hidden = (await ok(people.rita.client.get("/pools", params={"group_id": "grp_blue"})))["items"]
+    assert [one["name"] for one in hidden] == ["for-both"], "a filter shows no more than one may see"
+
+
+async def test_what_never_fits_in_a_pool_is_told_apart_from_what_waits(people: People) -> None:
+    await join(people, people.mina, node("small", chips=1), node("big", chips=3))
+    spec = await make_spec(people.mina, items=[{"resource": CHIP, "quantity": "2"}])
+    small = (await ok(people.mina.client.get("/nodes", params={"search": "small"})))["items"][0]["id"]
+    body = {"name": "tight", "open_to_all": True, "node_ids": [small], "notebook_spec_ids": [spec["id"]]}
+    await ok(people.mina.client.post("/pools", json=body), 201)
+    listed = {one["name"]: one for one in (await ok(people.rita.client.get("/pools")))["items"]}
+    assert [(one["free_now"], one["at_best"]) for one in listed["default"]["notebook_specs"]] == [(1, 1)]
+    assert [(one["free_now"], one["at_best"]) for one in listed["tight"]["notebook_specs"]] == [(0, 0)]
+    async with people.db.write() as tx:
+        demand = capacity.Demand("at_1", spec["id"], listed["default"]["id"])
+        assert isinstance(await capacity.reserve(tx, people.clock.now(), [demand]), list)
+    again = {one["name"]: one for one in (await ok(people.rita.client.get("/pools")))["items"]}
+    assert [(one["free_now"], one["at_best"]) for one in again["default"]["notebook_specs"]] == [(0, 1)]
+
+
+async def test_a_busy_node_is_asked_about_before_it_moves(people: People) -> None:
+    await join(people, people.mina, node(chips=2), node("node-2"))
+    spec = await make_spec(people.mina)
+    default = (await ok(people.mina.client.get("/pools")))["items"][0]
+    busy, idle = (one["id"] for one in (await ok(people.mina.client.get("/nodes")))["items"])
+    lab = await ok(people.mina.client.post("/pools", json={"name": "lab"}), 201)
+    async with people.db.write() as tx:
+        demands = [capacity.Demand(f"at_{number}", spec["id"], default["id"]) for number in (1, 2)]
+        assert isinstance(await capacity.reserve(tx, people.clock.now(), demands), list)
+
+    async def by(_tx: Any, node_ids: Any) -> dict[str, list[str]]:
+        return {one: ["lab-group", "alice"] for one in node_ids}
+
+    url, wish = f"/pools/{lab['id']}", {"node_ids": [busy, idle]}
+    node_users.append(by)
+    try:
+        refused = problem(await people.mina.client.patch(url, json=wish), 409, "node_busy", "node_ids")
+    finally:
+        node_users.remove(by)
+    assert "node-1 (2 replicas of lab-group, alice)" in refused["detail"]
+    assert (await ok(people.mina.client.get(url)))["nodes"] == [], "the idle one stayed, too"
+    problem(await people.mina.client.patch(url, json={**wish, "when_busy": "drain"}), 422, field="reason")
+    problem(await people.mina.client.patch(url, json={**wish, "when_busy": "force"}), 422, field="when_busy")
+    late = {**wish, "when_busy": "drain", "reason": "x", "grace_minutes": 10_081}
+    problem(await people.mina.client.patch(url, json=late), 422, field="grace_minutes")
+    moved = await ok(people.mina.client.patch(url, json={**wish, "when_busy": "wait"}))
+    assert ([one["name"] for one in moved["nodes"]], [one["name"] for one in moved["arriving"]]) == (
+        ["node-2"],
+        ["node-1"],
+    )
+    refused = problem(await people.mina.client.delete(url), 409, "in_use")
+    assert "node-1" in refused["detail"]
+    async with people.db.write() as tx:
+        for number in (1, 2):
+            await capacity.release(tx, f"at_{number}")
+        for node_id in await service.waiting_to_move(tx):
+            await service.arrive(tx, node_id)
+    moved = await ok(people.mina.client.get(url))
+    assert (len(moved["nodes"]), moved["arriving"]) == (2, [])
+    await ok(people.mina.client.delete(url), 204)
