@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from tests.billing.support import NOW, UNC, balances, begin, fund, meter_of
 from utcloud.billing import loops, meters
+from utcloud.billing.funds import hold_for
 from utcloud.billing.models import Entry, Meter
 from utcloud.billing.solvency import amount, outlook
 from utcloud.billing.sums import use_of
@@ -99,10 +100,10 @@ async def test_a_start_needs_its_hold_and_says_so_with_numbers(db: Database) -> 
         assert "at 1 UNC per hour needs at least 0.016666 UNC" in caught.value.detail
         assert caught.value.cure == "Ask for a recharge of at least 0.003332 UNC."
         with pytest.raises(InsufficientFunds):
-            await meters.require_start(tx, "rita", [UNC])
+            await meters.require_start(tx, NOW, "rita", "rita", [UNC])
         with pytest.raises(InsufficientFunds):
-            await meters.require_start(tx, "nobody", [1])
-        await meters.require_start(tx, "nobody", [0])
+            await meters.require_start(tx, NOW, "nobody", "nobody", [1])
+        await meters.require_start(tx, NOW, "nobody", "nobody", [0])
         await meters.close(tx, first, None)
         await begin(tx, "rita")
 
@@ -120,7 +121,7 @@ async def test_groups_open_together_each_all_or_none(db: Database) -> None:
     def opening(attempt: str, payer: str, price: int = UNC) -> meters.Opening:
         return meters.Opening(attempt, payer, "m", price, 0, {"workload_id": attempt})
 
-    hold = meters.hold_for(UNC)
+    hold = hold_for(UNC)
     async with db.write() as tx:
         await fund(tx, "rita", 3 * hold)
         await fund(tx, "boris", hold)
@@ -148,9 +149,9 @@ async def test_sums_in_sql_are_the_formula(db: Database, price: int, seconds: in
         wallet = await fund(tx, payer, 10**13)
         attempt = await begin(tx, payer, price=price)
         await meters.witness(tx, [attempt], after(seconds=seconds, milliseconds=millis))
-        found = (await use_of(tx, [wallet.id]))[wallet.id]
+        found = (await use_of(tx, [wallet.id], NOW))[wallet.id]
         assert found.accrued == amount_for(price, seconds * 1000 + millis)
-        assert found.held == meters.hold_for(price)
+        assert found.held == hold_for(price)
 
 
 async def test_what_the_wallet_cannot_pay_is_waived_at_the_end_and_never_charged(db: Database) -> None:
@@ -262,7 +263,7 @@ async def test_a_wallet_never_goes_below_zero_and_nothing_is_lost(
             await meters.witness(tx, [attempt], after(milliseconds=ms))
             if settle:
                 await meters.settle(tx, await meter_of(tx, attempt), NOW)
-        state = outlook(wallet.balance, await meters.open_meters(tx, [wallet.id]), NOW)
+        state = outlook(wallet.balance, (await use_of(tx, [wallet.id], NOW))[wallet.id], NOW)
         assert state.available >= 0
         for attempt in attempts:
             await meters.close(tx, attempt, None)

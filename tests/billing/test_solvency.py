@@ -10,7 +10,8 @@ from tests.billing.support import NOW, UNC, balances, begin, fund, meter_of
 from tests.support.clock import FakeClock
 from utcloud.billing import journal, loops, meters
 from utcloud.billing.models import Meter
-from utcloud.billing.solvency import outlook
+from utcloud.billing.solvency import Use, outlook
+from utcloud.billing.watch import Watch
 from utcloud.common.clock import to_ms
 from utcloud.common.money import amount_for
 from utcloud.db import Database, emit
@@ -37,7 +38,7 @@ def running(price: int, since_ms: int, settled: int = 0) -> Meter:
 )
 def test_runs_out_at_is_where_use_and_balance_meet(balance: int, meters_: list[tuple[int, int]]) -> None:
     open_meters = [running(price, since) for price, since in meters_]
-    state = outlook(balance, open_meters, NOW)
+    state = outlook(balance, Use.of(open_meters, NOW), NOW)
     assert state.runs_out_at
     assert state.burn_per_hour == sum(price for price, _ in meters_)
 
@@ -54,7 +55,7 @@ def test_runs_out_at_is_where_use_and_balance_meet(balance: int, meters_: list[t
 def test_a_silent_site_burns_nothing() -> None:
     meter = running(UNC, 120_000)
     meter.witnessed_until = NOW - timedelta(seconds=31)
-    state = outlook(UNC, [meter], NOW)
+    state = outlook(UNC, Use.of([meter], NOW), NOW)
     assert (state.burn_per_hour, state.runs_out_at) == (0, None)
     assert state.accrued == amount_for(UNC, 89_000)
 
@@ -62,10 +63,10 @@ def test_a_silent_site_burns_nothing() -> None:
 def test_holds_count_against_what_is_available_and_not_against_the_time() -> None:
     meter = running(UNC, 0)
     meter.hold = 16_666
-    state = outlook(UNC, [meter], NOW)
+    state = outlook(UNC, Use.of([meter], NOW), NOW)
     assert (state.available, state.held) == (UNC - 16_666, 16_666)
     assert state.runs_out_at == NOW + timedelta(hours=1)
-    assert outlook(5, [meter], NOW).available == 0
+    assert outlook(5, Use.of([meter], NOW), NOW).available == 0
 
 
 class Stops:
@@ -80,7 +81,7 @@ class Stops:
 
 async def test_work_is_stopped_a_lead_before_the_wallet_is_empty(db: Database) -> None:
     clock, stops = FakeClock(NOW), Stops()
-    watch = loops.Solvency(db, clock, stops, lead_s=15)
+    watch = Watch(db, clock, stops, lead_s=15)
     async with db.write() as tx:
         await fund(tx, "rita", UNC // 30)  # two minutes at 1 UNC per hour
         await fund(tx, "rich", 100 * UNC)
@@ -111,7 +112,7 @@ async def test_work_is_stopped_a_lead_before_the_wallet_is_empty(db: Database) -
 
 async def test_what_does_not_stop_is_told_again(db: Database) -> None:
     clock, stops = FakeClock(NOW), Stops()
-    watch = loops.Solvency(db, clock, stops)
+    watch = Watch(db, clock, stops)
     async with db.write() as tx:
         await fund(tx, "rita", UNC // 60)
         attempt = await begin(tx, "rita")

@@ -1,6 +1,7 @@
 """A migrated database is what the models say, triggers included."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from tests.billing.support import fund
 from tests.support.db import PostgresServer, load_all_tables
+from utcloud.billing.verify import verified
 from utcloud.db import Base, Database
 from utcloud.db.migrations import config, upgrade
 
@@ -48,12 +51,9 @@ async def test_upgrading_again_changes_nothing(migrated: Database) -> None:
 
 @pytest.mark.parametrize("change", ["UPDATE journal_entries SET note = 'x'", "DELETE FROM journal_entries"])
 async def test_the_migrated_journal_is_append_only(migrated: Database, change: str) -> None:
-    entry = (
-        "INSERT INTO journal_entries (id, idempotency_key, kind, cause_type, cause_id, note, actor_id, actor_name, at) "
-        "VALUES ('je_1', 'k', 'recharge', '', '', '', '', '', 0)"
-    )
-    async with migrated.engine.begin() as connection:
-        await connection.execute(text(entry))
+    async with migrated.write() as tx:
+        await fund(tx, "u", 5)
+    assert (await verified(migrated)).fault is None
     with pytest.raises(DBAPIError, match="append-only"):
         async with migrated.engine.begin() as connection:
             await connection.execute(text(change))
@@ -83,13 +83,27 @@ async def _keeps_rows(url: str) -> None:
         "workloads (id, kind, owner_id, name, description, pool_id, wanted, state, reason, image_id, facts, created_at,"
         " changed_at) VALUES ('w', 'notebook', 'u', 'w', '', 'p', 'running', 'pending', '', 'i', '{}', 0, 0)",
         "subtasks (id, workload_id, name, spec_id, image, replicas) VALUES ('t', 'w', 't', 's', 'i', 1)",
+        "ledger_accounts (id, kind, owner_id, balance, created_at) VALUES ('a', 'wallet', 'u', 5, 0)",
+        "ledger_accounts (id, kind, owner_id, balance, created_at) VALUES ('b', 'issuance', 'platform', -5, 0)",
+        "journal_entries (id, idempotency_key, kind, cause_type, cause_id, note, actor_id, actor_name, at)"
+        " VALUES ('je_2', 'k2', 'recharge', '', '', 'later', '', '', 1)",
+        "journal_entries (id, idempotency_key, kind, cause_type, cause_id, note, actor_id, actor_name, at)"
+        " VALUES ('je_1', 'k1', 'recharge', '', '', 'über \"x\"', '', '', 0)",
+        *(
+            f"postings (entry_id, account_id, amount, at) VALUES ('{entry}', '{account}', {amount}, 0)"
+            for entry, account, amount in (("je_1", "a", 3), ("je_1", "b", -3), ("je_2", "a", 2), ("je_2", "b", -2))
+        ),
     ]
     async with database.engine.begin() as connection:
         for row in rows:
             await connection.execute(text(f"INSERT INTO {row}"))
     await asyncio.to_thread(upgrade, url)
+    expected = Counter(row.split(" ", 1)[0] for row in rows)
     async with database.engine.connect() as connection:
-        for row in rows:
-            table = row.split(" ", 1)[0]
-            assert (await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar() == 1, table
+        for table, count in expected.items():
+            assert (await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar() == count, table
+        prices = await connection.execute(text("SELECT spec_id, price FROM spec_prices"))
+        assert [tuple(row) for row in prices] == [("s", 1)]
+    found = await verified(database)
+    assert (found.fault, found.checked) == (None, 2), "old entries are numbered and chained"
     await database.close()

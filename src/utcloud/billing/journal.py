@@ -1,19 +1,24 @@
-"""The journal: append-only, double-entry, each entry with an idempotency key. Nothing else moves money.
+"""The journal: append-only, double-entry, each entry with an idempotency key and chained. Nothing else moves money.
 
 On PostgreSQL all writers of the journal take one lock (``lock``) before they look at a balance, so that what was seen
 is still true when it is written; SQLite has one writer anyway.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 
 from utcloud.accounts.auth import SYSTEM, Actor
+from utcloud.billing import chain
 from utcloud.billing.models import Account, Entry, Posting
 from utcloud.common.errors import Conflict
 from utcloud.common.ids import new_id
 from utcloud.db import Tx
+from utcloud.db.bulk import insert_rows, update_rows
 from utcloud.db.upsert import insert_if_absent
 
 PLATFORM = "platform"
@@ -49,65 +54,120 @@ async def accounts(tx: Tx, kind: str, owner_ids: Iterable[str]) -> dict[str, Acc
     return found
 
 
-async def post(
-    tx: Tx,
-    kind: str,
-    key: str,
-    lines: list[tuple[str, int]],
-    *,
-    at: datetime,
-    cause_type: str = "",
-    cause_id: str = "",
-    actor: Actor = SYSTEM,
-    note: str = "",
-) -> Entry:
-    """Write one entry of ``lines`` (account id, micro-UNC) and move the balances along.
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry that is to be written. ``lines``: account id and micro-UNC; they sum to zero.
 
-    The same ``key`` again answers the entry that is there and changes nothing; raises Conflict when it said something
+    ``key``: the same key again is the same entry, and changes nothing.
+    """
+
+    kind: str
+    key: str
+    lines: Sequence[tuple[str, int]]
+    at: datetime
+    cause_type: str = ""
+    cause_id: str = ""
+    actor: Actor = SYSTEM
+    note: str = ""
+
+
+async def post(tx: Tx, kind: str, key: str, lines: Sequence[tuple[str, int]], *, at: datetime, **more: Any) -> Entry:
+    """Write one entry and move the balances along; see ``Draft`` and ``write``."""
+    (entry,) = await write(tx, [Draft(kind, key, lines, at, **more)])
+    return entry
+
+
+async def write(tx: Tx, drafts: Sequence[Draft]) -> list[Entry]:
+    """Write many entries in a few statements, chain them, and move the balances along.
+
+    A key that is known answers the entry that is there and changes nothing; raises Conflict when that said something
     else. Raises ValueError for lines that do not sum to zero, are empty or name an account twice. A balance below zero
     is refused by the database (IntegrityError): look before.
     """
-    amounts: dict[str, int] = dict(lines)
-    if not lines or len(amounts) != len(lines) or 0 in amounts.values() or sum(amounts.values()) != 0:
-        raise ValueError(f"the lines of an entry name each account once, are not zero and sum to zero: {lines}")
+    for draft in drafts:
+        amounts = dict(draft.lines)
+        if not amounts or len(amounts) != len(draft.lines) or 0 in amounts.values() or sum(amounts.values()) != 0:
+            raise ValueError(
+                f"the lines of an entry name each account once, are not zero and sum to zero: {draft.lines}"
+            )
     await lock(tx)
-    known = await tx.scalar(select(Entry).where(Entry.idempotency_key == key))
-    if known:
-        postings = await tx.execute(select(Posting.account_id, Posting.amount).where(Posting.entry_id == known.id))
-        if known.kind != kind or known.note != note or {row.account_id: row.amount for row in postings} != amounts:
+    found = await _known(tx, drafts)
+    new = {draft.key: draft for draft in drafts if draft.key not in found}
+    if new:
+        found |= await _write_new(tx, list(new.values()))
+    return [found[draft.key] for draft in drafts]
+
+
+async def _known(tx: Tx, drafts: Sequence[Draft]) -> dict[str, Entry]:
+    query = select(Entry).where(Entry.idempotency_key.in_([draft.key for draft in drafts]))
+    entries = {entry.idempotency_key: entry for entry in await tx.scalars(query)}
+    if not entries:
+        return {}
+    lines: dict[str, dict[str, int]] = defaultdict(dict)
+    rows = await tx.execute(
+        select(Posting.entry_id, Posting.account_id, Posting.amount).where(
+            Posting.entry_id.in_([entry.id for entry in entries.values()])
+        )
+    )
+    for entry_id, account_id, amount in rows:
+        lines[entry_id][account_id] = amount
+    for draft in drafts:
+        known = entries.get(draft.key)
+        same = known is None or (
+            (known.kind, known.note, known.cause_id) == (draft.kind, draft.note, draft.cause_id)
+            and lines[known.id] == dict(draft.lines)
+        )
+        if not same:
             raise Conflict(
                 "This idempotency key was used for something else.",
                 code="idempotency_key_reused",
                 cure="Use a new key for a new entry.",
             )
-        return known
-    entry = Entry(
-        id=new_id("je"),
-        idempotency_key=key,
-        kind=kind,
-        cause_type=cause_type,
-        cause_id=cause_id,
-        note=note,
-        actor_id=actor.id,
-        actor_name=actor.username,
-        at=at,
-    )
-    tx.add(entry)
-    await tx.flush()
-    tx.add_all(Posting(entry_id=entry.id, account_id=ident, amount=amount, at=at) for ident, amount in lines)
-    await tx.flush()
-    for ident, amount in sorted(amounts.items()):
-        await tx.execute(
-            update(Account)
-            .where(Account.id == ident)
-            .values(balance=Account.balance + amount)
-            .execution_options(synchronize_session=False)
-        )
-    await _refresh(tx, list(amounts))
-    return entry
+    return entries
 
 
-async def _refresh(tx: Tx, account_ids: list[str]) -> None:
+async def _write_new(tx: Tx, drafts: Sequence[Draft]) -> dict[str, Entry]:
+    head = (await tx.execute(select(Entry.seq, Entry.hash).order_by(Entry.seq.desc()).limit(1))).first()
+    seq, before = head or (0, chain.START)
+    rows, postings = [], []
+    moved: dict[str, int] = defaultdict(int)
+    for draft in drafts:
+        seq += 1
+        row: dict[str, Any] = {
+            "id": new_id("je"),
+            "seq": seq,
+            "idempotency_key": draft.key,
+            "kind": draft.kind,
+            "cause_type": draft.cause_type,
+            "cause_id": draft.cause_id,
+            "note": draft.note,
+            "actor_id": draft.actor.id,
+            "actor_name": draft.actor.username,
+            "at": draft.at,
+        }
+        same = {key: row[key] for key in _HASHED}
+        before = chain.entry_hash(before, ident=row["id"], key=draft.key, lines=draft.lines, **same)
+        rows.append({**row, "hash": before})
+        for account_id, amount in draft.lines:
+            moved[account_id] += amount
+            postings.append({"entry_id": row["id"], "account_id": account_id, "amount": amount, "at": draft.at})
+    if tx.get_bind().dialect.name == "sqlite":  # see triggers.py: an entry comes when its postings are there
+        await tx.execute(text("PRAGMA defer_foreign_keys = ON"))
+        await insert_rows(tx, Posting, postings)
+        await insert_rows(tx, Entry, rows)
+    else:
+        await insert_rows(tx, Entry, rows)
+        await insert_rows(tx, Posting, postings)
+    changes = [{"id": ident, "balance": amount} for ident, amount in sorted(moved.items()) if amount]
+    await update_rows(tx, Account, changes, add=["balance"])
+    await _refresh(tx, moved)
+    return {row["idempotency_key"]: Entry(**row) for row in rows}
+
+
+_HASHED = ("seq", "kind", "cause_type", "cause_id", "note", "actor_id", "actor_name", "at")
+
+
+async def _refresh(tx: Tx, account_ids: Iterable[str]) -> None:
     """Bring the balances of accounts that this session holds up to date."""
-    query = select(Account).where(Account.id.in_(account_ids)).execution_options(populate_existing=True)
+    query = select(Account).where(Account.id.in_(list(account_ids))).execution_options(populate_existing=True)
     (await tx.scalars(query)).all()

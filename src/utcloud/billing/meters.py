@@ -6,32 +6,28 @@ All functions run inside the caller's transaction. The order of locks is: rows o
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import BigInteger, String, case, cast, func, insert, select, type_coerce, update
 
-from utcloud.billing import journal
-from utcloud.billing.models import Account, Meter
-from utcloud.billing.solvency import amount, outstanding
-from utcloud.billing.sums import Use, use_of
+from utcloud.billing import caps, faults, journal, orders, sums
+from utcloud.billing.funds import hold_for, shortage
+from utcloud.billing.models import Account, Meter, Order
+from utcloud.billing.settling import credit, settle_many
+from utcloud.billing.solvency import Use
+from utcloud.common.clock import to_ms
 from utcloud.common.errors import Forbidden, InsufficientFunds
 from utcloud.common.ids import new_id
-from utcloud.common.money import amount_for, format_unc
 from utcloud.db import Tx, emit
 
-HOLD_MS = 60_000
-"""A new meter holds back what it costs in this time, so that a graceful stop is always paid for."""
+LATE_MS = 300_000
+"""What is witnessed later than this is noted: the site was silent, or a clock was moved."""
 
 
 def fee_ppm(percent: float) -> int:
     """The platform's share as millionths: 5.0 percent → 50 000."""
     return round(percent * 10_000)
-
-
-def hold_for(price: int) -> int:
-    """The hold of a meter at ``price`` micro-UNC per hour: at least 1 micro-UNC unless it is free."""
-    return max(amount_for(price, HOLD_MS), 1) if price else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +36,7 @@ class Opening:
 
     attempt_id: str
     payer_id: str
+    """The renter."""
     payee_id: str
     """The miner."""
     price: int
@@ -49,6 +46,15 @@ class Opening:
     """See ``models.Meter.labels``."""
     hold: int | None = None
     """micro-UNC to hold back; ``hold_for(price)`` unless given."""
+    group_id: str | None = None
+    """The group that pays; None: the renter himself."""
+    order_id: str = ""
+    spec_id: str = ""
+    node_id: str = ""
+
+    @property
+    def wallet_owner(self) -> str:
+        return self.group_id or self.payer_id
 
     @property
     def held(self) -> int:
@@ -58,51 +64,71 @@ class Opening:
 Refusal = InsufficientFunds | Forbidden
 
 
-async def open_many(tx: Tx, groups: Sequence[Sequence[Opening]]) -> list[Refusal | None]:
+async def open_many(tx: Tx, groups: Sequence[Sequence[Opening]], now: datetime | None = None) -> list[Refusal | None]:
     """Make the meters of many attempts in a few statements: all of a group (a workload's), or none of it.
 
-    Answers for each group why it was refused, or None. An attempt that has its meter keeps it. Groups are looked at in
-    order: what one holds back is no longer there for the next.
+    Answers for each group why it was refused, or None: the wallet holds too little, or a spending cap is reached. An
+    attempt that has its meter keeps it. Groups are looked at in order: what one holds back is no longer there for the
+    next. ``now`` decides the day and the month of the caps.
     """
+    now = now or datetime.now(UTC)
     await journal.lock(tx)
     wanted = [opening for group in groups for opening in group]
     query = select(Meter.attempt_id).where(Meter.attempt_id.in_([opening.attempt_id for opening in wanted]))
     known = set(await tx.scalars(query))
-    wallets = await journal.accounts(tx, "wallet", {opening.payer_id for opening in wanted})
-    use = await use_of(tx, [wallet.id for wallet in wallets.values()])
+    wallets = await journal.accounts(tx, "wallet", {opening.wallet_owner for opening in wanted})
+    funds = _Funds(
+        wallets, await sums.use_of(tx, [one.id for one in wallets.values()], now), await _rooms(tx, now, wallets)
+    )
     refusals: list[Refusal | None] = []
     made: list[dict[str, Any]] = []
     for group in groups:
         new = [opening for opening in group if opening.attempt_id not in known]
-        refusal = _refusal(new, wallets, use)
+        refusal = funds.take(new)
         refusals.append(refusal)
         if refusal is None:
-            made += [_row(opening, wallets[opening.payer_id]) for opening in new]
+            made += [_row(opening, wallets[opening.wallet_owner]) for opening in new]
     if made:
         await tx.execute(insert(Meter), made)
         emit(tx, "billing")
     return refusals
 
 
-def _refusal(group: Sequence[Opening], wallets: dict[str, Account], use: dict[str, Use]) -> Refusal | None:
-    """Why ``group`` cannot be paid for; else None, and its holds are noted in ``use``."""
-    by_payer: dict[str, list[Opening]] = defaultdict(list)
-    for opening in group:
-        by_payer[opening.payer_id].append(opening)
-    for payer_id, own in by_payer.items():
-        wallet = wallets[payer_id]
-        problem = _shortage(
-            wallet, use.get(wallet.id, Use()), sum(one.price for one in own), sum(one.held for one in own)
-        )
-        if problem:
-            return problem
-    for payer_id, own in by_payer.items():
-        ident = wallets[payer_id].id
-        before = use.get(ident, Use())
-        use[ident] = replace(
-            before, meters=before.meters + len(own), held=before.held + sum(opening.held for opening in own)
-        )
-    return None
+async def _rooms(tx: Tx, now: datetime, wallets: dict[str, Account]) -> dict[str, list[caps.Room]]:
+    by_wallet: dict[str, list[caps.Room]] = defaultdict(list)
+    for room in await caps.rooms(tx, now, [wallet.id for wallet in wallets.values()]):
+        by_wallet[room.wallet_id].append(room)
+    return by_wallet
+
+
+@dataclass(slots=True)
+class _Funds:
+    """What wallets and caps still allow while group after group takes its holds. ``wallets`` by owner."""
+
+    wallets: dict[str, Account]
+    use: dict[str, Use]
+    rooms: dict[str, list[caps.Room]]
+
+    def take(self, group: Sequence[Opening]) -> Refusal | None:
+        """Take the holds of ``group``, or say why not and take nothing."""
+        by_payer: dict[tuple[str, str], list[Opening]] = defaultdict(list)
+        for opening in group:
+            by_payer[self.wallets[opening.wallet_owner].id, opening.payer_id].append(opening)
+        wallets = {wallet.id: wallet for wallet in self.wallets.values()}
+        for (wallet_id, payer_id), own in by_payer.items():
+            hold = sum(one.held for one in own)
+            use = self.use.get(wallet_id, Use())
+            problem = shortage(wallets[wallet_id], use, sum(one.price for one in own), hold)
+            if refusal := problem or caps.refusal(self.rooms.get(wallet_id, ()), payer_id, hold):
+                return refusal
+        for (wallet_id, payer_id), own in by_payer.items():
+            taken = Use(meters=len(own), held=sum(one.held for one in own))
+            self.use[wallet_id] = self.use.get(wallet_id, Use()) + taken
+            self.rooms[wallet_id] = [
+                replace(room, use=room.use + taken) if room.user_id in ("", payer_id) else room
+                for room in self.rooms.get(wallet_id, ())
+            ]
+        return None
 
 
 def _row(opening: Opening, wallet: Account) -> dict[str, Any]:
@@ -111,8 +137,12 @@ def _row(opening: Opening, wallet: Account) -> dict[str, Any]:
         "attempt_id": opening.attempt_id,
         "wallet_id": wallet.id,
         "payer_id": opening.payer_id,
+        "group_id": opening.group_id,
         "payee_id": opening.payee_id,
         "workload_id": str(opening.labels.get("workload_id", "")),
+        "order_id": opening.order_id,
+        "spec_id": opening.spec_id,
+        "node_id": opening.node_id,
         "price": opening.price,
         "fee_ppm": opening.fee_ppm,
         "hold": opening.held,
@@ -120,48 +150,28 @@ def _row(opening: Opening, wallet: Account) -> dict[str, Any]:
     }
 
 
-async def open(tx: Tx, opening: Opening) -> Meter:  # noqa: A001 - the word of the trade
-    """Make the meter of one attempt. Raises InsufficientFunds when the wallet has less available than the hold."""
-    (refusal,) = await open_many(tx, [[opening]])
+async def open(tx: Tx, opening: Opening, now: datetime | None = None) -> Meter:  # noqa: A001 - the word of the trade
+    """Make the meter of one attempt; raises what ``open_many`` answers."""
+    (refusal,) = await open_many(tx, [[opening]], now)
     if refusal:
         raise refusal
     return (await tx.scalars(select(Meter).where(Meter.attempt_id == opening.attempt_id))).one()
 
 
-async def require_start(tx: Tx, payer_id: str, prices: Sequence[int]) -> None:
-    """Raise InsufficientFunds when the payer's wallet cannot hold the start of attempts at ``prices`` per hour."""
-    wallet = await journal.account(tx, "wallet", payer_id)
-    use = (await use_of(tx, [wallet.id])).get(wallet.id, Use())
-    if refusal := _shortage(wallet, use, sum(prices), sum(hold_for(price) for price in prices)):
+async def require_start(tx: Tx, now: datetime, wallet_owner: str, payer_id: str, prices: Sequence[int]) -> None:
+    """Raise InsufficientFunds or Forbidden when a wallet cannot hold the start of attempts at ``prices`` per hour."""
+    wallets = await journal.accounts(tx, "wallet", [wallet_owner])
+    ident = wallets[wallet_owner].id
+    funds = _Funds(wallets, await sums.use_of(tx, [ident], now), await _rooms(tx, now, wallets))
+    group_id = None if wallet_owner == payer_id else wallet_owner
+    if refusal := funds.take([Opening("", payer_id, "", price, 0, {}, group_id=group_id) for price in prices]):
         raise refusal
-
-
-def _shortage(wallet: Account, use: Use, price: int, hold: int) -> InsufficientFunds | None:
-    available = max(wallet.balance - use.accrued - use.held, 0)
-    if available >= hold:
-        return None
-    detail = (
-        f"The wallet has {format_unc(available)} UNC available; starting at {format_unc(price)} UNC per hour "
-        f"needs at least {format_unc(hold)} UNC."
-    )
-    if use.meters:
-        detail += (
-            f" Of its balance of {format_unc(wallet.balance)} UNC, what runs now has used "
-            f"{format_unc(use.accrued)} UNC and holds {format_unc(use.held)} UNC back."
-        )
-    return InsufficientFunds(detail, cure=f"Ask for a recharge of at least {format_unc(hold - available)} UNC.")
 
 
 async def total(tx: Tx, attempt_ids: Iterable[str]) -> int:
     """What some attempts cost so far together, in micro-UNC."""
-    meters = await tx.scalars(select(Meter).where(Meter.attempt_id.in_(list(attempt_ids))))
-    return sum(amount(meter) - meter.waived for meter in meters)
-
-
-async def open_meters(tx: Tx, wallet_ids: Iterable[str]) -> list[Meter]:
-    """The meters that are not closed, of some wallets."""
-    query = select(Meter).where(Meter.wallet_id.in_(list(wallet_ids)), Meter.closed.is_(False))
-    return list(await tx.scalars(query.execution_options(populate_existing=True)))
+    query = select(func.sum(sums.PAID)).where(Meter.attempt_id.in_(list(attempt_ids)))
+    return int(await tx.scalar(query) or 0)
 
 
 async def start(tx: Tx, attempt_id: str, started_at: datetime) -> None:
@@ -176,80 +186,85 @@ async def start(tx: Tx, attempt_id: str, started_at: datetime) -> None:
 
 
 async def witness(tx: Tx, attempt_ids: Iterable[str], until: datetime) -> None:
-    """The attempts were seen to run until ``until``. Never moves backwards, nor before the start."""
+    """The attempts were seen to run until ``until``. Never moves backwards, nor before the start.
+
+    What leaps far ahead is noted: its site was silent so long, or a clock was moved.
+    """
     idents = sorted(attempt_ids)
     if not idents:
         return
+    ahead = (
+        Meter.attempt_id.in_(idents),
+        Meter.closed.is_(False),
+        Meter.ended_at.is_(None),
+        Meter.witnessed_until < until,  # null, so false, before the start
+    )
+    seen = type_coerce(Meter.witnessed_until, BigInteger)
+    gap = cast((to_ms(until) - seen) // 1000, String)
+    line = Meter.note + gap + f" s until {until:%Y-%m-%d %H:%M:%S} UTC were witnessed late; "
+    note = case((seen < to_ms(until) - LATE_MS, line), else_=Meter.note)
     await tx.execute(
         update(Meter)
-        .where(
-            Meter.attempt_id.in_(idents),
-            Meter.closed.is_(False),
-            Meter.ended_at.is_(None),
-            Meter.witnessed_until < until,  # null, so false, before the start
-        )
-        .values(witnessed_until=until)
+        .where(*ahead)
+        .values(witnessed_until=until, note=note)
         .execution_options(synchronize_session=False)
     )
 
 
-async def close(tx: Tx, attempt_id: str, ended_at: datetime | None, *, now: datetime | None = None) -> None:
+def _joined(note: str, line: str) -> str:
+    """The last few notes of a meter, the newest at the end."""
+    return "; ".join([*filter(None, note.split("; ")), line][-5:])
+
+
+async def close(
+    tx: Tx, attempt_id: str, ended_at: datetime | None, *, now: datetime | None = None, cause: str = ""
+) -> None:
     """The attempt has ended at ``ended_at``, or None: when it was last witnessed. Settles it and gives back the hold.
 
-    Closing again changes nothing. What never started costs nothing; an end before the start counts as the start.
-    ``now`` is the entry's moment in the journal, ``ended_at`` unless given.
+    What never started costs nothing; an end before the start counts as the start. ``cause`` says why it ended; where
+    that is no fault of the renter's (``faults.FAULTS``), the order's policy gives him a credit. ``now`` is the entry's
+    moment in the journal, ``ended_at`` unless given. Closing again changes nothing, unless a late witness knows an
+    earlier end: then the difference goes back.
     """
     query = select(Meter).where(Meter.attempt_id == attempt_id).with_for_update()
     meter = (await tx.scalars(query.execution_options(populate_existing=True))).one_or_none()
-    if meter is None or meter.closed:
+    if meter is None or (meter.closed and not _ended_earlier(meter, ended_at)):
         return
+    again = meter.closed
     if meter.started_at:
         meter.ended_at = max(ended_at or meter.witnessed_until or meter.started_at, meter.started_at)
+        if meter.witnessed_until and meter.ended_at < meter.witnessed_until:
+            back = (to_ms(meter.witnessed_until) - to_ms(meter.ended_at)) / 1000
+            meter.note = _joined(meter.note, f"it ended {back:g} s before it was last seen to run: a clock was moved")
         meter.witnessed_until = meter.ended_at
+        meter.cause = meter.cause or cause
         await settle(tx, meter, now or meter.ended_at, final=True)
+        await _credit(tx, meter, now or meter.ended_at)
     meter.closed = True
     meter.hold = 0
     await tx.flush()
+    if again and meter.order_id:
+        await orders.refresh(tx, [meter.order_id])
     emit(tx, "billing")
 
 
-async def settle(tx: Tx, meter: Meter, now: datetime, *, final: bool = False) -> None:
-    """Put what ``meter`` has accrued and not settled yet into the journal, split between miner and platform.
+def _ended_earlier(meter: Meter, ended_at: datetime | None) -> bool:
+    return ended_at is not None and meter.ended_at is not None and ended_at < meter.ended_at and not meter.credited
 
-    Never takes more than the wallet's balance. What is missing stays due while the meter is open; when it is
-    ``final``, it is written down as ``waived``. When the end turns out to lie before what was settled, the
-    difference goes back by a reversal.
-    """
-    await journal.lock(tx)
-    wallet = (
-        await tx.scalars(select(Account).where(Account.id == meter.wallet_id).execution_options(populate_existing=True))
-    ).one()
-    due = outstanding(meter)
-    paid = min(due, wallet.balance)
-    meter.settled_at = now
-    if final:
-        meter.waived += due - paid
-    if paid == 0:
-        await tx.flush()
+
+async def _credit(tx: Tx, meter: Meter, now: datetime) -> None:
+    """Give back what the order's policy says, when the attempt ended by no fault of the renter's."""
+    order = await tx.get(Order, meter.order_id) if meter.order_id else None
+    given = faults.credit_for(meter, order.fault_credit) if order else 0
+    if given <= 0:
         return
-    settled = meter.settled + paid
-    settled_fee = settled * meter.fee_ppm // 1_000_000
-    fee = settled_fee - meter.settled_fee
-    lines = [(wallet.id, -paid)]
-    if paid != fee:
-        lines.append(((await journal.account(tx, "earnings", meter.payee_id)).id, paid - fee))
-    if fee:
-        lines.append(((await journal.account(tx, "fee", journal.PLATFORM)).id, fee))
-    await journal.post(
-        tx,
-        "charge" if paid > 0 else "reversal",
-        f"{meter.id}:{meter.settlements}",
-        lines,
-        at=now,
-        cause_type="meter",
-        cause_id=meter.id,
-    )
-    meter.settled = settled
-    meter.settled_fee = settled_fee
-    meter.settlements += 1
+    reason = f"credit: {faults.FAULTS[meter.cause]}"
+    await credit(tx, meter, given, now, reason)
+    meter.note = _joined(meter.note, reason)
+
+
+async def settle(tx: Tx, meter: Meter, now: datetime, *, final: bool = False) -> None:
+    """Put what ``meter`` has accrued into the journal; see ``settling.settle_many``."""
     await tx.flush()
+    await settle_many(tx, [meter], now, final=final)
+    await tx.refresh(meter)

@@ -6,14 +6,14 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueC
 from sqlalchemy.orm import Mapped, mapped_column
 
 from utcloud.billing import triggers
-from utcloud.db import Base, Id, JsonDict, MicroUnc, ShortText, utcnow_column
+from utcloud.db import Base, Id, JsonDict, JsonList, MicroUnc, ShortText, utcnow_column
 
 
 class Account(Base):
     """One side of the journal. ``balance`` is the sum of its postings, kept in the same transaction.
 
-    Kinds: ``wallet`` (a user's machine hours, never below zero), ``earnings`` (a miner's), ``fee`` (the platform's),
-    ``issuance`` (where recharges come from; it alone goes below zero).
+    Kinds: ``wallet`` (machine hours of a user or a group, never below zero), ``earnings`` (a miner's), ``fee`` (the
+    platform's), ``issuance`` (where recharges come from; it alone goes below zero).
     """
 
     __tablename__ = "ledger_accounts"
@@ -26,8 +26,12 @@ class Account(Base):
     id: Mapped[Id] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))
     owner_id: Mapped[str] = mapped_column(String(40), index=True)
-    """A user's id; ``platform`` for fee and issuance."""
+    """A user's or a group's id; ``platform`` for fee and issuance."""
     balance: Mapped[MicroUnc] = mapped_column(default=0)
+    low_balance: Mapped[MicroUnc] = mapped_column(default=0, server_default="0")
+    """A wallet's owner is warned when less than this is available; and always when it runs out within the hour."""
+    warned_at: Mapped[datetime | None]
+    """When he was; null again as soon as there is enough."""
     created_at: Mapped[datetime] = utcnow_column()
 
 
@@ -35,15 +39,21 @@ IS_RECHARGE = text("kind in ('recharge', 'deduct')")
 
 
 class Entry(Base):
-    """One journal entry: never changed, never deleted. Its postings sum to zero."""
+    """One journal entry: never changed, never deleted. Its postings sum to zero.
+
+    ``seq`` counts the entries without a gap; ``hash`` covers the entry, its postings and the hash before (``chain``).
+    """
 
     __tablename__ = "journal_entries"
     __table_args__ = (
         CheckConstraint("kind in ('recharge', 'deduct', 'charge', 'reversal')", name="kind"),
+        Index("uq_journal_entries_seq", "seq", unique=True),
         Index("ix_journal_entries_recharges", "id", sqlite_where=IS_RECHARGE, postgresql_where=IS_RECHARGE),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
+    seq: Mapped[int]
+    hash: Mapped[str] = mapped_column(String(64))
     idempotency_key: Mapped[ShortText] = mapped_column(unique=True)
     kind: Mapped[str] = mapped_column(String(16))
     cause_type: Mapped[str] = mapped_column(String(32), default="")
@@ -74,13 +84,16 @@ class Meter(Base):
     """The billed interval of one attempt, and so one charge record.
 
     It accrues ``price × (until − started_at)``, where ``until`` is ``ended_at`` or else ``witnessed_until``.
-    ``settled`` micro-UNC of that are in the journal; ``waived`` is what the wallet could no longer pay.
+    ``settled`` micro-UNC of that are in the journal; ``waived`` is what the wallet could no longer pay, or lay beyond
+    the order's maximum; ``credited`` went back to the wallet because the attempt ended by no fault of the renter.
     """
 
     __tablename__ = "meters"
     __table_args__ = (
         CheckConstraint("ended_at is null or started_at is null or ended_at >= started_at", name="interval"),
         Index("ix_meters_wallet_open", "wallet_id", "closed"),
+        Index("ix_meters_wallet_ended", "wallet_id", "ended_at"),
+        Index("ix_meters_wallet_id_id", "wallet_id", "id"),
         Index("ix_meters_payer_id_id", "payer_id", "id"),
         Index("ix_meters_payee_id_id", "payee_id", "id"),
         Index(
@@ -95,9 +108,14 @@ class Meter(Base):
     attempt_id: Mapped[Id] = mapped_column(unique=True)
     wallet_id: Mapped[Id] = mapped_column(ForeignKey("ledger_accounts.id"))
     payer_id: Mapped[Id]
+    """The renter. The wallet is his, or that of ``group_id``."""
+    group_id: Mapped[str | None] = mapped_column(String(40))
     payee_id: Mapped[Id]
     """The miner."""
     workload_id: Mapped[str] = mapped_column(String(40), default="", index=True)
+    order_id: Mapped[str] = mapped_column(String(40), default="", server_default="", index=True)
+    spec_id: Mapped[str] = mapped_column(String(40), default="", server_default="")
+    node_id: Mapped[str] = mapped_column(String(40), default="", server_default="")
     price: Mapped[MicroUnc]
     """micro-UNC per hour, as it was when the attempt was placed."""
     fee_ppm: Mapped[int]
@@ -111,6 +129,11 @@ class Meter(Base):
     settled: Mapped[MicroUnc] = mapped_column(default=0)
     settled_fee: Mapped[MicroUnc] = mapped_column(default=0)
     waived: Mapped[MicroUnc] = mapped_column(default=0)
+    credited: Mapped[MicroUnc] = mapped_column(default=0, server_default="0")
+    cause: Mapped[str] = mapped_column(String(50), default="", server_default="")
+    """Why the attempt ended, for a machine: ``exited``, ``node_lost`` …"""
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """What is unusual about it, for a person."""
     settled_at: Mapped[datetime | None]
     """When it was last settled."""
     settlements: Mapped[int] = mapped_column(default=0)
@@ -118,6 +141,124 @@ class Meter(Base):
     labels: Mapped[JsonDict] = mapped_column(default=dict)
     """What a person knows it by: workload_id, workload, workload_kind, subtask, replica, replica_id, attempt, spec."""
     created_at: Mapped[datetime] = utcnow_column()
+
+
+class Order(Base):
+    """What was agreed at one start of a workload, and what came of it. Its meters carry its id.
+
+    ``open`` until all that was started has ended. ``cost``, ``waived``, ``credited`` and ``elapsed_ms`` are the sums of
+    its meters at that time, and follow a credit that comes later.
+    """
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        CheckConstraint("state in ('open', 'settled')", name="state"),
+        CheckConstraint("stars is null or (stars >= 1 and stars <= 5)", name="stars"),
+        Index("ix_orders_owner_id_id", "owner_id", "id"),
+        Index("ix_orders_miner_id_id", "miner_id", "id"),
+        Index("ix_orders_group_id_id", "group_id", "id"),
+        Index(
+            "ix_orders_open",
+            "wallet_id",
+            sqlite_where=text("state = 'open'"),
+            postgresql_where=text("state = 'open'"),
+        ),
+    )
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(String(16), default="open")
+    workload_id: Mapped[Id] = mapped_column(index=True)
+    workload_kind: Mapped[str] = mapped_column(String(16))
+    workload: Mapped[str] = mapped_column(String(64))
+    owner_id: Mapped[Id]
+    """The renter."""
+    group_id: Mapped[str | None] = mapped_column(String(40))
+    """The group that pays; null: the renter himself."""
+    wallet_id: Mapped[Id] = mapped_column(ForeignKey("ledger_accounts.id"))
+    miner_id: Mapped[Id]
+    pool_id: Mapped[Id]
+    pool: Mapped[str] = mapped_column(String(64))
+    spec_id: Mapped[Id] = mapped_column(index=True)
+    spec: Mapped[str] = mapped_column(String(64))
+    replicas: Mapped[int]
+    unit_price: Mapped[MicroUnc]
+    """micro-UNC per hour of one replica, when it was ordered."""
+    fee_ppm: Mapped[int]
+    fault_credit: Mapped[str] = mapped_column(String(16))
+    """What is credited for a fault: none, last_hour or whole."""
+    max_cost: Mapped[int | None]
+    max_ms: Mapped[int | None]
+    """The longest that it may run, in milliseconds from its first start."""
+    estimate: Mapped[MicroUnc]
+    """What it was said to cost: over ``max_ms``, else in an hour; never more than ``max_cost``."""
+    caps: Mapped[JsonList] = mapped_column(default=list)
+    """The spending caps that held when it was ordered, in words."""
+    simulated: Mapped[bool] = mapped_column(default=False)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    """Why it ended."""
+    cost: Mapped[MicroUnc] = mapped_column(default=0)
+    waived: Mapped[MicroUnc] = mapped_column(default=0)
+    credited: Mapped[MicroUnc] = mapped_column(default=0)
+    elapsed_ms: Mapped[int] = mapped_column(default=0)
+    stars: Mapped[int | None]
+    comment: Mapped[str] = mapped_column(Text, default="")
+    rated_at: Mapped[datetime | None]
+    """When it was rated first."""
+    created_at: Mapped[datetime] = utcnow_column()
+    settled_at: Mapped[datetime | None]
+
+
+class Cap(Base):
+    """The most that may be spent from a wallet in a UTC day, a UTC month, or ever.
+
+    By all together where ``user_id`` is empty, else by that member of the group.
+    """
+
+    __tablename__ = "spending_caps"
+
+    wallet_id: Mapped[Id] = mapped_column(ForeignKey("ledger_accounts.id"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    daily: Mapped[int | None]
+    monthly: Mapped[int | None]
+    total: Mapped[int | None]
+    changed_at: Mapped[datetime] = utcnow_column()
+
+
+class SpecPrice(Base):
+    """A price that a specification had from ``at`` on, in micro-UNC per hour."""
+
+    __tablename__ = "spec_prices"
+    __table_args__ = (Index("ix_spec_prices_spec_id_id", "spec_id", "id"),)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    spec_id: Mapped[Id]
+    price: Mapped[MicroUnc]
+    actor_name: Mapped[str] = mapped_column(String(64), default="")
+    at: Mapped[datetime] = utcnow_column()
+
+
+class BillingEvent(Base):
+    """Something that a wallet's owner should hear of. Only ever added to, in the transaction in which it happened."""
+
+    __tablename__ = "billing_events"
+    __table_args__ = (
+        CheckConstraint("kind in ('low_balance', 'workload_stopped', 'order_settled', 'recharged')", name="kind"),
+        Index("ix_billing_events_owner", "owner_id", "id"),
+        Index("ix_billing_events_at", "at"),
+    )
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    wallet_id: Mapped[Id]
+    owner_id: Mapped[Id]
+    """The wallet's owner: a user or a group."""
+    user_id: Mapped[str | None] = mapped_column(String(40))
+    """The renter whose work it was, where there was any."""
+    object_id: Mapped[str] = mapped_column(String(40), default="")
+    """The order, the workload or the journal entry."""
+    detail: Mapped[JsonDict] = mapped_column(default=dict)
+    """For a person and a machine; amounts are decimal strings of UNC."""
+    at: Mapped[datetime] = utcnow_column()
 
 
 for _table in (Entry.__tablename__, Posting.__tablename__):

@@ -7,7 +7,18 @@ from fastapi import APIRouter, Header, Response
 from utcloud.accounts.auth import CurrentActor
 from utcloud.accounts.schemas import Cursor, IdPath, IdQuery, Moment, Search
 from utcloud.billing import service
-from utcloud.billing.schemas import ChargeOut, EarningsOut, PlatformOut, RechargeCreate, RechargeOut, WalletOut
+from utcloud.billing.schemas import (
+    CapOut,
+    CapUpdate,
+    ChargeOut,
+    EarningsOut,
+    PlatformOut,
+    RechargeCreate,
+    RechargeOut,
+    WalletOut,
+    WalletSort,
+    WalletUpdate,
+)
 from utcloud.common import export
 from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
@@ -15,18 +26,34 @@ from utcloud.db.web import Db, Now
 router = APIRouter()
 
 
-@router.get("/wallets", tags=["wallets"])
+@router.get("/wallets", tags=["wallets"], response_model=Page[WalletOut], responses=export.RESPONSES)
 async def list_wallets(
-    actor: CurrentActor, db: Db, now: Now, limit: Limit = 50, cursor: Cursor = None, search: Search = None
-) -> Page[WalletOut]:
+    actor: CurrentActor,
+    db: Db,
+    now: Now,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    search: Search = None,
+    owner: Literal["user", "group"] | None = None,
+    sort: WalletSort = WalletSort.NEWEST,
+    file: export.Wanted = None,
+) -> Page[WalletOut] | Response:
     """List wallets; ``search`` looks in their owners' names."""
     async with db.read() as tx:
         lacking = await service.lacks_wallets(tx)
     if lacking:
         async with db.write() as tx:
             await service.make_wallets(tx)
-    async with db.read() as tx:
-        items, after = await service.list_wallets(tx, now, actor, limit=limit, cursor=cursor, search=search)
+
+    async def load(limit: int, cursor: str | None) -> tuple[list[WalletOut], str | None]:
+        async with db.read() as tx:
+            return await service.list_wallets(
+                tx, now, actor, limit=limit, cursor=cursor, search=search, owner=owner, sort=sort
+            )
+
+    if file:
+        return export.response(file, WalletOut, load, "wallets")
+    items, after = await load(limit, cursor)
     return Page(items=items, next_cursor=after)
 
 
@@ -46,6 +73,27 @@ async def get_wallet(wallet_id: IdPath, actor: CurrentActor, db: Db, now: Now) -
     """Show a wallet."""
     async with db.read() as tx:
         return await service.get_wallet(tx, now, actor, wallet_id)
+
+
+@router.patch("/wallets/{wallet_id}", tags=["wallets"])
+async def update_wallet(wallet_id: IdPath, body: WalletUpdate, actor: CurrentActor, db: Db, now: Now) -> WalletOut:
+    """Say below what a wallet's owner is warned."""
+    async with db.write() as tx:
+        return await service.update_wallet(tx, now, actor, wallet_id, body)
+
+
+@router.get("/wallets/{wallet_id}/caps", tags=["wallets"])
+async def list_caps(wallet_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> Page[CapOut]:
+    """List a wallet's spending caps and how far they are used up."""
+    async with db.read() as tx:
+        return Page(items=await service.list_caps(tx, now, actor, wallet_id))
+
+
+@router.put("/wallets/{wallet_id}/caps", tags=["wallets"])
+async def put_cap(wallet_id: IdPath, body: CapUpdate, actor: CurrentActor, db: Db, now: Now) -> Page[CapOut]:
+    """Set the spending caps of a wallet, or of a member of the group that owns it."""
+    async with db.write() as tx:
+        return Page(items=await service.put_cap(tx, now, actor, wallet_id, body))
 
 
 @router.post("/recharges", status_code=201, tags=["wallets"])
@@ -69,10 +117,12 @@ async def list_recharges(
     cursor: Cursor = None,
     search: Search = None,
     wallet_id: IdQuery = None,
+    since: Moment = None,
+    until: Moment = None,
     file: export.Wanted = None,
 ) -> Page[RechargeOut] | Response:
     """List recharges and deductions, newest first."""
-    wanted = service.RechargeFilter(wallet_id=wallet_id, search=search)
+    wanted = service.RechargeFilter(wallet_id=wallet_id, search=search, since=since, until=until)
 
     async def load(limit: int, cursor: str | None) -> tuple[list[RechargeOut], str | None]:
         async with db.read() as tx:
@@ -92,6 +142,8 @@ async def list_charges(
     cursor: Cursor = None,
     role: Literal["payer", "payee"] | None = None,
     workload_id: IdQuery = None,
+    order_id: IdQuery = None,
+    wallet_id: IdQuery = None,
     open: bool | None = None,  # noqa: A002 - the parameter's name in the URL
     payer_id: IdQuery = None,
     payee_id: IdQuery = None,
@@ -103,6 +155,8 @@ async def list_charges(
     wanted = service.ChargeFilter(
         role=role,
         workload_id=workload_id,
+        order_id=order_id,
+        wallet_id=wallet_id,
         open=open,
         payer_id=payer_id,
         payee_id=payee_id,

@@ -1,7 +1,8 @@
 """What the API says of wallets, recharges, charges and earnings. All amounts are decimal strings of UNC."""
 
 from datetime import datetime
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -9,12 +10,20 @@ from utcloud.accounts.schemas import Ident, Input, Text
 from utcloud.common.money import Unc, UncInput
 
 
+class WalletSort(StrEnum):
+    NEWEST = "-created_at"
+    OLDEST = "created_at"
+    POOREST = "balance"
+    RICHEST = "-balance"
+
+
 class WalletOut(BaseModel):
-    """A user's machine hours. ``available`` = ``balance`` − ``accrued`` − ``held``."""
+    """The machine hours of a user or a group. ``available`` = ``balance`` − ``accrued`` − ``held``."""
 
     id: str
     owner_id: str
     owner_name: str
+    owner: Literal["user", "group"]
     balance: Unc
     """In the journal."""
     accrued: Unc
@@ -25,6 +34,45 @@ class WalletOut(BaseModel):
     """What runs now costs so much per hour."""
     runs_out_at: datetime | None
     """When it will be empty at this rate."""
+    low_balance: Unc
+    """Its owner is warned when less than this is available, and always when it runs out within the hour."""
+    low: bool
+    """Whether he is."""
+
+
+class WalletUpdate(Input):
+    low_balance: UncInput
+
+
+class CapSpent(BaseModel):
+    """A cap, and how far it is used up. ``left`` takes off what running work holds."""
+
+    limit: Unc
+    spent: Unc
+    left: Unc
+    renews_at: datetime | None
+    """When it begins anew (UTC days and months)."""
+
+
+class CapOut(BaseModel):
+    """The most that may be spent from a wallet: by all together, or by one member of the group that owns it."""
+
+    wallet_id: str
+    user_id: str | None
+    user_name: str
+    daily: CapSpent | None
+    monthly: CapSpent | None
+    total: CapSpent | None
+
+
+class CapUpdate(Input):
+    """Sets all three; what is left out, or null, is not capped."""
+
+    user_id: Ident | None = None
+    """A member of the group; left out: all together."""
+    daily: UncInput | None = None
+    monthly: UncInput | None = None
+    total: UncInput | None = None
 
 
 class RechargeCreate(Input):
@@ -57,9 +105,12 @@ class ChargeOut(BaseModel):
     wallet_id: str
     payer_id: str
     payer_name: str
+    group_name: str
+    """The group that pays; empty: the payer himself."""
     payee_id: str
     payee_name: str
     workload_id: str
+    order_id: str | None
     workload: str
     workload_kind: str
     subtask: str
@@ -75,8 +126,16 @@ class ChargeOut(BaseModel):
     miner_share: Unc
     platform_fee: Unc
     waived: Unc
+    """What the wallet could not pay, or lay beyond the order's maximum: nobody pays it."""
+    credited: Unc
+    """Given back, because it ended by no fault of the renter's."""
+    paid: Unc
+    """``amount`` − ``waived`` − ``credited``."""
     settled: Unc
-    """How much of the amount is in the journal already."""
+    """How much of what is paid is in the journal already."""
+    cause: str
+    note: str
+    """What is unusual about it."""
     open: bool
     simulated: bool
 

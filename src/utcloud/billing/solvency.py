@@ -3,17 +3,31 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from utcloud.billing.models import Meter
 from utcloud.common.clock import to_ms
 from utcloud.common.money import amount_for
 from utcloud.protocol import SILENT_AFTER_S
 
-_MS_PER_HOUR = 3_600_000
+MS_PER_HOUR = 3_600_000
 _FAR_MS = 1000 * 365 * 86_400_000
 
 
-def elapsed_ms(meter: Meter) -> int:
+class Interval(Protocol):
+    """What the formula needs of a meter, or of a row of its columns."""
+
+    @property
+    def price(self) -> int: ...
+    @property
+    def started_at(self) -> datetime | None: ...
+    @property
+    def witnessed_until(self) -> datetime | None: ...
+    @property
+    def ended_at(self) -> datetime | None: ...
+
+
+def elapsed_ms(meter: Interval) -> int:
     """The milliseconds that ``meter`` has counted: from its start to its end, or to what was last witnessed."""
     until = meter.ended_at or meter.witnessed_until
     if meter.started_at is None or until is None:
@@ -21,14 +35,9 @@ def elapsed_ms(meter: Meter) -> int:
     return max(to_ms(until) - to_ms(meter.started_at), 0)
 
 
-def amount(meter: Meter) -> int:
+def amount(meter: Interval) -> int:
     """What ``meter`` has cost so far, or in the end: the one formula, in micro-UNC."""
     return amount_for(meter.price, elapsed_ms(meter))
-
-
-def outstanding(meter: Meter) -> int:
-    """The part of it that is not in the journal yet. Negative when more was settled than the end turned out to cost."""
-    return amount(meter) - meter.settled - meter.waived
 
 
 def runs(meter: Meter, now: datetime) -> bool:
@@ -36,6 +45,40 @@ def runs(meter: Meter, now: datetime) -> bool:
     if meter.closed or meter.started_at is None or meter.ended_at or meter.witnessed_until is None:
         return False
     return now - meter.witnessed_until <= timedelta(seconds=SILENT_AFTER_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What some open meters come to. Amounts in micro-UNC. ``sums`` computes the same in the database."""
+
+    meters: int = 0
+    accrued: int = 0
+    """Used and witnessed, not in the journal yet."""
+    held: int = 0
+    burn: int = 0
+    """Per hour, of what runs."""
+    owed: int = 0
+    """Not in the journal yet when what runs is counted until now, witnessed or not; each meter rounded down."""
+    rest: int = 0
+    """What that rounding left out, in parts of a micro-UNC: 3 600 000 are one."""
+
+    def __add__(self, other: "Use") -> "Use":
+        return Use(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+    @classmethod
+    def of(cls, open_meters: Iterable[Meter], now: datetime) -> "Use":
+        meters = accrued = held = burn = owed = rest = 0
+        for meter in open_meters:
+            meters += 1
+            accrued += amount(meter) - meter.settled - meter.waived
+            held += meter.hold
+            whole, part = amount(meter), 0
+            if runs(meter, now) and meter.started_at:
+                burn += meter.price
+                whole, part = divmod(meter.price * max(to_ms(now) - to_ms(meter.started_at), 0), MS_PER_HOUR)
+            owed += whole - meter.settled - meter.waived
+            rest += part
+        return cls(meters, accrued, held, burn, owed, rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +95,24 @@ class Outlook:
     """When balance and use meet, if all goes on as it does; None when nothing runs that costs."""
 
 
-def outlook(balance: int, open_meters: Iterable[Meter], now: datetime) -> Outlook:
-    """Look at a wallet of ``balance`` micro-UNC with its meters that are not closed.
+def outlook(balance: int, use: Use, now: datetime) -> Outlook:
+    """Look at a wallet of ``balance`` micro-UNC with the ``use`` of its open meters.
 
     ``runs_out_at`` counts what runs as running on, witnessed or not: until that millisecond all can be paid, and
     at most a micro-UNC of each meter is left then. A meter of a silent site stands still.
     """
-    accrued = held = burn = 0
-    left = balance * _MS_PER_HOUR
-    now_ms = to_ms(now)
-    for meter in open_meters:
-        accrued += outstanding(meter)
-        held += meter.hold
-        if runs(meter, now) and meter.price and meter.started_at:
-            burn += meter.price
-            left += (meter.settled + meter.waived) * _MS_PER_HOUR - meter.price * (now_ms - to_ms(meter.started_at))
-        else:
-            left -= outstanding(meter) * _MS_PER_HOUR
-    runs_out_at = None
-    if burn:
-        ms = min(max(left // burn, -now_ms), _FAR_MS)
-        runs_out_at = now + timedelta(milliseconds=ms)
     return Outlook(
-        accrued=accrued,
-        held=held,
-        available=max(balance - accrued - held, 0),
-        burn_per_hour=burn,
-        runs_out_at=runs_out_at,
+        accrued=use.accrued,
+        held=use.held,
+        available=max(balance - use.accrued - use.held, 0),
+        burn_per_hour=use.burn,
+        runs_out_at=used_up_at(balance - use.owed, use, now),
     )
+
+
+def used_up_at(left: int, use: Use, now: datetime) -> datetime | None:
+    """When ``left`` micro-UNC, as of ``now``, are used up by what runs; None when nothing runs that costs."""
+    if not use.burn:
+        return None
+    ms = (left * MS_PER_HOUR - use.rest) // use.burn
+    return now + timedelta(milliseconds=min(max(ms, -to_ms(now)), _FAR_MS))

@@ -5,52 +5,87 @@ Everything stays within 64 bits: ``price × ms // 3 600 000`` is computed as ``q
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, case, func, literal, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, and_, case, func, literal, select, type_coerce
 
 from utcloud.billing.models import Meter
+from utcloud.billing.solvency import MS_PER_HOUR, Use
+from utcloud.common.clock import to_ms
 from utcloud.db import Tx
+from utcloud.protocol import SILENT_AFTER_S
 
-MS_PER_HOUR = 3_600_000
+Int = ColumnElement[int]
 _started, _witnessed, _ended = (
     type_coerce(column, BigInteger) for column in (Meter.started_at, Meter.witnessed_until, Meter.ended_at)
 )
+_price: Int = Meter.price.expression
 
 
-def cost(price: ColumnElement[int], ms: ColumnElement[int]) -> ColumnElement[int]:
-    """What ``ms`` milliseconds (not negative) cost at ``price`` per hour, rounded down."""
-    return (price // MS_PER_HOUR) * ms + (price % MS_PER_HOUR) * ms // MS_PER_HOUR
+def cost(ms: Int) -> Int:
+    """What ``ms`` milliseconds (not negative) cost at the meter's price, rounded down."""
+    return (_price // MS_PER_HOUR) * ms + (_price % MS_PER_HOUR) * ms // MS_PER_HOUR
 
 
-def elapsed(until: ColumnElement[int] | None = None) -> ColumnElement[int]:
-    """``solvency.elapsed_ms``: the milliseconds that a meter has counted, or has by ``until``."""
-    end = func.coalesce(_ended, _witnessed) if until is None else until
-    span = end - _started
+def _positive(span: Int) -> Int:
     return case((span > 0, span), else_=literal(0))
 
 
-AMOUNT = cost(Meter.price.expression, elapsed())
+def runs(now: datetime) -> ColumnElement[bool]:
+    """``solvency.runs`` in SQL."""
+    return and_(
+        Meter.closed.is_(False),
+        _ended.is_(None),
+        _witnessed.is_not(None),
+        _witnessed >= to_ms(now) - SILENT_AFTER_S * 1000,
+    )
+
+
+ELAPSED = _positive(func.coalesce(_ended, _witnessed) - _started)
+"""``solvency.elapsed_ms``: the milliseconds that a meter has counted."""
+AMOUNT = cost(ELAPSED)
+PAID = AMOUNT - Meter.waived - Meter.credited
+"""What it costs its payer, so far or in the end."""
 OUTSTANDING = AMOUNT - Meter.settled - Meter.waived
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
-    """What the open meters of a wallet come to, in micro-UNC."""
-
-    meters: int = 0
-    accrued: int = 0
-    """Used and witnessed, not in the journal yet."""
-    held: int = 0
+def elapsed_by(now: datetime) -> Int:
+    """The same, with what runs counted as running until ``now``, witnessed or not."""
+    return case((runs(now), _positive(literal(to_ms(now)) - _started)), else_=ELAPSED)
 
 
-async def use_of(tx: Tx, wallet_ids: Iterable[str]) -> dict[str, Use]:
+def cost_since(moment: datetime, now: datetime) -> Int:
+    """What a meter costs its payer from ``moment`` until ``now``, by the formula at both ends."""
+    whole, before = elapsed_by(now), _positive(literal(to_ms(moment)) - _started)
+    return cost(whole) - cost(case((before < whole, before), else_=whole)) - Meter.waived - Meter.credited
+
+
+def columns(now: datetime) -> list[ColumnElement[Any]]:
+    """The sums that ``use`` makes a ``Use`` of."""
+    running, by_now = runs(now), elapsed_by(now)
+    owed = cost(by_now) - Meter.settled - Meter.waived
+    rest = (_price % MS_PER_HOUR) * by_now % MS_PER_HOUR
+    return [
+        func.count(),
+        func.sum(OUTSTANDING),
+        func.sum(Meter.hold),
+        func.sum(case((running, _price), else_=0)),
+        func.sum(owed),
+        func.sum(case((running, rest), else_=0)),
+    ]
+
+
+def use(row: Iterable[Any]) -> Use:
+    """Turn the ``columns`` of a group of open meters into a ``Use``; all null is none."""
+    return Use(*(int(value or 0) for value in row))
+
+
+async def use_of(tx: Tx, wallet_ids: Iterable[str], now: datetime) -> dict[str, Use]:
     """The use of some wallets, in one statement; a wallet with no open meter is not in it."""
     query = (
-        select(Meter.wallet_id, func.count(), func.sum(OUTSTANDING), func.sum(Meter.hold))
+        select(Meter.wallet_id, *columns(now))
         .where(Meter.wallet_id.in_(list(wallet_ids)), Meter.closed.is_(False))
         .group_by(Meter.wallet_id)
     )
-    rows: Iterable[Any] = await tx.execute(query)
-    return {wallet_id: Use(count, int(accrued), int(held)) for wallet_id, count, accrued, held in rows}
+    return {wallet_id: use(rest) for wallet_id, *rest in await tx.execute(query)}

@@ -1,6 +1,9 @@
-"""The journal can only be added to: the database itself refuses to change or delete a row of it.
+"""The journal can only be added to, in whole entries that sum to zero: the database itself refuses anything else.
 
 ``create_all`` attaches these to the tables (see ``models``); migrations run the same statements one by one.
+
+PostgreSQL looks at all postings that one statement adds: those of each entry sum to zero. SQLite knows no such thing;
+there the postings come first, the entry is refused unless its postings sum to zero, and nothing comes after it.
 """
 
 from sqlalchemy import DDL, Table, event
@@ -8,28 +11,55 @@ from sqlalchemy.schema import ExecutableDDLElement
 
 TABLES = ("journal_entries", "postings")
 
-_FUNCTION = """
+_APPEND_ONLY = """
 CREATE OR REPLACE FUNCTION utcloud_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION 'the journal is append-only: reverse an entry by another one' USING ERRCODE = 'restrict_violation';
 END $$
 """
+_SUM_TO_ZERO = """
+CREATE OR REPLACE FUNCTION utcloud_sum_to_zero() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM added GROUP BY entry_id HAVING sum(amount) <> 0) THEN
+    RAISE EXCEPTION 'the postings of a journal entry sum to zero' USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN NULL;
+END $$
+"""
+_SQLITE_SUMS = {
+    "journal_entries": "CREATE TRIGGER journal_entries_sum_to_zero BEFORE INSERT ON journal_entries "
+    "WHEN (SELECT coalesce(sum(amount), 1) FROM postings WHERE entry_id = NEW.id) <> 0 "
+    "BEGIN SELECT RAISE(ABORT, 'the postings of a journal entry sum to zero'); END",
+    "postings": "CREATE TRIGGER postings_of_whole_entries BEFORE INSERT ON postings "
+    "WHEN EXISTS (SELECT 1 FROM journal_entries WHERE id = NEW.entry_id) "
+    "BEGIN SELECT RAISE(ABORT, 'the journal is append-only: nothing is added to an entry'); END",
+}
 
 
 def statements(dialect: str, table: str) -> list[str]:
-    """What makes ``table`` append-only on ``sqlite`` or ``postgresql``."""
+    """What makes ``table`` append-only and its entries sum to zero, on ``sqlite`` or ``postgresql``."""
     if dialect == "postgresql":
-        return [
-            _FUNCTION,
+        made = [
+            _APPEND_ONLY,
             f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
             "FOR EACH ROW EXECUTE FUNCTION utcloud_append_only()",
             f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
             "FOR EACH STATEMENT EXECUTE FUNCTION utcloud_append_only()",
         ]
+        if table == "postings":
+            made += [
+                _SUM_TO_ZERO,
+                "CREATE TRIGGER postings_sum_to_zero AFTER INSERT ON postings REFERENCING NEW TABLE AS added "
+                "FOR EACH STATEMENT EXECUTE FUNCTION utcloud_sum_to_zero()",
+            ]
+        return made
     return [
-        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-        "BEGIN SELECT RAISE(ABORT, 'the journal is append-only: reverse an entry by another one'); END"
-        for verb in ("UPDATE", "DELETE")
+        *(
+            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+            "BEGIN SELECT RAISE(ABORT, 'the journal is append-only: reverse an entry by another one'); END"
+            for verb in ("UPDATE", "DELETE")
+        ),
+        _SQLITE_SUMS[table],
     ]
 
 

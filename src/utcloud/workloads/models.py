@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from utcloud.db import Base, Id, JsonDict, JsonList, MicroUnc, ShortText, utcnow_column
@@ -30,6 +30,12 @@ class Workload(Base):
     pool_id: Mapped[Id] = mapped_column(ForeignKey("pools.id"))
     group_id: Mapped[str | None] = mapped_column(ForeignKey("groups.id", ondelete="SET NULL"), index=True)
     """In whose name it runs: it counts against this group's quota."""
+    payer: Mapped[str] = mapped_column(String(8), default="user", server_default="user")
+    """Whose wallet pays: the owner's (``user``) or that of ``group_id`` (``group``)."""
+    max_cost: Mapped[int | None]
+    """The most that one start of it may cost, in micro-UNC."""
+    max_ms: Mapped[int | None]
+    """The longest that one start of it may run, in milliseconds."""
     wanted: Mapped[str] = mapped_column(String(16), default="running")
     state: Mapped[str] = mapped_column(String(16), default="pending", index=True)
     reason: Mapped[str] = mapped_column(Text, default="")
@@ -56,6 +62,9 @@ class Subtask(Base):
     replicas: Mapped[int] = mapped_column(default=1)
 
 
+_IS_TOLD = text("notice IS NOT NULL")
+
+
 class Replica(Base):
     """One container of a subtask, through all its attempts."""
 
@@ -66,6 +75,7 @@ class Replica(Base):
             name="state",
         ),
         UniqueConstraint("subtask_id", "index"),
+        Index("ix_replicas_told", "node_id", sqlite_where=_IS_TOLD, postgresql_where=_IS_TOLD),
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
@@ -77,9 +87,13 @@ class Replica(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     attempt_id: Mapped[str | None] = mapped_column(String(40))
     """The present attempt, or the last."""
+    order_id: Mapped[str] = mapped_column(String(40), default="", server_default="", index=True)
+    """The order of its present start, or of the last."""
     site_id: Mapped[str | None] = mapped_column(String(40), index=True)
     """Where its volume lies; a restart goes there again."""
     node_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    notice: Mapped[str | None] = mapped_column(Text)
+    """What its owner was told while it runs: its node will be drained. It stands in ``reason`` too."""
     queued_at: Mapped[datetime] = utcnow_column()
 
 

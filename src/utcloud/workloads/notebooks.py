@@ -3,13 +3,13 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from utcloud.accounts import audit
 from utcloud.accounts import service as accounts
 from utcloud.accounts.auth import SYSTEM, Actor
 from utcloud.assets import service as assets
-from utcloud.billing import meters
+from utcloud.billing import orders
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound
 from utcloud.common.ids import new_id
 from utcloud.common.settings import Settings
@@ -18,7 +18,7 @@ from utcloud.edge import service as edge
 from utcloud.protocol import Phase
 from utcloud.resources import capacity
 from utcloud.resources import service as resources
-from utcloud.resources.models import Pool, Site, Spec, SpecItem
+from utcloud.resources.models import Node, Pool, Spec, SpecItem
 from utcloud.workloads import quotas
 from utcloud.workloads.desired import folder_name
 from utcloud.workloads.models import Attempt, DroppedVolume, Replica, Subtask, Workload
@@ -60,6 +60,9 @@ async def create(tx: Tx, now: datetime, actor: Actor, wish: NotebookCreate, *, f
         description=wish.description,
         pool_id=pool.id,
         group_id=await quotas.group_for(tx, actor, pool, wish.group_id),
+        payer=wish.payer,
+        max_cost=wish.max_cost,
+        max_ms=None if wish.max_hours is None else max(round(wish.max_hours * 3_600_000), 1),
         wanted="running" if wish.start else "stopped",
         state=State.PENDING if wish.start else State.STOPPED,
         image_id=image.id,
@@ -70,6 +73,7 @@ async def create(tx: Tx, now: datetime, actor: Actor, wish: NotebookCreate, *, f
         changed_at=now,
     )
     await _check_name(tx, actor, wish.name)
+    _check_payer(workload)
     shortage = await capacity.can_ever_fit(tx, pool.id, spec.id, wish.tasks)
     if shortage is not None:
         raise Conflict(shortage.detail, field="tasks" if wish.tasks > 1 else "spec_id", code="never_fits")
@@ -182,6 +186,12 @@ async def remove(tx: Tx, now: datetime, actor: Actor, ident: str) -> None:
         raise Conflict(
             f"Notebook {workload.name!r} is {workload.state}.", cure="Stop it first; then delete it.", code="in_use"
         )
+    if node := await _unended_on(tx, workload.id):
+        raise Conflict(
+            f"The last run of notebook {workload.name!r} has not ended: {node} has not been heard since.",
+            cure="Delete it when the node is heard again, or its miner has removed it.",
+            code="in_use",
+        )
     for replica in replicas:
         if replica.site_id:
             tx.add(DroppedVolume(volume=replica.id, site_id=replica.site_id, created_at=now))
@@ -189,6 +199,12 @@ async def remove(tx: Tx, now: datetime, actor: Actor, ident: str) -> None:
     await tx.execute(delete(Workload).where(Workload.id == workload.id))
     audit.record(tx, actor, "notebook.delete", "notebook", workload.id, workload.name)
     announce(tx, workload)
+
+
+async def _unended_on(tx: Tx, workload_id: str) -> str | None:
+    """The node on which a run may go on for all anybody knows."""
+    query = select(Node.name).join(Attempt, Attempt.node_id == Node.id)
+    return await tx.scalar(query.where(Attempt.workload_id == workload_id, Attempt.done.is_(False)).limit(1))
 
 
 async def open_page(
@@ -221,15 +237,18 @@ async def stop_on_my_hardware(tx: Tx, now: datetime, actor: Actor, replica_id: s
     """A miner, or an operator, stops a replica on his hardware and says why; the renter reads it."""
     actor.require_miner()
     replica = await tx.get(Replica, replica_id)
-    site = await tx.get(Site, replica.site_id) if replica and replica.site_id else None
-    if replica is None or not (actor.is_operator or (site and site.miner_id == actor.id)):
+    if replica is None:
+        raise NotFound.of("replica", replica_id)
+    workload = await tx.get_one(Workload, replica.workload_id)
+    pool = await tx.get_one(Pool, workload.pool_id)
+    if not actor.is_operator and pool.miner_id != actor.id:
         raise NotFound.of("replica", replica_id)
     if not reason.strip():
         raise Invalid("Say why: the renter will read it.", field="reason", cure="Write a reason.")
     if State(replica.state) in FINAL:
         raise Conflict(f"It has {replica.state} already.", code="already_ended")
-    workload = await tx.get_one(Workload, replica.workload_id)
-    await stop_replica(tx, now, replica, f"stopped by the {'miner' if site else 'operator'}: {reason.strip()}")
+    who = "miner" if pool.miner_id == actor.id else "operator"
+    await stop_replica(tx, now, replica, f"stopped by the {who}: {reason.strip()}")
     audit.record(tx, actor, "replica.stop", "replica", replica.id, workload.name, {"reason": reason.strip()})
 
 
@@ -270,6 +289,35 @@ async def _check_name(tx: Tx, actor: Actor, name: str) -> None:
         raise Forbidden(f"You have {count} notebooks.", cure="Delete some that you no longer need.")
 
 
+def _check_payer(workload: Workload) -> None:
+    if workload.payer == "group" and workload.group_id is None:
+        raise Invalid("No group can pay for it.", field="group_id", cure="Say which of your groups pays.")
+
+
 async def _place_or_wait(tx: Tx, now: datetime, workload: Workload, spec: Spec, count: int, fee_ppm: int) -> None:
-    await meters.require_start(tx, workload.owner_id, [spec.price] * count)
+    _check_payer(workload)
+    order = await orders.place(
+        tx,
+        now,
+        orders.Wish(
+            workload_id=workload.id,
+            workload_kind=workload.kind,
+            workload=workload.name,
+            owner_id=workload.owner_id,
+            group_id=workload.group_id if workload.payer == "group" else None,
+            miner_id=spec.miner_id,
+            pool_id=workload.pool_id,
+            pool=workload.facts["pool"],
+            spec_id=spec.id,
+            spec=spec.name,
+            replicas=count,
+            unit_price=spec.price,
+            fee_ppm=fee_ppm,
+            max_cost=workload.max_cost,
+            max_ms=workload.max_ms,
+            simulated=bool(workload.facts.get("simulated")),
+        ),
+    )
+    pending = (Replica.workload_id == workload.id, Replica.state == State.PENDING)
+    await tx.execute(update(Replica).where(*pending).values(order_id=order.id))
     await place(tx, now, workload, fee_ppm=fee_ppm)

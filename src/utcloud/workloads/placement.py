@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import Select, and_, case, func, insert, select
 
 from utcloud.billing import meters
+from utcloud.billing.models import Order
 from utcloud.common.errors import Problem
 from utcloud.common.ids import new_id, new_secret
 from utcloud.db import Tx, emit
 from utcloud.resources import capacity
 from utcloud.resources import service as resources
+from utcloud.resources.models import Node
 from utcloud.workloads.models import Attempt, Replica, Subtask, Workload
 from utcloud.workloads.observed import PLACE
 from utcloud.workloads.schemas import State
@@ -41,6 +43,8 @@ class _Part:
     spec_id: str
     site_id: str | None
     reason: str
+    last_on: str | None
+    """The node on which its last run has not ended yet, as far as anybody knows: two must not share its files."""
 
 
 @dataclass(slots=True)
@@ -50,6 +54,7 @@ class _Waiting:
     id: str
     kind: str
     payer_id: str
+    wallet_owner: str
     pool_id: str
     since: datetime
     parts: list[_Part] = field(default_factory=list)
@@ -138,6 +143,10 @@ async def place_line(tx: Tx, now: datetime, pool_id: str, *, fee_ppm: int, refus
 
 async def _try(tx: Tx, now: datetime, room: capacity.Room, one: _Waiting, walk: _Walk, *, ahead: int = 0) -> bool:
     """Take what ``one`` needs, or note why there is no place; True when it was taken."""
+    if lost := next((part.last_on for part in one.parts if part.last_on), None):
+        text = f"its last run on {lost} has not ended yet: {lost} must be heard again, or its miner remove it"
+        walk.reasons |= {part.replica_id: text for part in one.parts if part.reason != text}
+        return False
     demands = one.demands()
     outcome = room.take(demands)
     if not isinstance(outcome, capacity.Shortage):
@@ -146,7 +155,7 @@ async def _try(tx: Tx, now: datetime, room: capacity.Room, one: _Waiting, walk: 
     walk.short = True
     text = outcome.detail + _place_in_line(ahead)
     walk.reasons |= {part.replica_id: text for part in one.parts if part.reason != text}
-    if not room.keeps and now - one.since >= PATIENCE and await _can_pay(tx, room, one):
+    if not room.keeps and now - one.since >= PATIENCE and await _can_pay(tx, now, room, one):
         room.keep_for(demands)
     return False
 
@@ -161,9 +170,10 @@ def _place_in_line(ahead: int) -> str:
     return f"; more than {(ahead - 1) // rough * rough} waiting before you"
 
 
-async def _can_pay(tx: Tx, room: capacity.Room, one: _Waiting) -> bool:
+async def _can_pay(tx: Tx, now: datetime, room: capacity.Room, one: _Waiting) -> bool:
     try:
-        await meters.require_start(tx, one.payer_id, [room.prices[part.spec_id] for part in one.parts])
+        prices = [room.prices[part.spec_id] for part in one.parts]
+        await meters.require_start(tx, now, one.wallet_owner, one.payer_id, prices)
     except Problem:
         return False
     return True
@@ -172,8 +182,10 @@ async def _can_pay(tx: Tx, room: capacity.Room, one: _Waiting) -> bool:
 async def _line(tx: Tx, pool_id: str) -> list[_Waiting]:
     """Who waits in a pool, in order."""
     line: dict[str, _Waiting] = {}
-    for workload_id, kind, owner_id, since, *part in await tx.execute(_LINE.where(Workload.pool_id == pool_id)):
-        one = line.setdefault(workload_id, _Waiting(workload_id, kind, owner_id, pool_id, since))
+    for workload_id, kind, owner_id, wallet_owner, since, *part in await tx.execute(
+        _LINE.where(Workload.pool_id == pool_id)
+    ):
+        one = line.setdefault(workload_id, _Waiting(workload_id, kind, owner_id, wallet_owner, pool_id, since))
         one.parts.append(_Part(*part))
     return list(line.values())
 
@@ -183,14 +195,18 @@ _LINE: Select[*tuple[Any, ...]] = (
         Workload.id,
         Workload.kind,
         Workload.owner_id,
+        case((Workload.payer == "group", Workload.group_id), else_=Workload.owner_id),
         Replica.queued_at,
         Replica.id,
         Subtask.spec_id,
         Replica.site_id,
         Replica.reason,
+        Node.name,
     )
     .join(Workload, Workload.id == Replica.workload_id)
     .join(Subtask, Subtask.id == Replica.subtask_id)
+    .outerjoin(Attempt, and_(Attempt.id == Replica.attempt_id, Attempt.done.is_(False)))
+    .outerjoin(Node, Node.id == Attempt.node_id)
     .where(Replica.state == State.PENDING)
     .order_by(Replica.queued_at, Workload.id, Replica.id)
 )
@@ -209,10 +225,10 @@ async def _assign(
     await room.lock_sites()
     rows = await _rows(tx, [one.id for one, _ in placed])
     openings = [
-        [_opening(*rows[part.replica_id], grant, fee_ppm) for part, grant in zip(one.parts, grants, strict=True)]
+        [_opening(rows[part.replica_id], grant, fee_ppm) for part, grant in zip(one.parts, grants, strict=True)]
         for one, grants in placed
     ]
-    refusals = await meters.open_many(tx, openings)
+    refusals = await meters.open_many(tx, openings, now)
     problems: dict[str, Problem] = {}
     attempts: list[dict[str, Any]] = []
     moves: list[tuple[Replica, State, str]] = []
@@ -223,39 +239,61 @@ async def _assign(
             room.give_back(grants)
             continue
         for part, grant in zip(one.parts, grants, strict=True):
-            replica = rows[part.replica_id][0]
-            replica.attempts += 1
-            replica.attempt_id, replica.site_id, replica.node_id = grant.attempt_id, grant.site_id, grant.node_id
-            attempts.append(_attempt(now, replica, grant))
-            moves.append((replica, State.ASSIGNED, f"placed on {grant.node_name}"))
+            attempts.append(_attempt(now, rows[part.replica_id], grant))
+            moves.append((rows[part.replica_id].replica, State.ASSIGNED, f"placed on {grant.node_name}"))
             sites.add(grant.site_id)
     await room.write()
     if attempts:
         await tx.execute(insert(Attempt), attempts)
+        for (replica, *_), attempt in zip(moves, attempts, strict=True):
+            replica.attempts, replica.attempt_id = attempt["number"], attempt["id"]
+            replica.site_id, replica.node_id = attempt["site_id"], attempt["node_id"]
         await move_many(tx, now, moves)
-        for site_id in sorted(sites):
-            await resources.bump(tx, site_id)
+        await resources.bump(tx, *sites)
     return problems
 
 
-async def _rows(tx: Tx, workload_ids: Sequence[str]) -> dict[str, tuple[Replica, Workload, str]]:
-    """The waiting replicas of some workloads, by id, each with its workload and the name of its subtask."""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A waiting replica with what it belongs to."""
+
+    replica: Replica
+    workload: Workload
+    subtask: str
+    spec_id: str
+    order_id: str | None
+    agreed_price: int | None
+    agreed_fee_ppm: int | None
+
+    def price(self, grant: capacity.Grant) -> int:
+        """What was ordered holds, whatever the specification costs by now."""
+        return grant.price if self.agreed_price is None else self.agreed_price
+
+
+async def _rows(tx: Tx, workload_ids: Sequence[str]) -> dict[str, _Row]:
+    """The waiting replicas of some workloads, by id, each with its workload, its subtask and its order."""
     query = (
-        select(Replica, Workload, Subtask.name)
+        select(Replica, Workload, Subtask.name, Subtask.spec_id, Order.id, Order.unit_price, Order.fee_ppm)
         .join(Workload, Workload.id == Replica.workload_id)
         .join(Subtask, Subtask.id == Replica.subtask_id)
+        .outerjoin(Order, Order.id == Replica.order_id)
         .where(Replica.workload_id.in_(workload_ids), Replica.state == State.PENDING)
     )
-    return {row[0].id: (row[0], row[1], row[2]) for row in await tx.execute(query)}
+    return {row[0].id: _Row(*row) for row in await tx.execute(query)}
 
 
-def _opening(replica: Replica, workload: Workload, subtask: str, grant: capacity.Grant, fee_ppm: int) -> meters.Opening:
+def _opening(row: _Row, grant: capacity.Grant, fee_ppm: int) -> meters.Opening:
+    replica, workload, subtask = row.replica, row.workload, row.subtask
     return meters.Opening(
         attempt_id=grant.attempt_id,
         payer_id=workload.owner_id,
+        group_id=workload.group_id if workload.payer == "group" else None,
         payee_id=grant.miner_id,
-        price=grant.price,
-        fee_ppm=fee_ppm,
+        order_id=row.order_id or "",
+        spec_id=row.spec_id,
+        node_id=grant.node_id,
+        price=row.price(grant),
+        fee_ppm=fee_ppm if row.agreed_fee_ppm is None else row.agreed_fee_ppm,
         labels={
             "workload_id": workload.id,
             "workload": workload.name,
@@ -265,20 +303,22 @@ def _opening(replica: Replica, workload: Workload, subtask: str, grant: capacity
             "replica_id": replica.id,
             "attempt": replica.attempts + 1,
             "spec": workload.facts["spec"],
+            "node": grant.node_name,
             "simulated": grant.simulated,
         },
     )
 
 
-def _attempt(now: datetime, replica: Replica, grant: capacity.Grant) -> dict[str, Any]:
+def _attempt(now: datetime, row: _Row, grant: capacity.Grant) -> dict[str, Any]:
+    replica = row.replica
     return {
         "id": grant.attempt_id,
         "replica_id": replica.id,
         "workload_id": replica.workload_id,
-        "number": replica.attempts,
+        "number": replica.attempts + 1,
         "site_id": grant.site_id,
         "node_id": grant.node_id,
-        "price": grant.price,
+        "price": row.price(grant),
         "resources": grant.resources,
         "devices": grant.chip_uids,
         "token": new_secret(),

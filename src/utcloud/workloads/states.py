@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from utcloud.billing import orders
 from utcloud.common.ids import new_id
 from utcloud.db import Tx, emit
 from utcloud.workloads.models import Replica, TimelineEvent, Workload
@@ -64,6 +65,18 @@ async def move_many(tx: Tx, now: datetime, moves: Iterable[tuple[Replica, State,
         replica.state, replica.reason = to, reason
     if changes:
         await _follow(tx, now, {replica.workload_id for replica, *_ in changes})
+    ended = {r.order_id: reason for r, before, to, reason in changes if before != to and to in FINAL and r.order_id}
+    if ended:
+        await _settle_orders(tx, now, ended)
+
+
+async def _settle_orders(tx: Tx, now: datetime, ended: dict[str, str]) -> None:
+    """An order ends with the last of its replicas, and for that one's reason."""
+    query = select(Replica.order_id).where(Replica.order_id.in_(ended), Replica.state.in_(ACTIVE)).distinct()
+    going_on = set(await tx.scalars(query))
+    for order_id, reason in ended.items():
+        if order_id not in going_on:
+            await orders.settle(tx, now, order_id, reason)
 
 
 async def _follow(tx: Tx, now: datetime, workload_ids: Collection[str]) -> None:

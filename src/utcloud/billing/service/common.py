@@ -1,0 +1,53 @@
+"""What the rules of this room share: who sees which wallet, names of owners."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select, true, union_all
+
+from utcloud.accounts.auth import Actor
+from utcloud.accounts.models import Group, GroupMember, User
+from utcloud.billing.models import Account
+from utcloud.db import Tx
+
+
+def groups_of(user_id: str) -> Select[str]:
+    """The ids of the groups that a user is in."""
+    return select(GroupMember.group_id).where(GroupMember.user_id == user_id)
+
+
+def managed_groups(user_id: str) -> Select[str]:
+    """The ids of the groups that a user manages."""
+    return groups_of(user_id).where(GroupMember.role == "manager")
+
+
+def visible_wallets(actor: Actor) -> ColumnElement[bool]:
+    """Operators and miners see all wallets, others their own and those of their groups."""
+    if actor.is_operator or actor.is_miner:
+        return true()
+    return or_(Account.owner_id == actor.id, Account.owner_id.in_(groups_of(actor.id)))
+
+
+async def owner_names(tx: Tx, owner_ids: Iterable[str]) -> dict[str, str]:
+    """Names of users and groups by id."""
+    wanted = list(set(owner_ids))
+    if not wanted:
+        return {}
+    users = select(User.id, User.username).where(User.id.in_(wanted))
+    groups = select(Group.id, Group.name).where(Group.id.in_(wanted))
+    return {ident: name for ident, name in await tx.execute(union_all(users, groups))}  # noqa: C416
+
+
+def owners_like(search: str) -> Select[Any]:
+    """The ids of users and groups in whose names ``search`` occurs."""
+    names = (User.username, User.display_name)
+    users = select(User.id).where(or_(*(name.icontains(search, autoescape=True) for name in names)))
+    groups = select(Group.id).where(Group.name.icontains(search, autoescape=True))
+    both = union_all(users, groups).subquery()
+    return select(both.c.id)
+
+
+async def is_manager(tx: Tx, actor: Actor, group_id: str) -> bool:
+    """Whether the actor manages the group."""
+    mine = and_(GroupMember.group_id == group_id, GroupMember.user_id == actor.id, GroupMember.role == "manager")
+    return await tx.scalar(select(GroupMember.user_id).where(mine)) is not None

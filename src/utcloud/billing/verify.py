@@ -1,0 +1,179 @@
+"""Checks all books, from the first entry to the last, and names the first row that is wrong.
+
+It reads one consistent state, in batches, while the server goes on; what it holds in memory does not grow.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import BigInteger, Select, func, or_, select, text, type_coerce
+
+from utcloud.billing import chain
+from utcloud.billing.models import Account, Entry, Meter, Posting
+from utcloud.common.money import format_unc
+from utcloud.db import Database, Tx
+
+BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row that is wrong. ``what``: entry, posting, account or meter."""
+
+    what: str
+    ident: str
+    seq: int | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How far the check has come; ``done`` at its end. ``head`` is the hash of the last entry that was checked."""
+
+    entries: int = 0
+    checked: int = 0
+    head: str = chain.START
+    seconds: float = 0.0
+    done: bool = False
+    fault: Fault | None = None
+
+
+async def verify(db: Database) -> AsyncIterator[Verification]:
+    """Check chain, sums, balances, meters and keys; yield the progress after each batch, and the verdict at the end."""
+    began = time.monotonic()
+    async with db.read() as tx:
+        await _freeze(tx)
+        state = Verification(entries=(await tx.scalar(select(func.count()).select_from(Entry))) or 0)
+        while state.fault is None and state.checked < state.entries:
+            state = await _batch(tx, state)
+            state = replace(state, seconds=time.monotonic() - began)
+            yield state
+            await asyncio.sleep(0)  # SQLite runs on this thread: let others have it
+        fault = state.fault or await _first_fault(tx)
+        yield replace(state, fault=fault, done=True, seconds=time.monotonic() - began)
+
+
+async def verified(db: Database) -> Verification:
+    """The verdict alone."""
+    return [state async for state in verify(db)][-1]
+
+
+async def _freeze(tx: Tx) -> None:
+    """See one state from here on."""
+    if tx.get_bind().dialect.name == "sqlite":
+        await tx.execute(text("BEGIN"))
+    else:
+        await tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+
+
+_entries, _postings = Entry.__table__, Posting.__table__
+_COLUMNS = [
+    getattr(_entries.c, name)
+    for name in ("seq", "id", "hash", "idempotency_key", "kind", "cause_type", "cause_id", "note", "actor_id")
+] + [_entries.c.actor_name, type_coerce(_entries.c.at, BigInteger)]
+
+
+async def _batch(tx: Tx, state: Verification) -> Verification:
+    """Recompute the hashes of the next entries."""
+    checked, before = state.checked, state.head
+    window = _entries.c.seq.between(checked + 1, checked + BATCH)
+    lines: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    found = await tx.execute(
+        select(_postings.c.entry_id, _postings.c.account_id, _postings.c.amount)
+        .join(_entries, _entries.c.id == _postings.c.entry_id)
+        .where(window)
+    )
+    for entry_id, account_id, amount in found:
+        lines[entry_id].append((account_id, amount))
+    rows = (await tx.execute(select(*_COLUMNS).where(window).order_by(_entries.c.seq))).all()
+    for seq, ident, stored, key, kind, cause_type, cause_id, note, actor_id, actor_name, at in rows:
+        if seq != checked + 1:
+            break
+        own = lines[ident]
+        if not own or sum(amount for _, amount in own) != 0:
+            total = format_unc(sum(amount for _, amount in own))
+            return replace(state, fault=Fault("entry", ident, seq, f"its postings sum to {total} UNC, not to zero"))
+        computed = chain.entry_hash(
+            before,
+            seq=seq,
+            ident=ident,
+            key=key,
+            kind=kind,
+            cause_type=cause_type,
+            cause_id=cause_id,
+            note=note,
+            actor_id=actor_id,
+            actor_name=actor_name,
+            at=at,
+            lines=own,
+        )
+        if computed != stored:
+            detail = "it, its postings or the entry before it are not what they were when it was written"
+            return replace(state, fault=Fault("entry", ident, seq, detail))
+        checked, before = seq, stored
+    if checked == state.checked or (len(rows) < BATCH and checked < state.entries):
+        after = rows[checked - state.checked][1] if len(rows) > checked - state.checked else ""
+        return replace(state, fault=Fault("entry", after, checked + 1, f"entry number {checked + 1} is missing"))
+    return replace(state, checked=checked, head=before)
+
+
+async def _first_fault(tx: Tx) -> Fault | None:
+    """What the chain cannot tell: balances, meters, keys, postings without an entry."""
+    orphan = select(Posting.entry_id).outerjoin(Entry, Entry.id == Posting.entry_id).where(Entry.id.is_(None)).limit(1)
+    if ident := await tx.scalar(orphan):
+        return Fault("posting", ident, None, "it belongs to no entry")
+    twice = select(Entry.idempotency_key).group_by(Entry.idempotency_key).having(func.count() > 1).limit(1)
+    if key := await tx.scalar(twice):
+        entry = (await tx.scalars(select(Entry).where(Entry.idempotency_key == key).order_by(Entry.seq))).all()[-1]
+        return Fault("entry", entry.id, entry.seq, f"its idempotency key {key!r} was used before")
+    return await _wrong_balance(tx) or await _wrong_meter(tx)
+
+
+async def _wrong_balance(tx: Tx) -> Fault | None:
+    sums = select(Posting.account_id, func.sum(Posting.amount).label("total")).group_by(Posting.account_id).subquery()
+    total = func.coalesce(sums.c.total, 0)
+    row = await _first(
+        tx,
+        select(Account.id, Account.kind, Account.balance, total)
+        .outerjoin(sums, sums.c.account_id == Account.id)
+        .where(or_(Account.balance != total, (Account.balance < 0) & (Account.kind != "issuance")))
+        .order_by(Account.id),
+    )
+    if row is None:
+        return None
+    ident, kind, balance, posted = row
+    detail = f"the balance of this {kind} account is {format_unc(balance)} UNC, its postings sum to "
+    return Fault("account", ident, None, detail + f"{format_unc(int(posted))} UNC")
+
+
+async def _wrong_meter(tx: Tx) -> Fault | None:
+    """A meter whose entries take another amount out of the wallet than it says was settled."""
+    paid = (
+        select(Entry.cause_id, (-func.sum(Posting.amount)).label("paid"))
+        .join(Posting, Posting.entry_id == Entry.id)
+        .join(Account, Account.id == Posting.account_id)
+        .where(Entry.cause_type == "meter", Account.kind == "wallet")
+        .group_by(Entry.cause_id)
+        .subquery()
+    )
+    total = func.coalesce(paid.c.paid, 0)
+    row = await _first(
+        tx,
+        select(Meter.id, Meter.settled - Meter.credited, total)
+        .outerjoin(paid, paid.c.cause_id == Meter.id)
+        .where(Meter.settled - Meter.credited != total)
+        .order_by(Meter.id),
+    )
+    if row:
+        ident, settled, posted = row
+        detail = f"it says that {format_unc(settled)} UNC are settled, its entries took {format_unc(int(posted))} UNC"
+        return Fault("meter", ident, None, detail)
+    return None
+
+
+async def _first(tx: Tx, query: Select[*tuple[Any, ...]]) -> Any:
+    return (await tx.execute(query.limit(1))).first()

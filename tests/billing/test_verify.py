@@ -1,0 +1,180 @@
+"""The chain over the journal: whatever is changed behind the database's back is found, and its first row named."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from tests.billing.support import NOW, UNC, begin, fund
+from utcloud.billing import chain, journal, meters, verify
+from utcloud.billing.models import Account, Entry, Meter, Posting
+from utcloud.billing.triggers import statements
+from utcloud.common.ids import new_id
+from utcloud.db import Database, Tx
+from utcloud.db.bulk import insert_rows
+
+
+async def some_books(db: Database) -> list[Entry]:
+    """Recharges, charges and a reversal; the entries in their order."""
+    async with db.write() as tx:
+        for owner in ("rita", "rob"):
+            await fund(tx, owner, 10 * UNC)
+            attempt = await begin(tx, owner)
+            await meters.witness(tx, [attempt], NOW + timedelta(hours=2))
+            meter = (await tx.scalars(select(Meter).where(Meter.attempt_id == attempt))).one()
+            await meters.settle(tx, meter, NOW + timedelta(hours=2))
+            await meters.close(tx, attempt, NOW + timedelta(hours=1))
+        return list(await tx.scalars(select(Entry).order_by(Entry.seq)))
+
+
+async def unguarded(tx: Tx) -> None:
+    """What somebody with the database's own password can do: take the triggers away."""
+    if tx.get_bind().dialect.name == "postgresql":
+        for table in ("journal_entries", "postings"):
+            await tx.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER ALL"))
+        return
+    for name in await tx.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")):
+        await tx.execute(text(f"DROP TRIGGER {name}"))
+    await tx.execute(text("PRAGMA defer_foreign_keys = ON"))
+
+
+async def test_honest_books_are_found_right(db: Database) -> None:
+    assert (await verify.verified(db)).fault is None
+    entries = await some_books(db)
+    assert [entry.kind for entry in entries] == ["recharge", "charge", "reversal"] * 2
+    assert [entry.seq for entry in entries] == [1, 2, 3, 4, 5, 6]
+    found = await verify.verified(db)
+    assert (found.done, found.fault, found.entries, found.checked) == (True, None, 6, 6)
+    assert found.head == entries[-1].hash
+    assert len({entry.hash for entry in entries} | {chain.START}) == 7
+
+
+async def test_batches_are_chained_alike(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = await some_books(db)
+    monkeypatch.setattr(verify, "BATCH", 2)
+    steps = [step async for step in verify.verify(db)]
+    assert [step.checked for step in steps] == [2, 4, 6, 6]
+    assert steps[-1].head == entries[-1].hash
+    assert [step.done for step in steps] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("statement", "what", "seq", "detail"),
+    [
+        ("UPDATE journal_entries SET note = 'x' WHERE seq = 2", "entry", 2, "not what they were"),
+        ("UPDATE journal_entries SET at = at + 1 WHERE seq = 3", "entry", 3, "not what they were"),
+        ("UPDATE journal_entries SET cause_id = 'mtr_other' WHERE seq = 2", "entry", 2, "not what they were"),
+        (
+            "UPDATE postings SET amount = amount + 1 WHERE entry_id = :second AND amount > 0",
+            "entry",
+            2,
+            "sum to 0.0000",
+        ),
+        ("UPDATE postings SET amount = amount * 2 WHERE entry_id = :second", "entry", 2, "not what they were"),
+        ("DELETE FROM postings WHERE entry_id = :second", "entry", 2, "sum to 0 UNC"),
+        ("DELETE FROM journal_entries WHERE seq = 2", "entry", 2, "number 2 is missing"),
+        ("DELETE FROM journal_entries WHERE seq = 6", "posting", None, "belongs to no entry"),
+        ("UPDATE ledger_accounts SET balance = balance + 1 WHERE kind = 'fee'", "account", None, "its postings sum to"),
+        ("UPDATE meters SET settled = settled + 1", "meter", None, "are settled, its entries took"),
+    ],
+)
+async def test_the_first_wrong_row_is_named(
+    db: Database, statement: str, what: str, seq: int | None, detail: str
+) -> None:
+    entries = await some_books(db)
+    async with db.write() as tx:
+        if db.is_sqlite and statement.startswith("DELETE FROM journal_entries"):
+            pytest.skip("SQLite keeps postings from losing their entry even then")
+        await unguarded(tx)
+        values = {"second": entries[1].id} if ":second" in statement else {}
+        await tx.execute(text(statement), values)
+    fault = (await verify.verified(db)).fault
+    assert fault is not None
+    assert (fault.what, fault.seq) == (what, seq)
+    assert detail in fault.detail
+    if what == "entry" and "missing" not in detail:
+        assert fault.ident == entries[(seq or 0) - 1].id
+
+
+async def test_a_forged_entry_at_the_end_needs_a_hash(db: Database) -> None:
+    entries = await some_books(db)
+    async with db.write() as tx:
+        await unguarded(tx)
+        rob = await journal.account(tx, "wallet", "rob")
+        issuance = await journal.account(tx, "issuance", journal.PLATFORM)
+        lines = [(rob.id, UNC), (issuance.id, -UNC)]
+        rows = [{"entry_id": "je_x", "account_id": ident, "amount": amount, "at": NOW} for ident, amount in lines]
+        await tx.execute(update(Account).where(Account.id == rob.id).values(balance=rob.balance + UNC))
+        tx.add(Entry(id="je_x", seq=7, hash=entries[-1].hash, idempotency_key="k", kind="recharge", at=NOW))
+        await tx.flush()
+        await insert_rows(tx, Posting, rows)
+    fault = (await verify.verified(db)).fault
+    assert fault
+    assert (fault.what, fault.ident, fault.seq) == ("entry", "je_x", 7)
+
+
+async def test_the_database_itself_refuses_an_entry_that_does_not_sum_to_zero(db: Database) -> None:
+    entries = await some_books(db)
+    async with db.read() as tx:
+        mine = Account.owner_id.in_(["rob", "usr_miner"])  # not in the first entry
+        accounts = list(await tx.scalars(select(Account.id).where(mine)))
+
+    async def write(entry_id: str, amounts: list[int], *, new: bool) -> None:
+        rows = [
+            {"entry_id": entry_id, "account_id": ident, "amount": amount, "at": NOW}
+            for ident, amount in zip(accounts, amounts, strict=False)
+        ]
+        blank = dict.fromkeys(("hash", "cause_type", "cause_id", "note", "actor_id", "actor_name"), "")
+        entry = {"id": entry_id, "seq": 7, "idempotency_key": entry_id, "kind": "recharge", "at": NOW, **blank}
+        async with db.write() as tx:
+            steps = [(Entry, [entry])] if new else []
+            if db.is_sqlite:
+                await tx.execute(text("PRAGMA defer_foreign_keys = ON"))
+                steps = [(Posting, rows), *steps]
+            else:
+                steps = [*steps, (Posting, rows)]
+            for model, some in steps:
+                await insert_rows(tx, model, some)
+
+    with pytest.raises(DBAPIError, match="sum to zero"):
+        await write("je_x", [1, -2], new=True)
+    with pytest.raises(DBAPIError, match=r"sum to zero|nothing is added"):
+        await write(entries[0].id, [7], new=False)
+    if db.is_sqlite:
+        with pytest.raises(DBAPIError, match="sum to zero"):
+            await write("je_y", [], new=True)
+    assert (await verify.verified(db)).fault is None
+
+
+async def test_the_chain_holds_when_many_write_at_once(db: Database) -> None:
+    async def one(number: int) -> None:
+        async with db.write() as tx:
+            await fund(tx, f"u{number % 3}", number + 1)
+
+    await asyncio.gather(*(one(number) for number in range(20)))
+    found = await verify.verified(db)
+    assert (found.fault, found.checked) == (None, 20)
+
+
+async def test_many_entries_go_in_together(db: Database) -> None:
+    async with db.write() as tx:
+        rita = await journal.account(tx, "wallet", "rita")
+        issuance = await journal.account(tx, "issuance", journal.PLATFORM)
+        drafts = [
+            journal.Draft("recharge", new_id("k"), [(rita.id, number + 1), (issuance.id, -number - 1)], NOW)
+            for number in range(500)
+        ]
+        first = await journal.write(tx, drafts)
+        again = await journal.write(tx, [*drafts, journal.Draft("deduct", "k", [(rita.id, -1), (issuance.id, 1)], NOW)])
+        assert [entry.id for entry in again[:500]] == [entry.id for entry in first]
+        assert rita.balance == 500 * 501 // 2 - 1
+    assert (await verify.verified(db)).checked == 501
+
+
+def test_every_trigger_is_made_on_both_databases() -> None:
+    for dialect in ("sqlite", "postgresql"):
+        made = "".join(statements(dialect, "postings") + statements(dialect, "journal_entries"))
+        assert "sum to zero" in made
+        assert "append-only" in made
