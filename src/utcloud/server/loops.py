@@ -13,6 +13,7 @@ from utcloud.billing.meters import fee_ppm
 from utcloud.billing.outbox import loops as outbox
 from utcloud.edge.caddy import Pusher
 from utcloud.workloads import loops as workloads
+from utcloud.workloads.nodes import Watch
 
 log = structlog.get_logger()
 Loop = Callable[[], Awaitable[None]]
@@ -25,12 +26,14 @@ def start(app: FastAPI) -> list[asyncio.Task[None]]:
 
 def _loops(app: FastAPI) -> dict[str, Loop]:
     settings, db, clock, store = app.state.settings, app.state.db, app.state.clock, app.state.store
+    watch = Watch(clock.now())
 
     async def stop(attempt_ids: list[str], reason: str) -> None:
         await workloads.stop_dry(db, clock, attempt_ids, reason)
 
     return {
         "place": lambda: workloads.place_loop(db, clock, fee_ppm=fee_ppm(settings.platform_fee_percent)),
+        "nodes": lambda: workloads.nodes_loop(db, clock, watch),
         "solvency": lambda: billing.watch_solvency(db, clock, stop),
         "settle": lambda: billing.settle_hourly(db, clock),
         "outbox": lambda: outbox.deliver(db, clock, settings),

@@ -19,7 +19,8 @@ from utcloud.common.clock import SystemClock
 from utcloud.db import Tx, take_turns
 from utcloud.resources.models import CustomResource, Node, Pool, Site, Spec
 from utcloud.resources.service import common as resources
-from utcloud.workloads import in_use, notebooks
+from utcloud.resources.service import on_nodes_removed
+from utcloud.workloads import in_use, nodes, notebooks
 from utcloud.workloads.models import Replica
 from utcloud.workloads.schemas import State
 from utcloud.workloads.states import ACTIVE, TURNS
@@ -71,6 +72,7 @@ def wire() -> None:
         (resources.pool_in_use_checks, in_use.of_pool),
         (resources.spec_use_counts, in_use.count_of_specs),
         (resources.node_users, in_use.on_nodes),
+        (on_nodes_removed, nodes.free),
         (assets.asset_in_use_checks, in_use.of_asset),
         (assets.version_in_use_checks, in_use.of_version),
         (assets.image_in_use_checks, in_use.of_image),

@@ -6,12 +6,15 @@ import contextlib
 from utcloud.common.clock import Clock
 from utcloud.db import Database
 from utcloud.resources.capacity import CAPACITY_SIGNAL
+from utcloud.resources.service import NODES_SIGNAL
+from utcloud.workloads import nodes
 from utcloud.workloads.notebooks import stop_attempts
 from utcloud.workloads.observed import PLACE
 from utcloud.workloads.placement import place_line, waiting_pools
 from utcloud.workloads.states import TURNS
 
 _SAFETY_NET_S = 5.0
+_BREATH_S = 0.5
 
 
 async def place_loop(db: Database, clock: Clock, *, fee_ppm: int) -> None:
@@ -34,6 +37,17 @@ async def place_waiting(db: Database, clock: Clock, *, fee_ppm: int) -> None:
         while more:
             async with db.write(TURNS) as tx:
                 more = await place_line(tx, clock.now(), pool_id, fee_ppm=fee_ppm, refused=refused)
+
+
+async def nodes_loop(db: Database, clock: Clock, watch: nodes.Watch) -> None:
+    """Fail what was lost, drain and move nodes: when a miner says so, when work has ended, and every few seconds."""
+    with db.listening(NODES_SIGNAL, CAPACITY_SIGNAL) as woken:
+        while True:
+            woken.clear()
+            await nodes.look(db, clock.now(), watch)
+            await asyncio.sleep(_BREATH_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), _SAFETY_NET_S)
 
 
 async def stop_dry(db: Database, clock: Clock, attempt_ids: list[str], reason: str) -> None:

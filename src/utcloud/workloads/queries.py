@@ -1,19 +1,16 @@
 """What pages read of workloads: a few queries a page, however long it is."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Select, bindparam, func, or_, select, type_coerce
+from sqlalchemy import BigInteger, Integer, Select, bindparam, select, type_coerce
 
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.models import User
 from utcloud.billing import meters
 from utcloud.common.errors import NotFound
 from utcloud.common.paging import decode_cursor, encode_cursor
 from utcloud.db import Tx
-from utcloud.resources.models import Chip, ChipClaim, Node, Site, Spec
+from utcloud.resources.models import Node, Spec
 from utcloud.workloads.models import Attempt, Replica, Subtask, TimelineEvent, Workload
 from utcloud.workloads.schemas import (
     NotebookDetail,
@@ -21,9 +18,7 @@ from utcloud.workloads.schemas import (
     ReplicaOut,
     State,
     TimelineEventOut,
-    WorkOut,
 )
-from utcloud.workloads.states import ACTIVE
 
 Row = dict[str, Any]
 
@@ -207,73 +202,10 @@ def _grouped(rows: Iterable[Any], owner_name: str) -> list[Row]:
     return list(found.values())
 
 
-async def work(
-    tx: Tx, actor: Actor, *, limit: int, cursor: str | None, search: str, states: Sequence[State]
-) -> tuple[list[WorkOut], str | None]:
-    """One page of the replicas on the actor's hardware (an operator: on all)."""
-    actor.require_miner()
-    query = (
-        select(Replica, Workload.kind, Workload.facts, User.username, Node.name, Attempt.price)
-        .join(Workload, Workload.id == Replica.workload_id)
-        .join(User, User.id == Workload.owner_id)
-        .join(Attempt, Attempt.id == Replica.attempt_id)
-        .join(Node, Node.id == Replica.node_id)
-        .join(Site, Site.id == Replica.site_id)
-        .where(Replica.state.in_(states or ACTIVE))
-    )
-    if not actor.is_operator:
-        query = query.where(Site.miner_id == actor.id)
-    if search:
-        query = query.where(
-            or_(User.username.icontains(search, autoescape=True), Node.name.icontains(search, autoescape=True))
-        )
-    if cursor is not None:
-        (after,) = decode_cursor(cursor, 1)
-        query = query.where(Replica.id < str(after))
-    rows = (await tx.execute(query.order_by(Replica.id.desc()).limit(limit + 1))).all()
-    more, rows = len(rows) > limit, rows[:limit]
-    chips: dict[str, list[str]] = defaultdict(list)
-    claims = await tx.execute(
-        select(ChipClaim.attempt_id, Chip.model, Chip.index)
-        .join(Chip, Chip.id == ChipClaim.chip_id)
-        .where(ChipClaim.attempt_id.in_([row[0].attempt_id for row in rows]))
-        .order_by(Chip.index)
-    )
-    for attempt_id, model, index in claims.all():
-        chips[attempt_id].append(f"{model} #{index}")
-    since = await _since(tx, [row[0].id for row in rows])
-    items = [
-        WorkOut(
-            replica_id=replica.id,
-            workload_id=replica.workload_id,
-            kind=kind,
-            owner_name=owner,
-            spec=facts["spec"],
-            node=node,
-            state=State(replica.state),
-            since=since.get(replica.id, replica.queued_at),
-            price=price,
-            chips=chips[replica.attempt_id or ""],
-        )
-        for replica, kind, facts, owner, node, price in rows
-    ]
-    return items, encode_cursor(rows[-1][0].id) if more else None
-
-
-async def _since(tx: Tx, replica_ids: list[str]) -> dict[str, datetime]:
-    query = (
-        select(TimelineEvent.replica_id, func.max(TimelineEvent.at))
-        .where(TimelineEvent.replica_id.in_(replica_ids))
-        .group_by(TimelineEvent.replica_id)
-    )
-    return dict((await tx.execute(query)).all())
-
-
 __all__ = [
     "NotebookOut",
     "ReplicaOut",
     "notebook",
     "notebook_detail",
     "notebooks",
-    "work",
 ]

@@ -7,12 +7,15 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
 from utcloud.accounts.auth import CurrentActor
+from utcloud.accounts.schemas import NO_NUL, IdQuery
 from utcloud.billing import meters
+from utcloud.common import export
 from utcloud.common.paging import Limit, Page
 from utcloud.common.settings import Settings
 from utcloud.db.web import Db, Now
-from utcloud.workloads import notebooks, overview, queries, quota_routes
+from utcloud.workloads import notebooks, overview, queries, quota_routes, work
 from utcloud.workloads.schemas import (
+    Kind,
     MinerOverviewOut,
     NotebookCreate,
     NotebookDetail,
@@ -23,12 +26,19 @@ from utcloud.workloads.schemas import (
     State,
     StopRequest,
     WorkOut,
+    WorkSort,
 )
 from utcloud.workloads.states import TURNS
 
 router = APIRouter(tags=["workloads"])
 router.include_router(quota_routes.router)
 Search = Annotated[str, Query(max_length=100, description="Part of the name.")]
+WorkSearch = Annotated[
+    str,
+    Query(
+        max_length=100, pattern=NO_NUL, description="Part of a user's, group's, node's, pool's or specification's name."
+    ),
+]
 States = Annotated[
     Sequence[State], Query(alias="state", max_length=8, description="Only those in one of these states.")
 ]
@@ -105,13 +115,31 @@ async def open_notebook(
         return await notebooks.open_page(tx, now, _settings(request), actor, notebook_id, replica_id)
 
 
-@router.get("/replicas")
+@router.get("/replicas", response_model=Page[WorkOut], responses=export.RESPONSES)
 async def list_work(
-    actor: CurrentActor, db: Db, limit: Limit = 50, cursor: str | None = None, search: Search = "", states: States = ()
-) -> Page[WorkOut]:
-    """List the work on one's own hardware: never the renters' files or pages."""
-    async with db.read() as tx:
-        items, after = await queries.work(tx, actor, limit=limit, cursor=cursor, search=search, states=states)
+    actor: CurrentActor,
+    db: Db,
+    limit: Limit = 50,
+    cursor: str | None = None,
+    search: WorkSearch = "",
+    states: States = (),
+    kind: Kind | None = None,
+    node_id: IdQuery = None,
+    pool_id: IdQuery = None,
+    spec_id: IdQuery = None,
+    sort: WorkSort = WorkSort.NEWEST,
+    file: export.Wanted = None,
+) -> Page[WorkOut] | Response:
+    """List the work on one's own hardware and what waits for it: never the renters' files or pages."""
+    wanted = work.WorkFilter(search, states, kind, node_id, pool_id, spec_id, sort)
+
+    async def load(limit: int, cursor: str | None) -> tuple[list[WorkOut], str | None]:
+        async with db.read() as tx:
+            return await work.list_work(tx, actor, wanted, limit=limit, cursor=cursor)
+
+    if file:
+        return export.response(file, WorkOut, load, "work")
+    items, after = await load(limit, cursor)
     return Page(items=items, next_cursor=after)
 
 

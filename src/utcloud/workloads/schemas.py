@@ -169,16 +169,50 @@ class UsageOut(BaseModel):
     simulated: bool
 
 
+class Kind(StrEnum):
+    NOTEBOOK = "notebook"
+    TASK = "task"
+
+
+class WorkSort(StrEnum):
+    OLDEST = "created_at"
+    NEWEST = "-created_at"
+    SINCE = "since"
+    SINCE_DESC = "-since"
+    OWNER = "owner_name"
+    OWNER_DESC = "-owner_name"
+    NODE = "node"
+    NODE_DESC = "-node"
+    PRICE = "price"
+    PRICE_DESC = "-price"
+    STATE = "state"
+    STATE_DESC = "-state"
+
+
 class WorkOut(BaseModel):
-    """A replica on a miner's hardware: never the renter's files or pages."""
+    """A replica on a miner's hardware, or one that waits for it: never the renter's files or pages."""
 
     replica_id: str
     workload_id: str
-    kind: str
+    attempt_id: str | None
+    """The present attempt, or the last; null while it waits."""
+    kind: Kind
     owner_name: str
+    group_name: str
+    """In whose name it runs; empty: in nobody's but its owner's."""
+    pool_id: str
+    pool_name: str
+    spec_id: str
     spec: str
+    node_id: str | None
     node: str
+    """Empty while it waits."""
     state: State
+    reason: str
     since: datetime
+    """When its container started; before that, when it was placed, or came into the line."""
     price: Unc
+    """UNC per hour."""
+    cost: Unc
+    """Of this attempt so far."""
     chips: list[str]
