@@ -59,11 +59,12 @@ def _leniently(body: bytes) -> Incoming:
         raise Invalid("The report is not a JSON object.", cure="Send a SiteReport.")
     flags: dict[int, list[str]] = defaultdict(list)
     """By ``id`` of the node's raw object: positions change while nodes are left out."""
+    taken: set[tuple[int, int | str]] = set()
     for _ in range(_ROUNDS):
         try:
             report = SiteReport.model_validate(data)
         except ValidationError as error:
-            _mend(data, error, flags)
+            _mend(data, error, flags, taken)
             continue
         return Incoming(report, _by_position(data.get("nodes", []), flags))
     raise Invalid("The report has faults within faults.", cure="Send a SiteReport.")
@@ -80,19 +81,28 @@ def _by_position(nodes: list[Any], flags: dict[int, list[str]]) -> dict[int, lis
     return found
 
 
-def _mend(data: dict[str, Any], error: ValidationError, flags: dict[int, list[str]]) -> None:
-    """Take out, or cut, each value that ``error`` names; raises Invalid for those without which there is no report."""
+def _mend(
+    data: dict[str, Any], error: ValidationError, flags: dict[int, list[str]], taken: set[tuple[int, int | str]]
+) -> None:
+    """Take out, or cut, each value that ``error`` names; raises Invalid for those without which there is no report.
+
+    ``taken`` remembers what was taken out: that it is missing then is no news.
+    """
     dropped: dict[int, tuple[list[Any], set[int]]] = {}
     for fault in error.errors(include_url=False, include_input=False):
         where: _Path = tuple(part for part in fault["loc"] if part != "[key]")
         most = fault.get("ctx", {}).get("max_length")
         cut = fault["type"] in ("too_long", "string_too_long") and most is not None
+        mark = (id(_at(data, where[:-1])), where[-1] if where else "")
+        known = mark in taken
+        taken.add(mark)
         if fault["type"] == "missing":
             where = where[:-1]
         if len(where) < 2 and not cut:
             name = str(fault["loc"][0]) if fault["loc"] else None
             raise Invalid(f"The report cannot be read: {fault['msg']}.", field=name, cure="Send a SiteReport.")
-        flags[_node_id(data, where)].append(_words(data, where, fault["msg"], cut=cut))
+        if not known:
+            flags[_node_id(data, where)].append(_words(data, where, fault["msg"], cut=cut))
         _take_out(data, where, most if cut else None, dropped)
     for items, places in dropped.values():
         items[:] = [item for place, item in enumerate(items) if place not in places]
