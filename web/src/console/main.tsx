@@ -20,7 +20,7 @@ createRoot(document.getElementById("root") as HTMLElement).render(
       <BrowserRouter basename="/console">
         <Routes>
           <Route path="/register" element={<Register />} />
-          <Route path="/invitation/:code" element={<AcceptInvitation />} />
+          <Route path="/invitation" element={<AcceptInvitation />} />
           <Route
             path="*"
             element={

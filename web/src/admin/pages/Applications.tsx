@@ -39,7 +39,14 @@ export function Applications() {
     {
       title: t("applications.note"),
       dataIndex: "note",
-      render: (note) => (note ? <span className="reason prose">{note}</span> : "–"),
+      render: (note) =>
+        note ? (
+          <span className="reason prose" style={{ maxWidth: 300 }}>
+            {note}
+          </span>
+        ) : (
+          "–"
+        ),
     },
     {
       title: t("common.status"),
@@ -50,9 +57,15 @@ export function Applications() {
       title: t("applications.applied"),
       dataIndex: "created_at",
       sort: "created_at",
-      render: (at) => <When at={at} />,
+      render: (at, { ip }) => (
+        <>
+          <When at={at} />
+          <Typography.Text type="secondary" className="reason">
+            {ip}
+          </Typography.Text>
+        </>
+      ),
     },
-    { title: t("applications.from"), dataIndex: "ip", render: (ip) => <span className="number">{ip || "–"}</span> },
     {
       title: t("applications.decided"),
       key: "decided",
@@ -105,7 +118,9 @@ function Decision({ application }: { application: Application }) {
   const granted = application.status === "approved" && Number(application.grant) > 0;
   return (
     <>
-      <When at={application.decided_at} /> {t("applications.decidedBy", { name: application.decided_by })}
+      <When at={application.decided_at} />
+      <br />
+      {t("applications.decidedBy", { name: application.decided_by })}
       {granted && (
         <>
           {" · "}
@@ -113,7 +128,7 @@ function Decision({ application }: { application: Application }) {
         </>
       )}
       {application.reason && (
-        <Typography.Text type="secondary" className="reason">
+        <Typography.Text type="secondary" className="reason" style={{ maxWidth: 220 }}>
           {application.reason}
         </Typography.Text>
       )}

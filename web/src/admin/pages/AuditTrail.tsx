@@ -2,6 +2,7 @@ import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
 import { Moment } from "@shared/ui/bits";
 import { type Column, ListPage } from "@shared/ui/ListPage";
+import { MoreFilters } from "@shared/ui/MoreFilters";
 import { TextFilter } from "@shared/ui/TextFilter";
 import { Button, DatePicker, Tag, Typography } from "antd";
 import dayjs from "dayjs";
@@ -73,7 +74,7 @@ export function AuditTrail() {
         rowKey={(event) => event.id}
         filtered={Object.values(filter).some(Boolean)}
         filters={
-          <>
+          <MoreFilters set={Object.values(filter).filter(Boolean).length}>
             <TextFilter label={t("audit.actor")} value={actor} onChange={setActor} width={140} />
             <TextFilter label={t("audit.actionHint")} value={action} onChange={setAction} width={230} />
             <TextFilter
@@ -98,7 +99,7 @@ export function AuditTrail() {
               }}
               style={{ maxWidth: "100%" }}
             />
-          </>
+          </MoreFilters>
         }
         file={{ path: "/api/v1/audit-events", query: filter }}
         empty={t("audit.empty")}

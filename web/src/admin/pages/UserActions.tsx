@@ -24,6 +24,7 @@ export function UserActions({ user, onEdit, onFreeze }: Props) {
   const self = useSession().user.id === user.id;
   const path = { params: { path: { user_id: user.id } } };
   const { username } = user;
+  const frozen = user.status === "frozen";
 
   const unfreeze = () =>
     act(() => ok(api.POST("/api/v1/users/{user_id}/unfreeze", path)), t("users.unfrozen", { username }));
@@ -56,7 +57,7 @@ export function UserActions({ user, onEdit, onFreeze }: Props) {
         </>
       ),
       okText: t("users.freezeInstead"),
-      okButtonProps: { disabled: user.status === "frozen" || self },
+      okButtonProps: { disabled: frozen || self },
       onOk: () => onFreeze(),
     });
   };
@@ -76,19 +77,19 @@ export function UserActions({ user, onEdit, onFreeze }: Props) {
       <Button size="small" onClick={onEdit}>
         {t("common.edit")}
       </Button>
-      {user.status === "frozen" ? (
-        <Button size="small" onClick={unfreeze}>
-          {t("users.unfreeze")}
-        </Button>
-      ) : (
-        <Button size="small" onClick={onFreeze} disabled={self} title={self ? t("users.freezeSelf") : undefined}>
-          {t("users.freeze")}
-        </Button>
-      )}
       <Dropdown
         trigger={["click"]}
         menu={{
           items: [
+            frozen
+              ? { key: "unfreeze", label: t("users.unfreeze"), onClick: unfreeze }
+              : {
+                  key: "freeze",
+                  label: t("users.freeze"),
+                  disabled: self,
+                  title: self ? t("users.freezeSelf") : undefined,
+                  onClick: onFreeze,
+                },
             { key: "reset", label: t("users.reset"), onClick: reset },
             { key: "delete", label: t("common.delete"), danger: true, disabled: self, onClick: remove },
           ],

@@ -1,8 +1,9 @@
 import { api, ok, type Schemas } from "@shared/api/client";
+import { formatUnc } from "@shared/format";
 import { QuotaCard } from "@shared/people/Quota";
 import { GroupTags, RoleTags, UserStatusTag } from "@shared/people/tags";
 import { useRole } from "@shared/session";
-import { Copyable, Moment, Unc } from "@shared/ui/bits";
+import { Copyable, Moment } from "@shared/ui/bits";
 import { ErrorCard } from "@shared/ui/ErrorCard";
 import { useQuery } from "@tanstack/react-query";
 import { Descriptions, Drawer, Flex, Skeleton, Typography } from "antd";
@@ -65,7 +66,7 @@ function Facts({ user }: { user: User }) {
       t("users.wallet"),
       wallet ? (
         <Link key="wallet" to={`/time-management?search=${encodeURIComponent(user.username)}`}>
-          <Unc value={wallet.available} />
+          {formatUnc(wallet.available)}
         </Link>
       ) : (
         "–"

@@ -47,7 +47,7 @@ export function Users() {
             {username}
           </Button>
           <Typography.Text type="secondary" className="reason">
-            {[user.display_name, user.email].filter(Boolean).join(" · ")}
+            {user.display_name || user.email}
           </Typography.Text>
         </>
       ),

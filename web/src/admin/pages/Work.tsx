@@ -1,48 +1,101 @@
+import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
+import { ApiError } from "@shared/api/problem";
 import { Copyable, type State, STATES, StateTag, Unc, When } from "@shared/ui/bits";
-import { FormDialog } from "@shared/ui/FormDialog";
 import { Filter } from "@shared/ui/Filter";
-import { by, type Column, ListPage } from "@shared/ui/ListPage";
-import { App, Button, Form, Input, Tag } from "antd";
+import { FormDialog } from "@shared/ui/FormDialog";
+import { useFail } from "@shared/ui/feedback";
+import { type Column, ListPage } from "@shared/ui/ListPage";
+import { LoadedSelect } from "@shared/ui/LoadedSelect";
+import { MoreFilters } from "@shared/ui/MoreFilters";
+import { App, Button, Descriptions, Form, Input, Tag, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 type Replica = Schemas["WorkOut"];
+type Kind = Replica["kind"];
 const OVER = new Set<State>(["stopping", "stopped", "failed", "succeeded"]);
+const SHOWN = STATES.filter((state) => !OVER.has(state) || state === "stopping");
 
 /** Replicas on my hardware: whose, on which chips, at which price; never what is in them. */
 export function Work() {
   const { t } = useTranslation();
-  const { message } = App.useApp();
-  const [state, setState] = useState<State>();
-  const [stopping, setStopping] = useState<Replica>();
+  const [state, setState] = useAddress<State>("state");
+  const [kind, setKind] = useAddress<Kind>("kind");
+  const [pool, setPool] = useAddress("pool");
+  const [node, setNode] = useAddress("node");
+  const [spec, setSpec] = useAddress("spec");
+  const [stopping, setStopping] = useState<Replica[]>([]);
+  const filter = { state: state && [state], kind, pool_id: pool, node_id: node, spec_id: spec };
+
   const columns: Column<Replica>[] = [
-    { title: t("common.user"), dataIndex: "owner_name", sorter: by((row) => row.owner_name) },
     {
-      title: t("work.kind"),
-      dataIndex: "kind",
-      render: (kind) => t(kind === "notebook" ? "work.notebook" : "work.task"),
+      title: t("work.owner"),
+      dataIndex: "owner_name",
+      sort: "owner_name",
+      render: (name, replica) => (
+        <>
+          <Typography.Text strong>{name}</Typography.Text>
+          <Typography.Text type="secondary" className="reason">
+            {[t(`work.${replica.kind === "notebook" ? "notebook" : "task"}`), replica.group_name]
+              .filter(Boolean)
+              .join(" · ")}
+          </Typography.Text>
+        </>
+      ),
     },
     {
       title: t("common.status"),
       dataIndex: "state",
-      sorter: by((row) => row.state),
-      render: (state) => <StateTag state={state} />,
+      sort: "state",
+      render: (value: State, { reason }) => (
+        <>
+          <StateTag state={value} />
+          {reason && (
+            <Typography.Text type="secondary" className="reason">
+              {reason}
+            </Typography.Text>
+          )}
+        </>
+      ),
     },
-    { title: t("common.spec"), dataIndex: "spec", sorter: by((row) => row.spec) },
-    { title: t("common.price"), dataIndex: "price", render: (value) => <Unc value={value} perHour /> },
-    { title: t("work.node"), dataIndex: "node", sorter: by((row) => row.node), render: (node) => node || "–" },
+    { title: t("common.spec"), dataIndex: "spec" },
     {
-      title: t("work.chips"),
-      dataIndex: "chips",
-      render: (chips: string[]) => (chips.length ? chips.map((chip) => <Tag key={chip}>{chip}</Tag>) : "–"),
+      title: t("work.node"),
+      dataIndex: "node",
+      sort: "node",
+      render: (name, { pool_name, chips }) => (
+        <>
+          {name || "–"}
+          <Typography.Text type="secondary" className="reason">
+            {pool_name}
+          </Typography.Text>
+          {chips.length > 0 && (
+            <span className="tags">
+              {chips.map((chip) => (
+                <Tag key={chip} style={{ marginInlineEnd: 0 }}>
+                  {chip}
+                </Tag>
+              ))}
+            </span>
+          )}
+        </>
+      ),
     },
-    { title: t("common.since"), dataIndex: "since", sorter: by((row) => row.since), render: (at) => <When at={at} /> },
+    {
+      title: t("common.price"),
+      dataIndex: "price",
+      sort: "price",
+      align: "right",
+      render: (value) => <Unc value={value} perHour />,
+    },
+    { title: t("work.cost"), dataIndex: "cost", align: "right", render: (value) => <Unc value={value} /> },
+    { title: t("common.since"), dataIndex: "since", sort: "since", render: (at) => <When at={at} /> },
     {
       key: "actions",
       render: (_, replica) =>
         !OVER.has(replica.state) && (
-          <Button size="small" danger onClick={() => setStopping(replica)}>
+          <Button size="small" danger onClick={() => setStopping([replica])}>
             {t("common.stop")}
           </Button>
         ),
@@ -53,55 +106,131 @@ export function Work() {
       <ListPage
         title={t("menu.work")}
         about={t("work.about")}
-        queryKey={["replicas", { state }]}
-        load={(query) => ok(api.GET("/api/v1/replicas", { params: { query: { ...query, state: state && [state] } } }))}
+        queryKey={["replicas", filter]}
+        load={(query) => ok(api.GET("/api/v1/replicas", { params: { query: { ...query, ...filter } } }))}
         columns={columns}
         rowKey={(replica) => replica.replica_id}
         empty={t("work.empty")}
-        filtered={Boolean(state)}
+        filtered={Boolean(state || kind || pool || node || spec)}
         filters={
-          <Filter
-            label={t("common.status")}
-            value={state}
-            onChange={setState}
-            options={STATES.filter((one) => !OVER.has(one) || one === "stopping").map((value) => ({
-              value,
-              label: t(`state.${value}`),
-            }))}
-          />
+          <>
+            <Filter
+              label={t("common.status")}
+              value={state}
+              onChange={setState}
+              options={SHOWN.map((value) => ({ value, label: t(`state.${value}`) }))}
+            />
+            <MoreFilters set={[kind, pool, node, spec].filter(Boolean).length}>
+              <Filter
+                label={t("work.kind")}
+                value={kind}
+                onChange={setKind}
+                options={[
+                  { value: "notebook", label: t("work.notebook") },
+                  { value: "task", label: t("work.task") },
+                ]}
+              />
+              <LoadedSelect
+                {...choice(t("common.pool"), pool, setPool)}
+                queryKey="pools"
+                load={(query) => ok(api.GET("/api/v1/pools", { params: { query } }))}
+                option={named}
+              />
+              <LoadedSelect
+                {...choice(t("work.node"), node, setNode)}
+                queryKey="nodes"
+                load={(query) => ok(api.GET("/api/v1/nodes", { params: { query } }))}
+                option={named}
+              />
+              <LoadedSelect
+                {...choice(t("common.spec"), spec, setSpec)}
+                queryKey="specs"
+                load={(query) => ok(api.GET("/api/v1/specs", { params: { query } }))}
+                option={named}
+              />
+            </MoreFilters>
+          </>
         }
-        expanded={(replica) => (
-          <span className="tags">
-            {t("work.replica")} <Copyable text={replica.replica_id} /> {t("work.workload")}{" "}
-            <Copyable text={replica.workload_id} />
-          </span>
-        )}
+        file={{ path: "/api/v1/replicas", query: filter }}
+        bulk={(rows) => {
+          const active = rows.filter((row) => !OVER.has(row.state));
+          return (
+            <Button danger disabled={active.length === 0} onClick={() => setStopping(active)}>
+              {t("common.stop")}
+            </Button>
+          );
+        }}
+        expanded={(replica) => <Ids replica={replica} />}
       />
-      <FormDialog<{ reason: string }, unknown>
-        title={t("work.stopAsk", { owner: stopping?.owner_name })}
-        name="stop-replica"
-        open={Boolean(stopping)}
-        onClose={() => setStopping(undefined)}
-        okText={t("common.stop")}
-        submit={(body) =>
-          ok(
-            api.POST("/api/v1/replicas/{replica_id}/stop", {
-              params: { path: { replica_id: stopping?.replica_id ?? "" } },
-              body,
-            }),
-          )
-        }
-        onDone={() => message.success(t("work.stopped"))}
-      >
-        <Form.Item
-          label={t("work.reason")}
-          name="reason"
-          extra={t("work.reasonHint")}
-          rules={[{ required: true, message: t("common.required") }]}
-        >
-          <Input.TextArea rows={3} maxLength={500} showCount />
-        </Form.Item>
-      </FormDialog>
+      <StopDialog replicas={stopping} onClose={() => setStopping([])} />
     </>
+  );
+}
+
+const named = ({ id, name }: { id: string; name: string }) => ({ value: id, label: name });
+
+const choice = (label: string, value: string | undefined, onChange: (value: string | undefined) => void) => ({
+  allowClear: true,
+  "aria-label": label,
+  placeholder: label,
+  value,
+  onChange,
+  style: { minWidth: 150 },
+});
+
+function Ids({ replica }: { replica: Replica }) {
+  const { t } = useTranslation();
+  const facts = [
+    [t("work.workload"), replica.workload_id],
+    [t("work.replica"), replica.replica_id],
+    [t("work.attempt"), replica.attempt_id],
+  ] as const;
+  return (
+    <Descriptions
+      size="small"
+      column={{ xs: 1, xl: 3 }}
+      items={facts.flatMap(([label, id]) => (id ? [{ key: label, label, children: <Copyable text={id} /> }] : []))}
+    />
+  );
+}
+
+function StopDialog({ replicas, onClose }: { replicas: Replica[]; onClose: () => void }) {
+  const { t } = useTranslation();
+  const { message } = App.useApp();
+  const fail = useFail();
+  const [first] = replicas;
+  const stop = async (body: { reason: string }) => {
+    const refused: ApiError[] = [];
+    for (const { replica_id } of replicas)
+      await ok(api.POST("/api/v1/replicas/{replica_id}/stop", { params: { path: { replica_id } }, body })).catch(
+        (error: ApiError) => refused.push(error),
+      );
+    if (refused[0] && replicas.length === 1) throw refused[0];
+    if (refused[0]) fail(refused[0], [...new Set(refused.map((error) => error.message))]);
+    return replicas.length - refused.length;
+  };
+  return (
+    <FormDialog<{ reason: string }, number>
+      title={
+        replicas.length > 1
+          ? t("work.stopMany", { count: replicas.length })
+          : t("work.stopAsk", { owner: first?.owner_name })
+      }
+      name="stop-replica"
+      open={replicas.length > 0}
+      onClose={onClose}
+      okText={t("common.stop")}
+      submit={stop}
+      onDone={(count) => count > 0 && message.success(t("work.stopped"))}
+    >
+      <Form.Item
+        label={t("work.reason")}
+        name="reason"
+        extra={t("work.reasonHint")}
+        rules={[{ required: true, whitespace: true, message: t("common.required") }]}
+      >
+        <Input.TextArea rows={3} maxLength={500} showCount autoFocus />
+      </Form.Item>
+    </FormDialog>
   );
 }

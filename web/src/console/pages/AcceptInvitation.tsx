@@ -10,16 +10,16 @@ import { useQuery } from "@tanstack/react-query";
 import { Alert, Descriptions, Skeleton, Typography } from "antd";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { Link, useNavigate, useParams } from "react-router-dom";
+import { Link, useLocation, useNavigate } from "react-router-dom";
 import { AccountFields } from "./AccountFields";
 
 type Preview = Schemas["InvitationPreview"];
 type Values = Omit<Schemas["InvitationAccept"], "code">;
 
-/** Where an invitation's link leads: what is offered, and how one will be called. */
+/** Where an invitation's link leads: what is offered, and how one will be called. The code stays out of all logs. */
 export function AcceptInvitation() {
   const { t } = useTranslation();
-  const { code = "" } = useParams();
+  const code = useLocation().hash.slice(1);
   const navigate = useNavigate();
   const { data, error, refetch } = useQuery({
     queryKey: ["invitation", code],

@@ -169,7 +169,7 @@ export interface paths {
         };
         /**
          * List Work
-         * @description List the work on one's own hardware: never the renters' files or pages.
+         * @description List the work on one's own hardware and what waits for it: never the renters' files or pages.
          */
         get: operations["list_work"];
         put?: never;
@@ -1223,6 +1223,186 @@ export interface paths {
          * @description Rename or describe an image, or let it stand for another reference. For operators.
          */
         patch: operations["update_image"];
+        trace?: never;
+    };
+    "/api/v1/estimates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Estimate
+         * @description Say what a start would cost, who could pay for it, and how long it could run. Nothing is kept.
+         */
+        post: operations["create_estimate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/specs/{spec_id}/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Prices
+         * @description List the prices that a specification had, the present one first.
+         */
+        get: operations["list_prices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Orders
+         * @description List orders: a renter's own, or for a miner (`role=payee`) those on his hardware.
+         */
+        get: operations["list_orders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/orders/{order_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Order
+         * @description Show an order, explained to the micro-UNC: subtasks, replicas, attempts.
+         */
+        get: operations["get_order"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/orders/{order_id}/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Order Entries
+         * @description List the journal entries of an order, newest first.
+         */
+        get: operations["list_order_entries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/orders/{order_id}/rating": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rate Order
+         * @description Rate an order that has ended; it can be changed for 30 days.
+         */
+        post: operations["rate_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ratings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Ratings
+         * @description Show what renters gave to a miner, to a pool, or to all.
+         */
+        get: operations["get_ratings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ledger/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Entries
+         * @description List the journal, newest first; for operators.
+         */
+        get: operations["list_entries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ledger/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verify Ledger
+         * @description Check the whole journal; JSON lines tell how far it is, the last one what was found. For operators.
+         */
+        get: operations["verify_ledger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/wallets": {
@@ -2408,6 +2588,104 @@ export interface components {
             group_id?: string | null;
         };
         /**
+         * AttemptLine
+         * @description One attempt of an order and how its amount comes about.
+         */
+        AttemptLine: {
+            /** Id */
+            id: string;
+            /** Attempt Id */
+            attempt_id: string;
+            /** Wallet Id */
+            wallet_id: string;
+            /** Payer Id */
+            payer_id: string;
+            /** Payer Name */
+            payer_name: string;
+            /** Group Name */
+            group_name: string;
+            /** Payee Id */
+            payee_id: string;
+            /** Payee Name */
+            payee_name: string;
+            /** Workload Id */
+            workload_id: string;
+            /** Order Id */
+            order_id: string | null;
+            /** Workload */
+            workload: string;
+            /** Workload Kind */
+            workload_kind: string;
+            /** Subtask */
+            subtask: string;
+            /** Replica */
+            replica: string;
+            /** Attempt */
+            attempt: number;
+            /** Spec */
+            spec: string;
+            /**
+             * Price
+             * @example 1.5
+             */
+            price: string;
+            /** Started At */
+            started_at: string | null;
+            /** Ended At */
+            ended_at: string | null;
+            /** Witnessed Until */
+            witnessed_until: string | null;
+            /** Seconds */
+            seconds: number;
+            /**
+             * Amount
+             * @example 1.5
+             */
+            amount: string;
+            /**
+             * Miner Share
+             * @example 1.5
+             */
+            miner_share: string;
+            /**
+             * Platform Fee
+             * @example 1.5
+             */
+            platform_fee: string;
+            /**
+             * Waived
+             * @example 1.5
+             */
+            waived: string;
+            /**
+             * Credited
+             * @example 1.5
+             */
+            credited: string;
+            /**
+             * Paid
+             * @example 1.5
+             */
+            paid: string;
+            /**
+             * Settled
+             * @example 1.5
+             */
+            settled: string;
+            /** Cause */
+            cause: string;
+            /** Note */
+            note: string;
+            /** Open */
+            open: boolean;
+            /** Simulated */
+            simulated: boolean;
+            /** Formula */
+            formula: string;
+            /** Entries */
+            entries: number;
+        };
+        /**
          * Attention
          * @description One kind of thing that needs attention, in one place or in ``count`` of them.
          */
@@ -2830,6 +3108,114 @@ export interface components {
             this_month: string;
         };
         /**
+         * EntryOut
+         * @description One entry of the journal: its postings sum to zero.
+         */
+        EntryOut: {
+            /** Id */
+            id: string;
+            /** Seq */
+            seq: number;
+            /** Kind */
+            kind: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Cause Type */
+            cause_type: string;
+            /** Cause Id */
+            cause_id: string;
+            /** Note */
+            note: string;
+            /** Actor Name */
+            actor_name: string;
+            /** Postings */
+            postings: components["schemas"]["PostingOut"][];
+            /** Hash */
+            hash: string;
+        };
+        /**
+         * EstimateCreate
+         * @description What a start would cost. Nothing is kept.
+         */
+        EstimateCreate: {
+            /** Pool Id */
+            pool_id: string;
+            /** Spec Id */
+            spec_id: string;
+            /**
+             * Kind
+             * @default notebook
+             * @enum {string}
+             */
+            kind: "notebook" | "task";
+            /**
+             * Tasks
+             * @default 1
+             */
+            tasks: number;
+            /**
+             * Hours
+             * @default 1
+             */
+            hours: number;
+            /**
+             * Payer
+             * @default user
+             * @enum {string}
+             */
+            payer: "user" | "group";
+            /** Group Id */
+            group_id?: string | null;
+            /** Max Cost */
+            max_cost?: string | null;
+            /** Max Hours */
+            max_hours?: number | null;
+        };
+        /**
+         * EstimateOut
+         * @description ``refusal`` says why it could not be started now; else it could run ``hours_possible``, until ``ends_by``.
+         */
+        EstimateOut: {
+            /**
+             * Unit Price
+             * @example 1.5
+             */
+            unit_price: string;
+            /**
+             * Price
+             * @example 1.5
+             */
+            price: string;
+            /**
+             * Hold
+             * @example 1.5
+             */
+            hold: string;
+            /** Hours */
+            hours: number;
+            /**
+             * Cost
+             * @example 1.5
+             */
+            cost: string;
+            /**
+             * Available
+             * @example 1.5
+             */
+            available: string;
+            /** Hours Possible */
+            hours_possible: number | null;
+            /** Ends By */
+            ends_by: string;
+            /** Refusal */
+            refusal: string | null;
+            /** Cure */
+            cure: string | null;
+        };
+        /**
          * FieldError
          * @description One offending input.
          */
@@ -3186,6 +3572,25 @@ export interface components {
          * @enum {string}
          */
         InvitationStatus: "open" | "accepted" | "revoked" | "expired";
+        /**
+         * Kind
+         * @enum {string}
+         */
+        Kind: "notebook" | "task";
+        /**
+         * LedgerFault
+         * @description The first row that is wrong. ``what``: entry, posting, account or meter.
+         */
+        LedgerFault: {
+            /** What */
+            what: string;
+            /** Id */
+            id: string;
+            /** Seq */
+            seq: number | null;
+            /** Detail */
+            detail: string;
+        };
         /** Login */
         Login: {
             /**
@@ -3662,6 +4067,221 @@ export interface components {
             expires_at: string;
         };
         /**
+         * OrderDetail
+         * @description ``cost`` is the sum of the subtasks'. Its journal entries: ``/orders/{id}/entries``.
+         */
+        OrderDetail: {
+            /** Id */
+            id: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "settled";
+            /** Workload Id */
+            workload_id: string;
+            /** Workload */
+            workload: string;
+            /** Workload Kind */
+            workload_kind: string;
+            /** Owner Id */
+            owner_id: string;
+            /** Owner Name */
+            owner_name: string;
+            /**
+             * Payer
+             * @enum {string}
+             */
+            payer: "user" | "group";
+            /** Group Id */
+            group_id: string | null;
+            /** Group Name */
+            group_name: string;
+            /** Wallet Id */
+            wallet_id: string;
+            /** Miner Id */
+            miner_id: string;
+            /** Miner Name */
+            miner_name: string;
+            /** Pool Id */
+            pool_id: string;
+            /** Pool */
+            pool: string;
+            /** Spec Id */
+            spec_id: string;
+            /** Spec */
+            spec: string;
+            /** Tasks */
+            tasks: number;
+            /**
+             * Unit Price
+             * @example 1.5
+             */
+            unit_price: string;
+            /** Max Cost */
+            max_cost: string | null;
+            /** Max Hours */
+            max_hours: number | null;
+            /** Caps */
+            caps: string[];
+            /** Fault Credit */
+            fault_credit: string;
+            /** Fee Percent */
+            fee_percent: number;
+            /**
+             * Estimate
+             * @example 1.5
+             */
+            estimate: string;
+            /** Simulated */
+            simulated: boolean;
+            /** Reason */
+            reason: string;
+            /**
+             * Cost
+             * @example 1.5
+             */
+            cost: string;
+            /**
+             * Waived
+             * @example 1.5
+             */
+            waived: string;
+            /**
+             * Credited
+             * @example 1.5
+             */
+            credited: string;
+            /** Seconds */
+            seconds: number;
+            /** Stars */
+            stars: number | null;
+            /** Comment */
+            comment: string;
+            /** Rated At */
+            rated_at: string | null;
+            /** Rate Until */
+            rate_until: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Settled At */
+            settled_at: string | null;
+            /** Subtasks */
+            subtasks: components["schemas"]["SubtaskLine"][];
+        };
+        /**
+         * OrderOut
+         * @description What was agreed at one start of a workload, and what came of it.
+         */
+        OrderOut: {
+            /** Id */
+            id: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "settled";
+            /** Workload Id */
+            workload_id: string;
+            /** Workload */
+            workload: string;
+            /** Workload Kind */
+            workload_kind: string;
+            /** Owner Id */
+            owner_id: string;
+            /** Owner Name */
+            owner_name: string;
+            /**
+             * Payer
+             * @enum {string}
+             */
+            payer: "user" | "group";
+            /** Group Id */
+            group_id: string | null;
+            /** Group Name */
+            group_name: string;
+            /** Wallet Id */
+            wallet_id: string;
+            /** Miner Id */
+            miner_id: string;
+            /** Miner Name */
+            miner_name: string;
+            /** Pool Id */
+            pool_id: string;
+            /** Pool */
+            pool: string;
+            /** Spec Id */
+            spec_id: string;
+            /** Spec */
+            spec: string;
+            /** Tasks */
+            tasks: number;
+            /**
+             * Unit Price
+             * @example 1.5
+             */
+            unit_price: string;
+            /** Max Cost */
+            max_cost: string | null;
+            /** Max Hours */
+            max_hours: number | null;
+            /** Caps */
+            caps: string[];
+            /** Fault Credit */
+            fault_credit: string;
+            /** Fee Percent */
+            fee_percent: number;
+            /**
+             * Estimate
+             * @example 1.5
+             */
+            estimate: string;
+            /** Simulated */
+            simulated: boolean;
+            /** Reason */
+            reason: string;
+            /**
+             * Cost
+             * @example 1.5
+             */
+            cost: string;
+            /**
+             * Waived
+             * @example 1.5
+             */
+            waived: string;
+            /**
+             * Credited
+             * @example 1.5
+             */
+            credited: string;
+            /** Seconds */
+            seconds: number;
+            /** Stars */
+            stars: number | null;
+            /** Comment */
+            comment: string;
+            /** Rated At */
+            rated_at: string | null;
+            /** Rate Until */
+            rate_until: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Settled At */
+            settled_at: string | null;
+        };
+        /**
+         * OrderSort
+         * @enum {string}
+         */
+        OrderSort: "-created_at" | "created_at" | "-cost" | "cost" | "-unit_price" | "unit_price";
+        /**
          * OverviewOut
          * @description For the page that a renter sees first.
          */
@@ -3742,6 +4362,13 @@ export interface components {
             /** Next Cursor */
             next_cursor?: string | null;
         };
+        /** Page[EntryOut] */
+        Page_EntryOut_: {
+            /** Items */
+            items: components["schemas"]["EntryOut"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
         /** Page[FileOut] */
         Page_FileOut_: {
             /** Items */
@@ -3791,10 +4418,24 @@ export interface components {
             /** Next Cursor */
             next_cursor?: string | null;
         };
+        /** Page[OrderOut] */
+        Page_OrderOut_: {
+            /** Items */
+            items: components["schemas"]["OrderOut"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
         /** Page[PoolOut] */
         Page_PoolOut_: {
             /** Items */
             items: components["schemas"]["PoolOut"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
+        /** Page[PriceOut] */
+        Page_PriceOut_: {
+            /** Items */
+            items: components["schemas"]["PriceOut"][];
             /** Next Cursor */
             next_cursor?: string | null;
         };
@@ -4070,6 +4711,18 @@ export interface components {
             /** Training Spec Ids */
             training_spec_ids?: string[] | null;
         };
+        /** PostingOut */
+        PostingOut: {
+            /** Account */
+            account: string;
+            /** Owner Name */
+            owner_name: string;
+            /**
+             * Amount
+             * @example 1.5
+             */
+            amount: string;
+        };
         /**
          * PriceLine
          * @description One item at its unit price: ``amount`` UNC per hour, a fraction of a micro-UNC rounded up.
@@ -4091,6 +4744,24 @@ export interface components {
              * @example 1.5
              */
             amount: string;
+        };
+        /**
+         * PriceOut
+         * @description A price of a specification, per hour, and from when it held.
+         */
+        PriceOut: {
+            /**
+             * Price
+             * @example 1.5
+             */
+            price: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /** By */
+            by: string;
         };
         /**
          * ProblemDetails
@@ -4186,6 +4857,30 @@ export interface components {
             /** Tasks */
             tasks: number;
         };
+        /** RatingCreate */
+        RatingCreate: {
+            /** Stars */
+            stars: number;
+            /**
+             * Comment
+             * @default
+             */
+            comment: string;
+        };
+        /**
+         * RatingsOut
+         * @description What renters think of a miner or of a pool.
+         */
+        RatingsOut: {
+            /** Average */
+            average: number | null;
+            /** Count */
+            count: number;
+            /** Stars */
+            stars: {
+                [key: string]: number;
+            };
+        };
         /**
          * RechargeCreate
          * @description ``kind`` ``deduct`` takes machine hours out again.
@@ -4243,6 +4938,21 @@ export interface components {
         RegistrationOut: {
             /** Open */
             open: boolean;
+        };
+        /**
+         * ReplicaLine
+         * @description ``paid`` is the sum of its attempts'.
+         */
+        ReplicaLine: {
+            /** Replica */
+            replica: string;
+            /**
+             * Paid
+             * @example 1.5
+             */
+            paid: string;
+            /** Attempts */
+            attempts: components["schemas"]["AttemptLine"][];
         };
         /** ReplicaOut */
         ReplicaOut: {
@@ -4632,6 +5342,21 @@ export interface components {
             reason: string;
         };
         /**
+         * SubtaskLine
+         * @description ``paid`` is the sum of its replicas'.
+         */
+        SubtaskLine: {
+            /** Subtask */
+            subtask: string;
+            /**
+             * Paid
+             * @example 1.5
+             */
+            paid: string;
+            /** Replicas */
+            replicas: components["schemas"]["ReplicaLine"][];
+        };
+        /**
          * SumOut
          * @description One part of a sum: a day (``2026-01-31``), a specification, a node, a renter, a miner or a workload.
          */
@@ -4965,6 +5690,25 @@ export interface components {
             /** Group Ids */
             group_ids?: string[] | null;
         };
+        /**
+         * VerificationOut
+         * @description How far the check of the journal has come; the last line is ``done`` and says whether all is right (``ok``).
+         */
+        VerificationOut: {
+            /** Done */
+            done: boolean;
+            /** Ok */
+            ok: boolean;
+            /** Entries */
+            entries: number;
+            /** Checked */
+            checked: number;
+            /** Head */
+            head: string;
+            /** Seconds */
+            seconds: number;
+            fault: components["schemas"]["LedgerFault"] | null;
+        };
         /** VersionCreate */
         VersionCreate: {
             /**
@@ -5154,22 +5898,35 @@ export interface components {
         WhenBusy: "refuse" | "wait" | "drain";
         /**
          * WorkOut
-         * @description A replica on a miner's hardware: never the renter's files or pages.
+         * @description A replica on a miner's hardware, or one that waits for it: never the renter's files or pages.
          */
         WorkOut: {
             /** Replica Id */
             replica_id: string;
             /** Workload Id */
             workload_id: string;
-            /** Kind */
-            kind: string;
+            /** Attempt Id */
+            attempt_id: string | null;
+            kind: components["schemas"]["Kind"];
             /** Owner Name */
             owner_name: string;
+            /** Group Name */
+            group_name: string;
+            /** Pool Id */
+            pool_id: string;
+            /** Pool Name */
+            pool_name: string;
+            /** Spec Id */
+            spec_id: string;
             /** Spec */
             spec: string;
+            /** Node Id */
+            node_id: string | null;
             /** Node */
             node: string;
             state: components["schemas"]["State"];
+            /** Reason */
+            reason: string;
             /**
              * Since
              * Format: date-time
@@ -5180,9 +5937,19 @@ export interface components {
              * @example 1.5
              */
             price: string;
+            /**
+             * Cost
+             * @example 1.5
+             */
+            cost: string;
             /** Chips */
             chips: string[];
         };
+        /**
+         * WorkSort
+         * @enum {string}
+         */
+        WorkSort: "created_at" | "-created_at" | "since" | "-since" | "owner_name" | "-owner_name" | "node" | "-node" | "price" | "-price" | "state" | "-state";
     };
     responses: never;
     parameters: never;
@@ -6340,10 +7107,17 @@ export interface operations {
             query?: {
                 limit?: number;
                 cursor?: string | null;
-                /** @description Part of the name. */
+                /** @description Part of a user's, group's, node's, pool's or specification's name. */
                 search?: string;
                 /** @description Only those in one of these states. */
                 state?: components["schemas"]["State"][];
+                kind?: components["schemas"]["Kind"] | null;
+                node_id?: string | null;
+                pool_id?: string | null;
+                spec_id?: string | null;
+                sort?: components["schemas"]["WorkSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -6358,6 +7132,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_WorkOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -14582,6 +15358,971 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ImageOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    create_estimate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EstimateCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EstimateOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    list_prices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                spec_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PriceOut_"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    list_orders: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description Part of a name, in any case. */
+                search?: string | null;
+                role?: ("payer" | "payee") | null;
+                state?: ("open" | "settled") | null;
+                workload_id?: string | null;
+                spec_id?: string | null;
+                pool_id?: string | null;
+                wallet_id?: string | null;
+                owner_id?: string | null;
+                miner_id?: string | null;
+                rated?: boolean | null;
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
+                since?: string | null;
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
+                until?: string | null;
+                sort?: components["schemas"]["OrderSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_OrderOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    get_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderDetail"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    list_order_entries: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
+            };
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_EntryOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    rate_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RatingCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    get_ratings: {
+        parameters: {
+            query?: {
+                miner_id?: string | null;
+                pool_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RatingsOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    list_entries: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                cause_id?: string | null;
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
+                since?: string | null;
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
+                until?: string | null;
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_EntryOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    verify_ledger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": unknown;
+                    "application/json": components["schemas"]["VerificationOut"];
                 };
             };
             /** @description Nobody is logged in */
