@@ -265,7 +265,7 @@ def _server(settings: Settings) -> Json:
         "handler": "reverse_proxy",
         "upstreams": [{"dial": f"unix/{settings.server_socket}"}],
         # While the server restarts, visitors wait for a moment instead of seeing an error.
-        "load_balancing": {"try_duration": "15s", "try_interval": "50ms"},
+        "load_balancing": {"try_duration": "10s", "try_interval": "50ms"},
         "stream_close_delay": _STREAMS_OUTLIVE_A_CHANGE,
     }
 
