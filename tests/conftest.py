@@ -5,9 +5,18 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.support.db import PostgresServer, make_sqlite_template, postgres_bin, running_postgres
 from utcloud.db import Database
+
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,  # structlog's own way of showing an exception takes half a minute
+        structlog.processors.KeyValueRenderer(),
+    ]
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

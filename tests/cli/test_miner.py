@@ -52,9 +52,9 @@ def test_resource_spec_pool_and_group(operator: Cli) -> None:
     operator.ok("group", "create", "lab", "--user", "alice")
     assert "alice" in operator.ok("group", "show", "lab")
     operator.ok("group", "edit", "lab", "--drop", "alice")
-    assert _json(operator, "group", "show", "lab")["members"] == 0
+    assert _json(operator, "group", "show", "lab")["members"] == []
     operator.ok("group", "edit", "lab", "--add", "alice", "--rename", "lab2")
-    assert [user["username"] for user in _json(operator, "group", "show", "lab2")["users"]] == ["alice"]
+    assert [one["user"]["username"] for one in _json(operator, "group", "show", "lab2")["members"]] == ["alice"]
 
     operator.ok(
         "pool", "create", "lab-pool", "--group", "lab2", "--node", "node-1", "--notebook-spec", "0.5CPU-1GB-1TPU1684X"
@@ -75,6 +75,59 @@ def test_resource_spec_pool_and_group(operator: Cli) -> None:
     operator.ok("spec", "delete", "0.5CPU-1GB-1TPU1684X", "--yes")
     operator.ok("resource", "delete", "TPU1684X", "--yes")
     assert "TPU1684X" not in operator.ok("resource", "list", "--custom")
+
+
+def test_unit_prices_suggest_what_a_spec_costs(operator: Cli) -> None:
+    chip = "sophgo.com/bm1684x"
+    shown = operator.ok("spec", "preview", "--item", "cpu=0.5", "--item", f"{chip}=1")
+    assert "1 now, 1 at best, 0 never" in shown
+    assert f"cpu, {chip}" in shown, "what has no unit price is named"
+    without = operator("spec", "create", "by-unit", "--item", "cpu=0.5")
+    assert (without.status, "price" in without.err) == (1, True)
+    said = operator.ok("spec", "unit-prices", "cpu=0.2", f"{chip}=1")
+    assert "core" in said
+    assert "piece" in said
+    assert "1.1" in operator.ok("spec", "preview", "--item", "cpu=0.5", "--item", f"{chip}=1")
+    assert "1.1 UNC" in operator.ok("spec", "create", "by-unit", "--item", "cpu=0.5", "--item", f"{chip}=1")
+    operator.ok("spec", "unit-prices", "cpu=")
+    prices = {one["resource"]: one["price"] for one in _json(operator, "spec", "unit-prices")["items"]}
+    assert (prices["cpu"], prices[chip]) == (None, "1"), "what is not named stays"
+    assert operator("spec", "unit-prices", "cpu").status == 2
+    operator.ok("pool", "create", "priced")
+    changed = _json(
+        operator,
+        "spec",
+        "edit",
+        "by-unit",
+        "--rename",
+        "by-hand",
+        "--price",
+        "9",
+        "--pool",
+        "priced",
+        "--pool",
+        "default",
+    )
+    assert [one["name"] for one in changed["pools"]] == ["default", "priced"]
+    assert "by-hand" in operator.ok("spec", "show", "by-hand")
+    rows = list(csv.DictReader(io.StringIO(operator.ok("spec", "list", "--csv", "--pool", "priced"))))
+    assert [(row["name"], row["price"]) for row in rows] == [("by-hand", "9")]
+    assert "by-hand" not in operator.ok("spec", "list", "--resource", "memory")
+    assert "by-hand" in operator.ok("pool", "list", "--spec", "by-hand", "--sort", "-name")
+    never = _json(operator, "overview", "--miner")["attention"]
+    assert ("pool_without_nodes", "priced") in {(one["kind"], one["object_name"]) for one in never}
+    assert "pool without nodes" in operator.ok("overview", "--miner")
+    operator.ok("spec", "edit", "by-hand", "--no-pool")
+    operator.ok("spec", "delete", "by-hand", "--yes")
+    operator.ok("pool", "delete", "priced", "--yes")
+
+
+def test_a_resource_is_named_on_other_nodes(operator: Cli) -> None:
+    operator.ok("resource", "create", "Sophon", "--system", "sophgo.com/bm1684x", "--node", "node-1")
+    assert _json(operator, "resource", "edit", "Sophon", "--all-nodes", "--description", "all")["nodes"] == []
+    assert "sophgo.com/bm1684x" in operator.ok("resource", "list", "--custom", "--csv", "--sort", "-name")
+    assert operator("resource", "create", "Chain", "--system", "Sophon").status == 1
+    operator.ok("resource", "delete", "Sophon", "--yes")
 
 
 @pytest.mark.parametrize("item", ["memory", "=1GB", "memory="])

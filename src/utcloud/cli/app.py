@@ -7,11 +7,13 @@ import typer
 
 from utcloud.cli.commands import (
     accounts,
+    applications,
     assets,
     audit,
     groups,
     images,
     instance,
+    invitations,
     nodes,
     notebooks,
     overview,
@@ -55,7 +57,7 @@ def _root(
     pass
 
 
-for command in instance.COMMANDS + accounts.COMMANDS + overview.COMMANDS:
+for command in instance.COMMANDS + accounts.COMMANDS + [applications.register] + overview.COMMANDS:
     app.command()(command)
 for name, noun in (
     ("notebook", notebooks.app),
@@ -77,6 +79,8 @@ for name, noun in (
     ("work", work.app),
     ("user", users.app),
     ("group", groups.app),
+    ("invitation", invitations.app),
+    ("application", applications.app),
     ("token", tokens.app),
     ("audit", audit.app),
 ):

@@ -62,6 +62,9 @@ class Api:
     def patch(self, path: str, body: Json) -> Any:
         return self._json("PATCH", path, json=body)
 
+    def put(self, path: str, body: Any) -> Any:
+        return self._json("PUT", path, json=body)
+
     def delete(self, path: str) -> None:
         self._send("DELETE", path)
 
@@ -160,3 +163,9 @@ def connect() -> Api:
     if login is None or login.server != server:
         raise NotLoggedInError(f"You are not logged in to {server}.")
     return Api(server, login.token)
+
+
+def stranger(server: str | None) -> Api:
+    """A server, asked without being logged in."""
+    address = server or login_file.default_server(load_settings())
+    return Api(address.rstrip("/").removesuffix("/api/v1"), None)

@@ -15,6 +15,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
 Limit = Annotated[int, typer.Option(min=1, max=500, help="How many at most.")]
 Cursor = Annotated[str | None, typer.Option(help="Begin where the last page ended.")]
 Search = Annotated[str | None, typer.Option(help="Only those whose name contains this.")]
+Sort = Annotated[str | None, typer.Option(help="A field's name, such as name; with - before it, the other way round.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print all of them as CSV.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 
@@ -32,9 +34,19 @@ def new_app(text: str) -> typer.Typer:
 
 
 def listing(
-    path: str, columns: Sequence[Column], as_json: bool, limit: int = 100, cursor: str | None = None, **query: Any
+    path: str,
+    columns: Sequence[Column],
+    as_json: bool,
+    limit: int = 100,
+    cursor: str | None = None,
+    *,
+    as_csv: bool = False,
+    **query: Any,
 ) -> None:
-    """Print one page of a list, and say when there is more."""
+    """Print one page of a list, and say when there is more; as CSV, all of it."""
+    if as_csv:
+        sys.stdout.write(connect().text(path, "text/csv", **query))
+        return
     page = connect().get(path, limit=limit, cursor=cursor, **query)
     if as_json:
         print_json(page)

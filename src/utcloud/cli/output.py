@@ -16,7 +16,7 @@ Json = dict[str, Any]
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _COLOURS = {
     "running": "green", "ready": "green", "active": "green", "succeeded": "green",
-    "failed": "red", "not_ready": "red", "gone": "red", "frozen": "red",
+    "failed": "red", "not_ready": "red", "lost": "red", "gone": "red", "frozen": "red",
     "pending": "yellow", "assigned": "yellow", "starting": "yellow", "stopping": "yellow", "processing": "yellow",
 }  # fmt: skip
 

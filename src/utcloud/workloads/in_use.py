@@ -105,8 +105,8 @@ async def _named(tx: Tx, where: ColumnElement[bool]) -> str | None:
 
 async def _of_whom(tx: Tx, where: ColumnElement[bool]) -> str | None:
     """``2 notebooks (of alice, bob)``: another's names are not told."""
-    query = select(User.username, func.count()).join(User, User.id == Workload.owner_id).where(where)
-    owners = (await tx.execute(query.group_by(User.username).order_by(User.username))).all()
+    query = select(User.username, func.count()).select_from(Workload).join(User, User.id == Workload.owner_id)
+    owners = (await tx.execute(query.where(where).group_by(User.username).order_by(User.username))).all()
     count = sum(number for _, number in owners)
     return f"{count} notebook{'s' if count > 1 else ''} (of {some([name for name, _ in owners])})" if count else None
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from utcloud.cli.common import AsJson, Cursor, Limit, connect, listing, new_app, user_named
+from utcloud.cli.common import AsCsv, AsJson, Cursor, Limit, Sort, listing, new_app
 from utcloud.cli.output import Column
 
 app = new_app("Who changed what, and when.")
@@ -20,15 +20,30 @@ COLUMNS = [
 
 @app.command("list")
 def list_(
-    actor: Annotated[str | None, typer.Option(help="Only of this user.")] = None,
+    search: Annotated[str | None, typer.Option(help="Part of an object's or a user's name, or of an action.")] = None,
+    since: Annotated[str | None, typer.Option(help="From this moment on, such as 2026-01-31T12:00:00Z.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this moment.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only of users whose name contains this.")] = None,
     action: Annotated[str | None, typer.Option(help="Such as spec.create.")] = None,
     object_type: Annotated[str | None, typer.Option(help="Such as pool.")] = None,
     object_id: Annotated[str | None, typer.Option(help="The id of what was changed.")] = None,
+    ip: Annotated[str | None, typer.Option(help="From this address.")] = None,
+    sort: Sort = None,
     limit: Limit = 100,
     cursor: Cursor = None,
+    as_csv: AsCsv = False,
     as_json: AsJson = False,
 ) -> None:
-    """List changes: an operator sees all, others their own."""
-    ident = user_named(connect(), actor)["id"] if actor else None
-    query = {"actor_id": ident, "action": action, "object_type": object_type, "object_id": object_id}
-    listing("audit-events", COLUMNS, as_json, limit, cursor, **query)
+    """List changes: an operator sees all, a miner what was done to his, others their own."""
+    query = {
+        "search": search,
+        "since": since,
+        "until": until,
+        "actor": actor,
+        "action": action,
+        "object_type": object_type,
+        "object_id": object_id,
+        "ip": ip,
+        "sort": sort,
+    }
+    listing("audit-events", COLUMNS, as_json, limit, cursor, as_csv=as_csv, **query)

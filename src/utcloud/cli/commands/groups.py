@@ -1,24 +1,15 @@
 """Groups of users, who share pools."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from utcloud.cli.common import (
-    AsJson,
-    Cursor,
-    Limit,
-    Search,
-    Yes,
-    connect,
-    given,
-    listing,
-    new_app,
-    remove,
-    report,
-    show,
-)
+from utcloud.cli.common import AsCsv, AsJson, Cursor, Limit, Search, Sort, connect, given, listing, new_app, report
+from utcloud.cli.nouns import Ref, add_delete, add_quota, add_show
 from utcloud.cli.output import Column, Json
+
+if TYPE_CHECKING:
+    from utcloud.cli.client import Api
 
 app = new_app("Groups of users, who share pools and assets.")
 COLUMNS = [
@@ -33,65 +24,71 @@ FIELDS = [
     Column("MEMBERS", lambda group: _names(group, "member")),
     Column("MANAGERS", lambda group: _names(group, "manager")),
 ]
-Name = Annotated[str, typer.Argument(help="Name or id.")]
 
 
 @app.command("list")
-def list_(search: Search = None, limit: Limit = 100, cursor: Cursor = None, as_json: AsJson = False) -> None:
-    """List groups."""
-    listing("groups", COLUMNS, as_json, limit, cursor, search=search)
+def list_(
+    search: Search = None,
+    mine: Annotated[bool, typer.Option("--mine", help="Only those that one is in.")] = False,
+    sort: Sort = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    as_csv: AsCsv = False,
+    as_json: AsJson = False,
+) -> None:
+    """List groups: all for miners and operators, for others those that one is in."""
+    listing("groups", COLUMNS, as_json, limit, cursor, as_csv=as_csv, search=search, mine=mine or None, sort=sort)
 
 
-@app.command("show")
-def show_(name: Name, as_json: AsJson = False) -> None:
-    """Show a group and its users."""
-    api = connect()
-    show(api.get(f"groups/{api.find('groups', name)['id']}"), FIELDS, as_json)
+add_show(app, "groups", FIELDS, "Show a group and its members.")
 
 
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="The new group's name.")],
     user: Annotated[list[str] | None, typer.Option(help="A member; repeat.")] = None,
+    manager: Annotated[list[str] | None, typer.Option(help="A member who may bring in others; repeat.")] = None,
     description: str | None = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a group."""
     api = connect()
-    made = api.post("groups", given(name=name, user_ids=api.ids("users", user, "username"), description=description))
+    made = api.post("groups", given(name=name, description=description, **_people(api, user, manager)))
     report(made, as_json, f"Created the group {made['name']} with {len(made['members'])} members.")
 
 
 @app.command()
 def edit(
-    name: Name,
+    name: Ref,
     rename: Annotated[str | None, typer.Option(help="Its new name.")] = None,
     user: Annotated[list[str] | None, typer.Option(help="All members from now on; repeat.")] = None,
-    add: Annotated[list[str] | None, typer.Option(help="One more member; repeat.")] = None,
-    drop: Annotated[list[str] | None, typer.Option(help="One member less; repeat.")] = None,
+    manager: Annotated[list[str] | None, typer.Option(help="All managers from now on; repeat.")] = None,
+    add: Annotated[list[str] | None, typer.Option(help="User name of one more member; repeat.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="User name of one member less; repeat.")] = None,
     description: str | None = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a group's name, description or members."""
+    """Change a group. Its managers may --add and --drop members, operators everything."""
     api = connect()
-    found = api.find("groups", name)
-    members = api.ids("users", user, "username")
-    if add or drop:
-        kept = members or [one["user"]["id"] for one in api.get(f"groups/{found['id']}")["members"]]
-        gone = set(api.ids("users", drop or [], "username") or [])
-        members = [
-            ident
-            for ident in dict.fromkeys(kept + (api.ids("users", add or [], "username") or []))
-            if ident not in gone
-        ]
-    changed = api.patch(f"groups/{found['id']}", given(name=rename, user_ids=members, description=description))
+    url = f"groups/{api.find('groups', name)['id']}"
+    if body := given(name=rename, description=description, **_people(api, user, manager)):
+        api.patch(url, body)
+    for username in add or []:
+        api.post(f"{url}/members", {"username": username})
+    if drop:
+        there = {one["user"]["username"]: one["user"]["id"] for one in api.get(url)["members"]}
+        for username in drop:
+            api.delete(f"{url}/members/{there.get(username, username)}")
+    changed = api.get(url)
     report(changed, as_json, f"Changed the group {changed['name']}: {len(changed['members'])} members.")
 
 
-@app.command()
-def delete(name: Name, yes: Yes = False) -> None:
-    """Delete a group."""
-    remove("groups", name, yes)
+add_quota(app, "groups", "Show what the members of a group may use at once in its name, or set it.")
+add_delete(app, "groups", "Delete a group that nothing uses.")
+
+
+def _people(api: "Api", users: list[str] | None, managers: list[str] | None) -> Json:
+    return {"user_ids": api.ids("users", users, "username"), "manager_ids": api.ids("users", managers, "username")}
 
 
 def _names(group: Json, role: str) -> str:

@@ -12,7 +12,7 @@ def overview(
 ) -> None:
     """Show how things stand."""
     from utcloud.cli.common import connect
-    from utcloud.cli.output import Column, Json
+    from utcloud.cli.output import Column, Json, print_table
 
     def states(key: str) -> Column:
         def counts(item: Json) -> str:
@@ -23,17 +23,27 @@ def overview(
     def usage(item: Json) -> str:
         return ", ".join(f"{u['resource']} {u['allocated_text']}/{u['capacity_text']}" for u in item["usage"])
 
+    attention = [
+        Column("NEEDS ATTENTION", lambda item: item["kind"].replace("_", " ")),
+        Column("COUNT", lambda item: item["count"] or None, right=True),
+        Column("WHERE", "object_name"),
+        Column("WHY", "detail"),
+    ]
     if miner:
         fields = [
             Column("Nodes ready", lambda item: f"{item['nodes_ready']} of {item['nodes_total']}"),
             Column("Replicas", lambda item: f"{item['running_replicas']} running, {item['waiting_replicas']} waiting"),
+            Column("Sites", "sites"),
+            Column("Chips", lambda item: f"{item['chips_busy']} of {item['chips_total']} in use"),
             Column("Users", "users"),
             Column("In use", usage),
             Column("Earned today", "earnings_today"),
             Column("This month", "earnings_month"),
             Column("Simulated", "simulated"),
         ]
-        return show(connect().get("overview/miner"), fields, as_json)
+        found = connect().get("overview/miner")
+        show(found, fields, as_json)
+        return print_table(found["attention"], attention) if found["attention"] and not as_json else None
     fields = [
         states("notebooks"),
         states("tasks"),

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from utcloud.cli.common import (
+    AsCsv,
     AsJson,
     Cursor,
     Limit,
     Search,
+    Sort,
     Yes,
     connect,
     given,
@@ -33,9 +35,11 @@ def _who(pool: Json) -> str:
 
 def _offers(key: str) -> Column:
     title = {"notebook_specs": "NOTEBOOK SPECS", "training_specs": "TRAINING SPECS"}[key]
-    return Column(
-        title, lambda pool: ", ".join(f"{s['name']} ({s['price']}/h, {s['free_now']} free)" for s in pool[key])
-    )
+    return Column(title, lambda pool: ", ".join(f"{s['name']} ({s['price']}/h, {_room(s)})" for s in pool[key]))
+
+
+def _room(spec: Json) -> str:
+    return f"{spec['free_now']} of {spec['at_best']} free" if spec["at_best"] else "never fits"
 
 
 COLUMNS = [
@@ -46,13 +50,27 @@ COLUMNS = [
     _offers("notebook_specs"),
     Column("ID", "id"),
 ]
-FIELDS = [*COLUMNS[:-1], _offers("training_specs"), Column("DESCRIPTION", "description"), COLUMNS[-1]]
+FIELDS = [
+    *COLUMNS[:-1],
+    Column("ARRIVING", lambda pool: names(pool["arriving"])),
+    _offers("training_specs"),
+    Column("MINER", "miner_name"),
+    Column("DESCRIPTION", "description"),
+    COLUMNS[-1],
+]
 Name = Annotated[str, typer.Argument(help="Name or id.")]
 Nodes = Annotated[list[str] | None, typer.Option("--node", help="A node; repeat. It leaves the pool that it is in.")]
 Groups = Annotated[list[str] | None, typer.Option("--group", help="A group that may use it; repeat.")]
 NotebookSpecs = Annotated[list[str] | None, typer.Option("--notebook-spec", help="Offered for notebooks; repeat.")]
 TrainingSpecs = Annotated[list[str] | None, typer.Option("--training-spec", help="Offered for training; repeat.")]
 Open = Annotated[bool | None, typer.Option("--open/--not-open", help="Whether every renter may use it.")]
+
+
+WhenBusy = Annotated[
+    str, typer.Option(help="Nodes on which work runs: refuse, wait until it has ended, or drain them.")
+]
+Reason = Annotated[str, typer.Option(help="What renters read when nodes are drained.")]
+Grace = Annotated[int, typer.Option("--grace", help="Minutes until what still runs on drained nodes is stopped.")]
 
 
 class Part(StrEnum):
@@ -73,9 +91,21 @@ _FIELD = {
 
 
 @app.command("list")
-def list_(search: Search = None, limit: Limit = 100, cursor: Cursor = None, as_json: AsJson = False) -> None:
+def list_(
+    search: Search = None,
+    group: Annotated[str | None, typer.Option(help="Only those bound to this group.")] = None,
+    spec: Annotated[str | None, typer.Option(help="Only those that offer this specification.")] = None,
+    sort: Sort = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    as_csv: AsCsv = False,
+    as_json: AsJson = False,
+) -> None:
     """List pools: a miner's own, or those open to a renter."""
-    listing("pools", COLUMNS, as_json, limit, cursor, search=search)
+    group_id = connect().find("groups", group)["id"] if group else None
+    spec_id = connect().find("specs", spec)["id"] if spec else None
+    query = {"search": search, "group_id": group_id, "spec_id": spec_id, "sort": sort}
+    listing("pools", COLUMNS, as_json, limit, cursor, as_csv=as_csv, **query)
 
 
 @app.command("show")
@@ -94,11 +124,14 @@ def create(
     training_spec: TrainingSpecs = None,
     open_: Open = None,
     description: str | None = None,
+    when_busy: WhenBusy = "refuse",
+    reason: Reason = "",
+    grace: Grace = 10,
     as_json: AsJson = False,
 ) -> None:
     """Create a pool."""
     api = connect()
-    body = given(name=name, description=description, open_to_all=open_)
+    body = given(name=name, description=description, open_to_all=open_) | _moving(when_busy, reason, grace)
     made = api.post("pools", body | _lists(api, node, group, notebook_spec, training_spec))
     report(made, as_json, f"Created the pool {made['name']}.")
 
@@ -114,21 +147,31 @@ def edit(
     open_: Open = None,
     description: str | None = None,
     clear: Annotated[list[Part] | None, typer.Option(help="Empty this list; repeat.")] = None,
+    when_busy: WhenBusy = "refuse",
+    reason: Reason = "",
+    grace: Grace = 10,
     as_json: AsJson = False,
 ) -> None:
     """Change a pool. A list that is given replaces the old one; a node left out goes to the default pool."""
     api = connect()
     pool = api.find("pools", name)
-    body = given(name=rename, description=description, open_to_all=open_)
+    body = given(name=rename, description=description, open_to_all=open_) | _moving(when_busy, reason, grace)
     body |= {_FIELD[part]: [] for part in clear or []} | _lists(api, node, group, notebook_spec, training_spec)
     changed = api.patch(f"pools/{pool['id']}", body)
-    report(changed, as_json, f"Changed the pool {changed['name']}.")
+    waiting = (
+        f" Nodes that move when their work has ended: {names(changed['arriving'])}." if changed["arriving"] else ""
+    )
+    report(changed, as_json, f"Changed the pool {changed['name']}.{waiting}")
 
 
 @app.command()
 def delete(name: Name, yes: Yes = False) -> None:
     """Delete a pool; its nodes go to the default pool."""
     remove("pools", name, yes)
+
+
+def _moving(when_busy: str, reason: str, grace: int) -> Json:
+    return {} if when_busy == "refuse" else {"when_busy": when_busy, "reason": reason, "grace_minutes": grace}
 
 
 def _lists(

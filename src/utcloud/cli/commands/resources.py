@@ -4,7 +4,21 @@ from typing import Annotated
 
 import typer
 
-from utcloud.cli.common import AsJson, Cursor, Limit, Search, Yes, connect, listing, new_app, remove, report
+from utcloud.cli.common import (
+    AsCsv,
+    AsJson,
+    Cursor,
+    Limit,
+    Search,
+    Sort,
+    Yes,
+    connect,
+    given,
+    listing,
+    new_app,
+    remove,
+    report,
+)
 from utcloud.cli.output import Column, names
 
 app = new_app("System resources, and your own names for them.")
@@ -32,13 +46,15 @@ CUSTOM = [
 def list_(
     custom: Annotated[bool, typer.Option("--custom", help="One's own names instead.")] = False,
     search: Search = None,
+    sort: Sort = None,
     limit: Limit = 100,
     cursor: Cursor = None,
+    as_csv: AsCsv = False,
     as_json: AsJson = False,
 ) -> None:
     """List system resources, or with --custom one's own names for them."""
     path, columns = ("custom-resources", CUSTOM) if custom else ("system-resources", SYSTEM)
-    listing(path, columns, as_json, limit, cursor, search=search)
+    listing(path, columns, as_json, limit, cursor, as_csv=as_csv, search=search, sort=sort)
 
 
 @app.command()
@@ -59,6 +75,23 @@ def create(
     }
     made = api.post("custom-resources", body)
     report(made, as_json, f"Created the custom resource {name}: {made['usage']['capacity_text']} in all.")
+
+
+@app.command()
+def edit(
+    name: Annotated[str, typer.Argument(help="Name or id.")],
+    node: Annotated[list[str] | None, typer.Option(help="Only on this node; repeat.")] = None,
+    all_nodes: Annotated[bool, typer.Option("--all-nodes", help="On all nodes that have the resource.")] = False,
+    description: str | None = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change on which nodes a custom resource holds. What runs keeps what it has."""
+    api = connect()
+    body = given(node_ids=[] if all_nodes else api.ids("nodes", node), description=description)
+    changed = api.patch(f"custom-resources/{api.find('custom-resources', name)['id']}", body)
+    report(
+        changed, as_json, f"Changed the custom resource {changed['name']}: {changed['usage']['capacity_text']} in all."
+    )
 
 
 @app.command()

@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from utcloud.cli.common import AsJson, Cursor, Limit, Search, Yes, connect, listing, new_app, remove, report
+from utcloud.cli.common import (
+    AsCsv,
+    AsJson,
+    Cursor,
+    Limit,
+    Search,
+    Sort,
+    Yes,
+    connect,
+    listing,
+    new_app,
+    remove,
+    report,
+)
 from utcloud.cli.output import Column
 
 app = new_app("Sites: places where your servers are.")
@@ -20,9 +33,16 @@ COLUMNS = [
 
 
 @app.command("list")
-def list_(search: Search = None, limit: Limit = 100, cursor: Cursor = None, as_json: AsJson = False) -> None:
+def list_(
+    search: Search = None,
+    sort: Sort = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    as_csv: AsCsv = False,
+    as_json: AsJson = False,
+) -> None:
     """List sites."""
-    listing("sites", COLUMNS, as_json, limit, cursor, search=search)
+    listing("sites", COLUMNS, as_json, limit, cursor, as_csv=as_csv, search=search, sort=sort)
 
 
 @app.command()
@@ -40,5 +60,5 @@ def create(name: Annotated[str, typer.Argument(help="The new site's name.")], as
 
 @app.command()
 def delete(name: Annotated[str, typer.Argument(help="Name or id.")], yes: Yes = False) -> None:
-    """Delete a site on which nothing runs."""
+    """Delete a site on which nothing runs, or that is lost."""
     remove("sites", name, yes)

@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from utcloud.cli.common import (
+    AsCsv,
     AsJson,
     Cursor,
     Limit,
     PasswordStdin,
     Search,
+    Sort,
     Yes,
     ask_password,
     confirm,
@@ -18,11 +20,10 @@ from utcloud.cli.common import (
     given,
     listing,
     new_app,
-    remove,
     report,
-    show,
     user_named,
-)  # fmt: skip
+)
+from utcloud.cli.nouns import add_delete, add_quota, add_show
 from utcloud.cli.output import Column, names
 
 app = new_app("Users of the platform.")
@@ -33,9 +34,11 @@ COLUMNS = [
     Column("STATUS", "status"),
     Column("GROUPS", lambda user: names(user["groups"])),
     Column("E-MAIL", "email"),
+    Column("LAST SEEN", "last_seen_at"),
     Column("CREATED", "created_at"),
     Column("ID", "id"),
 ]
+FIELDS = [*COLUMNS[:-1], Column("WHY FROZEN", "frozen_reason"), COLUMNS[-1]]
 Name = Annotated[str, typer.Argument(help="User name or id.")]
 Groups = Annotated[list[str] | None, typer.Option("--group", help="A group to be in; repeat.")]
 
@@ -52,16 +55,25 @@ Roles = Annotated[list[Role] | None, typer.Option("--role", help="Repeat for sev
 
 
 @app.command("list")
-def list_(search: Search = None, limit: Limit = 100, cursor: Cursor = None, as_json: AsJson = False) -> None:
+def list_(
+    search: Search = None,
+    role: Annotated[Role | None, typer.Option(help="Only those who have this role.")] = None,
+    frozen: Annotated[bool | None, typer.Option("--frozen/--active", help="Only frozen, or only active ones.")] = None,
+    group: Annotated[str | None, typer.Option(help="Only those in this group.")] = None,
+    sort: Sort = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    as_csv: AsCsv = False,
+    as_json: AsJson = False,
+) -> None:
     """List users."""
-    listing("users", COLUMNS, as_json, limit, cursor, search=search)
+    group_id = connect().find("groups", group)["id"] if group else None
+    status = None if frozen is None else "frozen" if frozen else "active"
+    query = {"search": search, "role": role, "status": status, "group_id": group_id, "sort": sort}
+    listing("users", COLUMNS, as_json, limit, cursor, as_csv=as_csv, **query)
 
 
-@app.command("show")
-def show_(user: Name, as_json: AsJson = False) -> None:
-    """Show a user."""
-    api = connect()
-    show(api.get(f"users/{user_named(api, user)['id']}"), COLUMNS, as_json)
+add_show(app, "users", FIELDS, "Show a user.", "username")
 
 
 @app.command()
@@ -108,12 +120,19 @@ def edit(
 
 
 @app.command()
-def freeze(user: Name, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Freeze a user: he can no longer log in, and what he runs is stopped."""
+def freeze(
+    user: Name,
+    reason: Annotated[str, typer.Option(help="The user reads it when he tries to log in.")] = "",
+    keep_running: Annotated[bool, typer.Option("--keep-running", help="Let what he runs go on, at his cost.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Freeze a user: he can no longer log in, and what he runs is stopped or kept."""
     api = connect()
     found = user_named(api, user)
-    confirm(f"Freeze {found['username']} and stop what he runs?", yes)
-    report(api.post(f"users/{found['id']}/freeze"), as_json, f"Froze the user {found['username']}.")
+    confirm(f"Freeze {found['username']} and {'keep' if keep_running else 'stop'} what he runs?", yes)
+    body = {"running": "keep" if keep_running else "stop", "reason": reason}
+    report(api.post(f"users/{found['id']}/freeze", body), as_json, f"Froze the user {found['username']}.")
 
 
 @app.command()
@@ -134,7 +153,5 @@ def reset_password(user: Name, yes: Yes = False, as_json: AsJson = False) -> Non
     report(made, as_json, f"New password of {found['username']}, shown only now: {made['password']}")
 
 
-@app.command()
-def delete(user: Name, yes: Yes = False) -> None:
-    """Delete a user who owns nothing any more."""
-    remove("users", user, yes, "username")
+add_quota(app, "users", "Show what a user may use at once, or set it.", "username")
+add_delete(app, "users", "Delete a user who owns nothing any more.", "username")
