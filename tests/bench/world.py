@@ -22,8 +22,9 @@ from sqlalchemy.engine import make_url
 from tests.support.db import create_all, running_postgres
 from utcloud.accounts.models import ApiToken, AuditEvent, Group, GroupMember, User
 from utcloud.assets.models import Image
+from utcloud.billing import chain
 from utcloud.billing.journal import PLATFORM
-from utcloud.billing.models import Account, Entry, Meter, Posting
+from utcloud.billing.models import Account, Entry, Meter, Order, Posting
 from utcloud.common.money import MICRO
 from utcloud.db import Base, Database
 from utcloud.protocol import ChipReport, NodeReport, ResourceReport
@@ -47,7 +48,7 @@ CHIPS = ("sophgo.com/bm1684x", "nvidia.com/gpu")
 NAMES = ("TPU1684X", "H100")
 MODELS = ("BM1684X", "NVIDIA H100 80GB HBM3")
 GB = 10**9
-PRICE = 1_500_000
+PRICE, FEE_PPM = 1_500_000, 50_000
 
 
 def ident(prefix: str, number: int) -> str:
@@ -69,7 +70,7 @@ class World:
     specs_each: int = 4
     """Of each pool; it offers those of the next pool of its kind as well."""
     live_each: int = 10
-    """Running replicas on each node; half of them have a chip."""
+    """Running replicas on each node; about half of them have a chip."""
     renters: int = 500
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     url: str = ""
@@ -100,8 +101,9 @@ class World:
         return node % self.pools
 
     def kind_of(self, replica: int) -> int:
-        """The kind of a live replica's spec: 0 or 2 (see ``spec``)."""
-        return 0 if replica % self.live_each < self.live_each // 2 else 2
+        """The kind of a live replica's spec: 0 or 2 (see ``spec``). Some nodes are fuller than others."""
+        node, slot = divmod(replica, self.live_each)
+        return 0 if slot < min(2 + node % 7, self.chips) else 2
 
     def report(self, number: int) -> NodeReport:
         """What the agent of site ``number`` says of its node: just what the tables say."""
@@ -327,11 +329,17 @@ def add_workload(
         state=state,
         facts={**names, "algorithm": "", "dataset": "", "simulated": False},
     )
+    order = {"workload_id": made, "workload_kind": "notebook", "workload": f"notebook-{number}"}
+    order |= {"owner_id": renter(number % world.renters), "wallet_id": wallet(number % world.renters)}
+    order |= {"miner_id": world.miner_id, "pool_id": ident("pool", pool), "pool": names["pool"]}
+    terms = {"replicas": replicas, "unit_price": PRICE, "fee_ppm": FEE_PPM, "estimate": replicas * PRICE}
+    what = {"spec_id": spec(world, pool, kind), "spec": names["spec"], "fault_credit": "none"}
+    rows.add(Order, id=ident("ord", number), **order, **terms, **what)
     for index in range(replicas):
         part = number * 100 + index
         what = {"name": f"task-{index}", "spec_id": spec(world, pool, kind), "image": "localhost/utcloud/jupyter:1"}
         rows.add(Subtask, id=ident("st", part), workload_id=made, **what)
-        of = {"workload_id": made, "subtask_id": ident("st", part), "index": 0}
+        of = {"workload_id": made, "subtask_id": ident("st", part), "index": 0, "order_id": ident("ord", number)}
         rows.add(Replica, id=ident("rp", part), state=state, **of, **fields)
 
 
@@ -375,14 +383,20 @@ def _money(world: World, rows: Rows) -> None:
     owners = {"issuance": PLATFORM, "fee": PLATFORM, "earnings": world.miner_id}
     accounts = {kind: ident("acc", number) for number, kind in enumerate(owners)}
     balances: dict[str, int] = defaultdict(int)
-    keys = itertools.count()
+    chained = chain.START
+    keys = itertools.count(1)
 
     def entry(kind: str, at: datetime, lines: dict[str, int]) -> None:
+        nonlocal chained
         number = next(keys)
-        rows.add(Entry, id=ident("je", number), idempotency_key=f"bench:{number}", kind=kind, at=at)
+        made, key = ident("je", number), f"bench:{number}"
+        empty = {"cause_type": "", "cause_id": "", "note": "", "actor_id": "", "actor_name": ""}
+        about = {"ident": made, "key": key, "kind": kind, **empty}
+        chained = chain.entry_hash(chained, seq=number, at=at, lines=lines.items(), **about)
+        rows.add(Entry, id=made, seq=number, hash=chained, idempotency_key=key, kind=kind, at=at)
         for account, amount in lines.items():
             balances[account] += amount
-            rows.add(Posting, entry_id=ident("je", number), account_id=account, amount=amount, at=at)
+            rows.add(Posting, entry_id=made, account_id=account, amount=amount, at=at)
 
     full, fee = 1_000_000 * MICRO, PRICE // 20
     for number in range(world.renters):
@@ -395,7 +409,7 @@ def _money(world: World, rows: Rows) -> None:
         entry("charge", at, {wallet(who): -PRICE, accounts["earnings"]: PRICE - fee, accounts["fee"]: fee})
         pool = world.pool_of(number % world.live // world.live_each)
         labels = {"workload": f"notebook-{number}", "workload_kind": "notebook", "subtask": "task-0"}
-        labels |= {"replica": "task-0-0", "spec": f"spec-{pool:02}-{world.kind_of(number)}"}
+        labels |= {"replica": "task-0-0", "spec": f"spec-{pool:02}-{world.kind_of(number % world.live)}"}
         rows.add(
             Meter,
             id=ident("mtr", 2 * world.live - number if closed else world.live + 1 + number),
@@ -404,8 +418,11 @@ def _money(world: World, rows: Rows) -> None:
             payer_id=renter(who),
             payee_id=world.miner_id,
             workload_id=ident("nb", number),
+            order_id=ident("ord", number) if not closed else "",
+            spec_id=spec(world, pool, world.kind_of(number % world.live)),
+            node_id=ident("nd", number % world.live // world.live_each),
             price=PRICE,
-            fee_ppm=50_000,
+            fee_ppm=FEE_PPM,
             hold=0 if closed else PRICE // 60,
             started_at=begin,
             witnessed_until=at,

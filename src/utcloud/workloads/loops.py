@@ -10,7 +10,7 @@ from utcloud.resources.service import NODES_SIGNAL
 from utcloud.workloads import nodes
 from utcloud.workloads.notebooks import stop_attempts
 from utcloud.workloads.observed import PLACE
-from utcloud.workloads.placement import place_line, waiting_pools
+from utcloud.workloads.placement import place_lines, waiting_pools
 from utcloud.workloads.states import TURNS
 
 _SAFETY_NET_S = 5.0
@@ -30,13 +30,13 @@ async def place_loop(db: Database, clock: Clock, *, fee_ppm: int) -> None:
 async def place_waiting(db: Database, clock: Clock, *, fee_ppm: int) -> None:
     """Try all who wait once."""
     async with db.read() as tx:
-        pools = await waiting_pools(tx)
-    for pool_id in pools:
+        batches = await waiting_pools(tx)
+    for pool_ids in batches:
         refused: set[str] = set()
         more = True
         while more:
             async with db.write(TURNS) as tx:
-                more = await place_line(tx, clock.now(), pool_id, fee_ppm=fee_ppm, refused=refused)
+                more = await place_lines(tx, clock.now(), pool_ids, fee_ppm=fee_ppm, refused=refused)
 
 
 async def nodes_loop(db: Database, clock: Clock, watch: nodes.Watch) -> None:

@@ -6,7 +6,8 @@ what comes free on the nodes where its place comes together soonest (``Room.keep
 time.
 """
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,6 +32,8 @@ BATCH = 100
 """So many replicas are placed in one transaction, or a few more when they belong to one workload."""
 RENEWALS = 500
 """So many reasons are renewed in one transaction."""
+_CANDIDATES = 10
+"""So many of a pool's line, at most, are asked whether something can be kept for them."""
 
 _PURPOSE = {"notebook": "notebook", "task": "training"}
 
@@ -77,6 +80,12 @@ class _Walk:
     """Somebody found no place."""
     cut: bool = False
     """It is a batch's worth: there is more to be done in the next."""
+    candidates: Counter[str] = field(default_factory=Counter)
+    """By pool, how many have waited too long."""
+
+    @property
+    def full(self) -> bool:
+        return sum(len(grants) for _, grants in self.placed) >= BATCH or len(self.reasons) >= RENEWALS
 
 
 async def place(tx: Tx, now: datetime, workload: Workload, *, fee_ppm: int) -> bool:
@@ -85,13 +94,14 @@ async def place(tx: Tx, now: datetime, workload: Workload, *, fee_ppm: int) -> b
     It gets what those before it in the line leave. Raises InsufficientFunds (or Forbidden) when its payer may not start
     it; then the caller rolls back.
     """
-    line = await _line(tx, workload.pool_id)
+    line = (await _lines(tx, [workload.pool_id]))[workload.pool_id]
     own = next((one for one in line if one.id == workload.id), None)
     if own is None:
         return True
     before = line[: line.index(own)]
-    room = await _room(tx, now, workload.pool_id, [*before, own])
-    if any([await _try(tx, now, room, one, _Walk()) for one in before]):
+    room = await _room(tx, now, [[*before, own]])
+    walk = _Walk()
+    if any([await _try(tx, now, room, one, walk) for one in before]):
         room.set_aside()
         emit(tx, PLACE)
     walk = _Walk()
@@ -102,36 +112,40 @@ async def place(tx: Tx, now: datetime, workload: Workload, *, fee_ppm: int) -> b
     return bool(walk.placed)
 
 
-async def waiting_pools(tx: Tx) -> Sequence[str]:
-    """Ids of the pools in which something waits, those first in which something has waited longest."""
+async def waiting_pools(tx: Tx) -> list[list[str]]:
+    """Ids of the pools in which something waits, those first in which something has waited longest.
+
+    Pools that make a batch together are in one list.
+    """
     query = (
-        select(Workload.pool_id)
+        select(Workload.pool_id, func.count())
         .join(Replica, Replica.workload_id == Workload.id)
         .where(Replica.state == State.PENDING)
         .group_by(Workload.pool_id)
         .order_by(func.min(Replica.queued_at), Workload.pool_id)
     )
-    return (await tx.scalars(query)).all()
+    batches: list[list[str]] = []
+    left = 0
+    for pool_id, count in await tx.execute(query):
+        if count > left:
+            batches.append([])
+            left = BATCH
+        batches[-1].append(pool_id)
+        left -= count
+    return batches
 
 
-async def place_line(tx: Tx, now: datetime, pool_id: str, *, fee_ppm: int, refused: set[str]) -> bool:
-    """Try those who wait in a pool, a batch's worth; True when there is more to be done, in another transaction.
+async def place_lines(tx: Tx, now: datetime, pool_ids: Sequence[str], *, fee_ppm: int, refused: set[str]) -> bool:
+    """Try those who wait in some pools, a batch's worth; True when there is more to be done, in another transaction.
 
     Those whose wallets are too low are told so, nothing is reserved for them, and they are added to ``refused``: who is
     in it is not tried.
     """
-    line = await _line(tx, pool_id)
-    room = await _room(tx, now, pool_id, line)
+    lines = await _lines(tx, pool_ids)
+    room = await _room(tx, now, lines.values())
     walk = _Walk()
-    ahead = 0
-    for one in line:
-        if one.id in refused:
-            ahead += 1
-            continue
-        if sum(len(grants) for _, grants in walk.placed) >= BATCH or len(walk.reasons) >= RENEWALS:
-            walk.cut = True
-            break
-        ahead += not await _try(tx, now, room, one, walk, ahead=ahead)
+    for line in lines.values():
+        await _walk(tx, now, room, line, walk, refused)
     problems = await _assign(tx, now, room, walk.placed, fee_ppm)
     for one, _ in walk.placed:
         if one.id in problems:
@@ -139,6 +153,17 @@ async def place_line(tx: Tx, now: datetime, pool_id: str, *, fee_ppm: int, refus
     await _say(tx, now, walk.reasons)
     refused |= problems.keys()
     return walk.cut or (bool(problems) and walk.short)
+
+
+async def _walk(
+    tx: Tx, now: datetime, room: capacity.Room, line: Sequence[_Waiting], walk: _Walk, refused: Collection[str]
+) -> None:
+    ahead = 0
+    for one in line:
+        if walk.full:
+            walk.cut = True
+            return
+        ahead += one.id in refused or not await _try(tx, now, room, one, walk, ahead=ahead)
 
 
 async def _try(tx: Tx, now: datetime, room: capacity.Room, one: _Waiting, walk: _Walk, *, ahead: int = 0) -> bool:
@@ -155,8 +180,10 @@ async def _try(tx: Tx, now: datetime, room: capacity.Room, one: _Waiting, walk: 
     walk.short = True
     text = outcome.detail + _place_in_line(ahead)
     walk.reasons |= {part.replica_id: text for part in one.parts if part.reason != text}
-    if not room.keeps and now - one.since >= PATIENCE and await _can_pay(tx, now, room, one):
-        room.keep_for(demands)
+    if now - one.since >= PATIENCE and not room.keeps(one.pool_id) and walk.candidates[one.pool_id] < _CANDIDATES:
+        walk.candidates[one.pool_id] += 1
+        if await _can_pay(tx, now, room, one):
+            room.keep_for(demands)
     return False
 
 
@@ -179,15 +206,17 @@ async def _can_pay(tx: Tx, now: datetime, room: capacity.Room, one: _Waiting) ->
     return True
 
 
-async def _line(tx: Tx, pool_id: str) -> list[_Waiting]:
-    """Who waits in a pool, in order."""
-    line: dict[str, _Waiting] = {}
-    for workload_id, kind, owner_id, wallet_owner, since, *part in await tx.execute(
-        _LINE.where(Workload.pool_id == pool_id)
-    ):
-        one = line.setdefault(workload_id, _Waiting(workload_id, kind, owner_id, wallet_owner, pool_id, since))
-        one.parts.append(_Part(*part))
-    return list(line.values())
+async def _lines(tx: Tx, pool_ids: Sequence[str]) -> dict[str, list[_Waiting]]:
+    """Who waits in some pools, in order."""
+    waiting: dict[str, _Waiting] = {}
+    for workload_id, *about in await tx.execute(_LINE.where(Workload.pool_id.in_(pool_ids))):
+        if workload_id not in waiting:
+            waiting[workload_id] = _Waiting(workload_id, *about[:5])
+        waiting[workload_id].parts.append(_Part(*about[5:]))
+    lines: dict[str, list[_Waiting]] = {pool_id: [] for pool_id in pool_ids}
+    for one in waiting.values():
+        lines[one.pool_id].append(one)
+    return lines
 
 
 _LINE: Select[*tuple[Any, ...]] = (
@@ -196,6 +225,7 @@ _LINE: Select[*tuple[Any, ...]] = (
         Workload.kind,
         Workload.owner_id,
         case((Workload.payer == "group", Workload.group_id), else_=Workload.owner_id),
+        Workload.pool_id,
         Replica.queued_at,
         Replica.id,
         Subtask.spec_id,
@@ -212,8 +242,10 @@ _LINE: Select[*tuple[Any, ...]] = (
 )
 
 
-async def _room(tx: Tx, now: datetime, pool_id: str, line: Collection[_Waiting]) -> capacity.Room:
-    return await capacity.Room.open(tx, now, [pool_id], {part.spec_id for one in line for part in one.parts})
+async def _room(tx: Tx, now: datetime, lines: Iterable[Sequence[_Waiting]]) -> capacity.Room:
+    waiting = [one for line in lines for one in line]
+    specs = {part.spec_id for one in waiting for part in one.parts}
+    return await capacity.Room.open(tx, now, {one.pool_id for one in waiting}, specs)
 
 
 async def _assign(

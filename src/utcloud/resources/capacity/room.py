@@ -47,6 +47,7 @@ class Room:
         self._nodes: dict[str, list[NodeState]] = defaultdict(list)
         self._taken: dict[str, _Place] = {}
         self._kept: dict[str, Amounts] = {}
+        self._keeping: set[str] = set()
         self._needs: dict[tuple[str, str, frozenset[str]], Amounts | None] = {}
         self._short: dict[frozenset[tuple[tuple[str | None, ...], int]], Shortage] = {}
 
@@ -113,14 +114,14 @@ class Room:
             for name, quantity in needs.items():
                 there[name] -= quantity
                 plan[name] = plan.get(name, 0) + quantity
-        self._kept = planned
+        self._kept |= planned
+        self._keeping |= {demand.pool_id for demand in demands}
         self._short.clear()
         return True
 
-    @property
-    def keeps(self) -> bool:
-        """Whether something is kept for somebody."""
-        return bool(self._kept)
+    def keeps(self, pool_id: str) -> bool:
+        """Whether something of the pool is kept for somebody."""
+        return pool_id in self._keeping
 
     def set_aside(self) -> None:
         """What was taken so far stays taken in this room, but will not be written."""
