@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from email.message import Message
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -211,7 +211,7 @@ async def test_bad_webhooks_are_refused(people: People, body: Json) -> None:
 async def mailbox() -> AsyncIterator[tuple[str, list[Message]]]:
     got: list[Message] = []
 
-    class Keep(MessageHandler):  # type: ignore[misc]
+    class Keep(MessageHandler):
         def handle_message(self, message: Message) -> None:
             got.append(message)
 
@@ -234,8 +234,8 @@ async def test_a_low_wallet_is_told_by_mail_in_ones_own_language(people: People)
         await work(people, smtp_url=url)
     (message,) = got
     assert (message["To"], message["From"]) == ("rita@example.org", "utcloud <cloud@example.org>")
-    text: bytes = message.get_payload(decode=True)
-    assert "2026-01-01T13:00:00Z" in text.decode() and "1.5 UNC" in text.decode()
+    text = cast(bytes, message.get_payload(decode=True)).decode()
+    assert "2026-01-01T13:00:00Z" in text and "1.5 UNC" in text
 
 
 async def test_without_a_mail_server_mail_waits_and_nothing_else_does(people: People, receiver: Receiver) -> None:
