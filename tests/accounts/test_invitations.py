@@ -48,6 +48,7 @@ def acceptance(invited: dict[str, Any], username: str = "ida", **more: str) -> d
 async def test_from_invitation_to_login(
     anyone: httpx.AsyncClient, operator: Person, invited: dict[str, Any], grants: Grants, db: Database
 ) -> None:
+    assert invited["grant"] == "10"
     assert invited["url"] == f"http://localhost:8080/console/invitation#{invited['code']}"
     shown = (await anyone.get(f"/invitations/code/{invited['code']}")).json()
     assert (shown["groups"], shown["grant"], shown["roles"]) == (["lab"], "10", ["miner", "renter"][::-1])

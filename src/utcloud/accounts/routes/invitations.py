@@ -51,7 +51,7 @@ async def create_invitation(
         (out,) = await service.invitations.invitations_out(tx, now, [invitation])
     # After the #, so that it gets into no server's log and no Referer header.
     url = f"{request.app.state.settings.console_origin}/console/invitation#{code}"
-    return InvitationCreated(**out.model_dump(), code=code, url=url)
+    return InvitationCreated(**dict(out), code=code, url=url)
 
 
 @router.delete("/{invitation_id}", status_code=204)
