@@ -62,7 +62,7 @@ async def count_of_specs(tx: Tx, spec_ids: Sequence[str]) -> dict[str, int]:
     """How many workloads are made with each specification."""
     query = select(Subtask.spec_id, func.count(func.distinct(Subtask.workload_id)))
     rows = await tx.execute(query.where(Subtask.spec_id.in_(spec_ids)).group_by(Subtask.spec_id))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 async def on_nodes(tx: Tx, node_ids: Sequence[str]) -> dict[str, list[str]]:
