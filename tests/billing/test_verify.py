@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
@@ -12,7 +13,7 @@ from utcloud.billing import chain, journal, meters, verify
 from utcloud.billing.models import Account, Entry, Meter, Posting
 from utcloud.billing.triggers import statements
 from utcloud.common.ids import new_id
-from utcloud.db import Database, Tx
+from utcloud.db import Base, Database, Tx
 from utcloud.db.bulk import insert_rows
 
 
@@ -129,7 +130,7 @@ async def test_the_database_itself_refuses_an_entry_that_does_not_sum_to_zero(db
         blank = dict.fromkeys(("hash", "cause_type", "cause_id", "note", "actor_id", "actor_name"), "")
         entry = {"id": entry_id, "seq": 7, "idempotency_key": entry_id, "kind": "recharge", "at": NOW, **blank}
         async with db.write() as tx:
-            steps = [(Entry, [entry])] if new else []
+            steps: list[tuple[type[Base], list[dict[str, Any]]]] = [(Entry, [entry])] if new else []
             if db.is_sqlite:
                 await tx.execute(text("PRAGMA defer_foreign_keys = ON"))
                 steps = [(Posting, rows), *steps]

@@ -1,6 +1,6 @@
 """Orders: what is agreed at each start of a workload, and what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -125,6 +125,24 @@ async def settle(tx: Tx, now: datetime, order_id: str, reason: str) -> None:
         seconds=order.elapsed_ms / 1000,
     )
     emit(tx, f"ui:{order.owner_id}")
+
+
+async def told_to_stop(tx: Tx, now: datetime, order_ids: Iterable[str], reason: str) -> None:
+    """The platform stops work of these orders: their owners shall hear why."""
+    query = select(Order, Account).join(Account, Account.id == Order.wallet_id).where(Order.id.in_(set(order_ids)))
+    for order, wallet in (await tx.execute(query)).all():
+        events.record(
+            tx,
+            "workload_stopped",
+            wallet,
+            at=now,
+            user_id=order.owner_id,
+            object_id=order.workload_id,
+            workload=order.workload,
+            workload_kind=order.workload_kind,
+            order_id=order.id,
+            reason=reason,
+        )
 
 
 async def refresh(tx: Tx, order_ids: Sequence[str]) -> None:

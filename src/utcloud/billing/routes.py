@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Response
 
 from utcloud.accounts.auth import CurrentActor
 from utcloud.accounts.schemas import Cursor, IdPath, IdQuery, Moment, Search
-from utcloud.billing import service
+from utcloud.billing import order_routes, service
 from utcloud.billing.schemas import (
     CapOut,
     CapUpdate,
@@ -24,6 +24,7 @@ from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
 
 router = APIRouter()
+router.include_router(order_routes.router)
 
 
 @router.get("/wallets", tags=["wallets"], response_model=Page[WalletOut], responses=export.RESPONSES)

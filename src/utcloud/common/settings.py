@@ -34,6 +34,11 @@ class Settings(BaseSettings):
     platform_fee_percent: float = Field(
         default=5.0, ge=0, le=100, description="Share of a charge that the platform keeps."
     )
+    fault_credit: Literal["none", "last_hour", "whole"] = Field(
+        default="last_hour",
+        description="What is given back of an attempt that ended by the miner's or the platform's fault: nothing, its "
+        "last hour, or all. Orders keep what was set when they were made.",
+    )
     registration: Literal["open", "closed"] = Field(
         default="open", description="Whether people may apply to become users (open), or only by invitation (closed)."
     )

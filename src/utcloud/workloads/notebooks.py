@@ -31,7 +31,9 @@ MAX_NOTEBOOKS = 10_000
 """Per renter."""
 
 
-async def create(tx: Tx, now: datetime, actor: Actor, wish: NotebookCreate, *, fee_ppm: int) -> Workload:
+async def create(
+    tx: Tx, now: datetime, actor: Actor, wish: NotebookCreate, *, fee_ppm: int, fault_credit: str = "last_hour"
+) -> Workload:
     """Admit a notebook and, unless ``wish.start`` is false, place it or let it wait; what can never be is refused."""
     actor.require_renter()
     await accounts.require_active(tx, actor)
@@ -104,11 +106,13 @@ async def create(tx: Tx, now: datetime, actor: Actor, wish: NotebookCreate, *, f
     audit.record(tx, actor, "notebook.create", "notebook", workload.id, workload.name, {"spec": spec.name})
     announce(tx, workload)
     if wish.start:
-        await _place_or_wait(tx, now, workload, spec, wish.tasks, fee_ppm)
+        await _place_or_wait(tx, now, workload, spec, wish.tasks, fee_ppm, fault_credit)
     return workload
 
 
-async def start(tx: Tx, now: datetime, actor: Actor, ident: str, *, fee_ppm: int) -> Workload:
+async def start(
+    tx: Tx, now: datetime, actor: Actor, ident: str, *, fee_ppm: int, fault_credit: str = "last_hour"
+) -> Workload:
     """Start what has ended of a notebook again, each as a new attempt where its files lie."""
     await accounts.require_active(tx, actor)
     workload = await own(tx, actor, ident)
@@ -130,7 +134,7 @@ async def start(tx: Tx, now: datetime, actor: Actor, ident: str, *, fee_ppm: int
         replica.queued_at = now
         await move(tx, now, replica, State.PENDING)
     audit.record(tx, actor, "notebook.start", "notebook", workload.id, workload.name)
-    await _place_or_wait(tx, now, workload, spec, len(ended), fee_ppm)
+    await _place_or_wait(tx, now, workload, spec, len(ended), fee_ppm, fault_credit)
     return workload
 
 
@@ -161,10 +165,13 @@ async def stop_replica(tx: Tx, now: datetime, replica: Replica, reason: str) -> 
 async def stop_attempts(tx: Tx, now: datetime, attempt_ids: list[str], reason: str) -> None:
     """Stop the replicas that run these attempts: a wallet runs dry, a user was frozen."""
     replicas = (await tx.scalars(select(Replica).where(Replica.attempt_id.in_(attempt_ids)))).all()
+    stopped: set[str] = set()
     for replica in replicas:
-        if replica.state in ACTIVE:
+        if replica.state in ACTIVE and replica.state != State.STOPPING:
             await stop_replica(tx, now, replica, reason)
             audit.record(tx, SYSTEM, "replica.stop", "replica", replica.id, "", {"reason": reason})
+            stopped.add(replica.order_id)
+    await orders.told_to_stop(tx, now, stopped, reason)
 
 
 async def stop_all_of(tx: Tx, now: datetime, owner_id: str, reason: str, states: Collection[State] = ACTIVE) -> None:
@@ -294,7 +301,9 @@ def _check_payer(workload: Workload) -> None:
         raise Invalid("No group can pay for it.", field="group_id", cure="Say which of your groups pays.")
 
 
-async def _place_or_wait(tx: Tx, now: datetime, workload: Workload, spec: Spec, count: int, fee_ppm: int) -> None:
+async def _place_or_wait(
+    tx: Tx, now: datetime, workload: Workload, spec: Spec, count: int, fee_ppm: int, fault_credit: str
+) -> None:
     _check_payer(workload)
     order = await orders.place(
         tx,
@@ -313,6 +322,7 @@ async def _place_or_wait(tx: Tx, now: datetime, workload: Workload, spec: Spec, 
             replicas=count,
             unit_price=spec.price,
             fee_ppm=fee_ppm,
+            fault_credit=fault_credit,
             max_cost=workload.max_cost,
             max_ms=workload.max_ms,
             simulated=bool(workload.facts.get("simulated")),

@@ -106,7 +106,8 @@ async def _ended(
         attempt.ended_at = min(ended_at, attempt.ended_at or ended_at)
     attempt.exit_code, attempt.log_tail = observed.exit_code, observed.log_tail
     attempt.done = True
-    await meters.close(tx, attempt.id, attempt.ended_at)
+    cause = "" if attempt.desired == Phase.STOPPED else attempt.cause  # who asks for an end has no fault to name
+    await meters.close(tx, attempt.id, attempt.ended_at, cause=cause)
     await capacity.release(tx, attempt.id)
     await edge.drop_route(tx, attempt.replica_id)
     await resources.bump(tx, site.id)

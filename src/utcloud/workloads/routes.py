@@ -1,7 +1,7 @@
 """Notebooks, work on a miner's hardware, and the two overviews."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
@@ -50,8 +50,10 @@ def _settings(request: Request) -> Settings:
     return settings
 
 
-def _fee_ppm(request: Request) -> int:
-    return meters.fee_ppm(_settings(request).platform_fee_percent)
+def _terms(request: Request) -> dict[str, Any]:
+    """What holds for an order that is made now."""
+    settings = _settings(request)
+    return {"fee_ppm": meters.fee_ppm(settings.platform_fee_percent), "fault_credit": settings.fault_credit}
 
 
 @router.get("/notebooks", response_model=Page[NotebookOut])
@@ -69,7 +71,7 @@ async def list_notebooks(
 async def create_notebook(body: NotebookCreate, actor: CurrentActor, db: Db, now: Now, request: Request) -> NotebookOut:
     """Create a notebook and start it."""
     async with db.write(TURNS) as tx:
-        made = await notebooks.create(tx, now, actor, body, fee_ppm=_fee_ppm(request))
+        made = await notebooks.create(tx, now, actor, body, **_terms(request))
         return await queries.notebook(tx, actor, made.id)
 
 
@@ -91,7 +93,7 @@ async def delete_notebook(notebook_id: str, actor: CurrentActor, db: Db, now: No
 async def start_notebook(notebook_id: str, actor: CurrentActor, db: Db, now: Now, request: Request) -> NotebookOut:
     """Start a notebook again; its files are as they were."""
     async with db.write(TURNS) as tx:
-        await notebooks.start(tx, now, actor, notebook_id, fee_ppm=_fee_ppm(request))
+        await notebooks.start(tx, now, actor, notebook_id, **_terms(request))
         return await queries.notebook(tx, actor, notebook_id)
 
 

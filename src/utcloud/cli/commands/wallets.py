@@ -4,12 +4,13 @@ from typing import Annotated
 
 import typer
 
-from utcloud.cli.common import AsJson, Cursor, Limit, Search, connect, listing, new_app, report, show
-from utcloud.cli.output import Column
+from utcloud.cli.common import AsJson, Cursor, Limit, Search, connect, given, listing, new_app, report, show
+from utcloud.cli.output import Column, Json, print_json, print_table
 
-app = new_app("Machine hours: what users have, counted in UNC.")
+app = new_app("Machine hours: what users and groups have, counted in UNC.")
 COLUMNS = [
-    Column("USER", "owner_name"),
+    Column("OWNER", "owner_name"),
+    Column("KIND", "owner"),
     Column("AVAILABLE", "available", right=True),
     Column("BALANCE", "balance", right=True),
     Column("ACCRUED", "accrued", right=True),
@@ -18,7 +19,15 @@ COLUMNS = [
     Column("RUNS OUT", "runs_out_at"),
     Column("ID", "id"),
 ]
-User = Annotated[str, typer.Argument(help="User name, or the wallet's id.")]
+CAPS = [
+    Column("OF", "of"),
+    Column("PERIOD", "period"),
+    Column("CAP", "limit", right=True),
+    Column("SPENT", "spent", right=True),
+    Column("LEFT", "left", right=True),
+    Column("BEGINS ANEW", "renews_at"),
+]
+User = Annotated[str, typer.Argument(help="Name of a user or group, or the wallet's id.")]
 Amount = Annotated[str, typer.Argument(help="UNC, such as 10 or 0.5.")]
 Note = Annotated[str, typer.Option(help="Why.")]
 
@@ -50,6 +59,54 @@ def recharge(user: User, amount: Amount, note: Note = "", as_json: AsJson = Fals
 def deduct(user: User, amount: Amount, note: Note = "", as_json: AsJson = False) -> None:
     """Take machine hours out of a user's wallet."""
     _book(user, amount, note, "deduct", as_json)
+
+
+@app.command()
+def warn(user: User, amount: Amount, as_json: AsJson = False) -> None:
+    """Warn the owner when less than so much is available; 0: only when it runs out within the hour."""
+    api = connect()
+    made = api.patch(f"wallets/{api.find('wallets', user, 'owner_name')['id']}", {"low_balance": amount})
+    report(made, as_json, f"{made['owner_name']} is warned below {made['low_balance']} UNC.")
+
+
+@app.command()
+def caps(user: User, as_json: AsJson = False) -> None:
+    """Show the spending caps of a wallet."""
+    api = connect()
+    found = api.get(f"wallets/{api.find('wallets', user, 'owner_name')['id']}/caps")
+    _show_caps(found, as_json)
+
+
+@app.command()
+def cap(
+    user: User,
+    daily: Annotated[str | None, typer.Option(help="The most in a UTC day. Left out: no cap.")] = None,
+    monthly: Annotated[str | None, typer.Option(help="The most in a UTC month. Left out: no cap.")] = None,
+    total: Annotated[str | None, typer.Option(help="The most ever. Left out: no cap.")] = None,
+    member: Annotated[str | None, typer.Option(help="Only of this member of the group: user name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set the spending caps of a wallet, or of one member of the group that owns it."""
+    api = connect()
+    wallet = api.find("wallets", user, "owner_name")
+    body = given(daily=daily, monthly=monthly, total=total)
+    if member:
+        inside = api.get(f"groups/{wallet['owner_id']}")["members"]
+        found = [one["user"]["id"] for one in inside if member in (one["user"]["id"], one["user"]["username"])]
+        body["user_id"] = found[0] if found else member
+    _show_caps(api.put(f"wallets/{wallet['id']}/caps", body), as_json)
+
+
+def _show_caps(found: Json, as_json: bool) -> None:
+    if as_json:
+        return print_json(found)
+    rows = [
+        {"of": cap["user_name"] or "all", "period": period, **cap[period]}
+        for cap in found["items"]
+        for period in ("daily", "monthly", "total")
+        if cap[period]
+    ]
+    return print_table(rows, CAPS)
 
 
 def _book(user: str, amount: str, note: str, kind: str, as_json: bool) -> None:

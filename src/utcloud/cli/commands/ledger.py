@@ -1,0 +1,67 @@
+"""The journal: list it, and check it from the first entry to the last."""
+
+import asyncio
+import json
+from typing import Annotated, Any
+
+import typer
+
+from utcloud.cli.common import AsCsv, AsJson, Cursor, Limit, connect, listing, new_app
+from utcloud.cli.output import Column, note, print_json, say
+
+app = new_app("The journal of all money; for operators.")
+ENTRIES = [
+    Column("NO", "seq", right=True),
+    Column("AT", "at"),
+    Column("KIND", "kind"),
+    Column("CAUSE", "cause_id"),
+    Column("POSTINGS", lambda entry: ", ".join(f"{one['account']} {one['amount']}" for one in entry["postings"])),
+    Column("NOTE", "note"),
+    Column("ID", "id"),
+]
+
+
+@app.command("list")
+def list_(csv: AsCsv = False, limit: Limit = 100, cursor: Cursor = None, as_json: AsJson = False) -> None:
+    """List the entries, newest first."""
+    listing("ledger/entries", ENTRIES, as_json, limit, cursor, as_csv=csv)
+
+
+@app.command()
+def verify(
+    database: Annotated[
+        str | None,
+        typer.Option(help="Read this database itself (a SQLAlchemy URL), without asking the server."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the hash chain, sums, balances, meters and keys; name the first row that is wrong, and exit with 1."""
+    found = asyncio.run(_directly(database)) if database else _by_the_server()
+    if as_json:
+        print_json(found)
+    elif found["ok"]:
+        say(f"All {found['checked']} entries are right ({found['seconds']:.1f} s). Head: {found['head']}")
+    else:
+        fault = found["fault"]
+        where = f" (number {fault['seq']})" if fault["seq"] else ""
+        note(f"Wrong: {fault['what']} {fault['id']}{where}: {fault['detail']}.")
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+def _by_the_server() -> dict[str, Any]:
+    lines = connect().text("ledger/verification", "application/jsonl").splitlines()
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
+
+
+async def _directly(url: str) -> dict[str, Any]:
+    from utcloud.billing.service import verification_out
+    from utcloud.billing.verify import verified
+    from utcloud.db import Database
+
+    db = Database(url)
+    try:
+        return verification_out(await verified(db)).model_dump(mode="json")
+    finally:
+        await db.close()

@@ -1,0 +1,40 @@
+"""The journal, orders and spending caps by command."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Cli
+
+
+@pytest.fixture(scope="module")
+def recharged(operator: Cli) -> Cli:
+    operator.ok("wallet", "recharge", "admin", "12.5", "--note", "for the ledger")
+    return operator
+
+
+def test_verify(recharged: Cli) -> None:
+    shown = recharged.ok("ledger", "verify")
+    assert "entries are right" in shown
+    found = json.loads(recharged.ok("ledger", "verify", "--json"))
+    assert found["ok"] and found["head"] in shown
+    newest = json.loads(recharged.ok("ledger", "list", "--json", "--limit", "1"))["items"][0]
+    assert newest["hash"] == found["head"]
+    assert "for the ledger" in recharged.ok("ledger", "list")
+
+
+def test_caps_and_warnings(recharged: Cli) -> None:
+    assert "12.5" in recharged.ok("wallet", "cap", "admin", "--daily", "12.5")
+    (cap,) = json.loads(recharged.ok("wallet", "caps", "admin", "--json"))["items"]
+    assert (cap["daily"]["limit"], cap["monthly"], cap["total"]) == ("12.5", None, None)
+    recharged.ok("wallet", "cap", "admin")
+    assert json.loads(recharged.ok("wallet", "caps", "admin", "--json"))["items"] == []
+    assert "below 3 UNC" in recharged.ok("wallet", "warn", "admin", "3")
+    assert recharged("wallet", "cap", "admin", "--daily", "-1").status != 0
+
+
+def test_orders(recharged: Cli) -> None:
+    recharged.ok("order", "list")
+    assert json.loads(recharged.ok("order", "list", "--state", "open", "--json"))["items"] == []
+    assert recharged("order", "show", "or_none").status != 0
+    assert recharged("order", "rate", "or_none", "5").status != 0
