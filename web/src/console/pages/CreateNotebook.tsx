@@ -143,6 +143,7 @@ function OfferChoice({ value, onChange }: { value?: string; onChange?: (key: str
   const offers = useOffers();
   if (!offers) return <Skeleton active paragraph={{ rows: 2 }} />;
   if (offers.length === 0) return <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t("notebooks.noOffers")} />;
+  const manyMiners = new Set(offers.map(({ pool }) => pool.miner_id)).size > 1;
   return (
     <Radio.Group
       aria-label={t("common.spec")}
@@ -154,6 +155,7 @@ function OfferChoice({ value, onChange }: { value?: string; onChange?: (key: str
         <Radio
           key={offer.key}
           value={offer.key}
+          disabled={!offer.at_best}
           style={{
             border: `1px solid ${offer.key === value ? token.colorPrimary : token.colorBorder}`,
             background: offer.key === value ? token.colorPrimaryBg : undefined,
@@ -166,20 +168,34 @@ function OfferChoice({ value, onChange }: { value?: string; onChange?: (key: str
             <Typography.Text strong>{offer.name}</Typography.Text>
             <Simulated when={offer.simulated} />
             <Unc value={offer.price} perHour strong />
-            <Tag color={offer.free_now ? "green" : "gold"} style={{ marginInlineEnd: 0 }}>
-              {offer.free_now ? t("notebooks.freeNow", { count: offer.free_now }) : t("notebooks.noneFree")}
-            </Tag>
+            <Room offer={offer} />
           </span>
           <br />
           <span className="tags" style={{ marginTop: 6 }}>
             <Quantities items={offer.items} />
             <Typography.Text type="secondary">
               {t("common.pool")}: {offer.pool.name}
+              {manyMiners && ` · ${t("notebooks.ofMiner", { name: offer.pool.miner_name })}`}
             </Typography.Text>
           </span>
         </Radio>
       ))}
     </Radio.Group>
+  );
+}
+
+/** How many could start now; none: whether it is worth waiting. */
+function Room({ offer }: { offer: Offer }) {
+  const { t } = useTranslation();
+  const [color, text] = offer.free_now
+    ? ["green", t("notebooks.freeNow", { count: offer.free_now })]
+    : offer.at_best
+      ? ["gold", t("notebooks.noneFree")]
+      : [undefined, t("notebooks.neverFits")];
+  return (
+    <Tag color={color} style={{ marginInlineEnd: 0 }}>
+      {text}
+    </Tag>
   );
 }
 

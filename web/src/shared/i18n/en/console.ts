@@ -34,6 +34,8 @@ export const console = {
     noOffers: "No resource pool offers a specification to you. Ask a miner or an operator.",
     freeNow: "free now: {{count}}",
     noneFree: "none free: it will wait",
+    neverFits: "fits no server of this pool, not even an empty one",
+    ofMiner: "of {{name}}",
     estimate: "Estimated cost",
     low: "The machine hours last for less than an hour.",
   },

@@ -31,6 +31,8 @@ export const console: typeof en = {
     noOffers: "没有资源池向您提供资源规格。请联系矿工或运营者。",
     freeNow: "空闲:{{count}}",
     noneFree: "无空闲:需要等待",
+    neverFits: "该资源池的任何服务器(即使空闲)都无法满足",
+    ofMiner: "矿工 {{name}}",
     estimate: "预计费用",
     low: "机时不足一小时。",
   },
