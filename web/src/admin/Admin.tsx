@@ -4,6 +4,7 @@ import {
   ClockCircleOutlined,
   ClusterOutlined,
   DeploymentUnitOutlined,
+  EnvironmentOutlined,
   GoldOutlined,
   HddOutlined,
   HomeOutlined,
@@ -20,16 +21,18 @@ import { type MenuEntry, Shell } from "@shared/ui/Shell";
 import { useTranslation } from "react-i18next";
 import { Navigate, Route, Routes } from "react-router-dom";
 import { Applications } from "./pages/Applications";
-import { ApplicationsLabel } from "./pages/ApplicationsBadge";
+import { ApplicationsBadge } from "./pages/ApplicationsBadge";
 import { AuditTrail } from "./pages/AuditTrail";
 import { GroupDetail } from "./pages/GroupDetail";
 import { Groups } from "./pages/Groups";
 import { Home } from "./pages/Home";
 import { Invitations } from "./pages/Invitations";
+import { NodeDetail } from "./pages/NodeDetail";
 import { Nodes } from "./pages/Nodes";
 import { Pools } from "./pages/Pools";
 import { Presets } from "./pages/Presets";
 import { Resources } from "./pages/Resources";
+import { Sites } from "./pages/Sites";
 import { Specs } from "./pages/Specs";
 import { TimeManagement } from "./pages/TimeManagement";
 import { Users } from "./pages/Users";
@@ -48,6 +51,7 @@ export function Admin({ other }: { other: string }) {
       icon: <ClusterOutlined aria-hidden />,
       children: [
         { path: "/nodes", label: t("menu.nodes"), icon: <HddOutlined aria-hidden /> },
+        { path: "/sites", label: t("menu.sites"), icon: <EnvironmentOutlined aria-hidden /> },
         { path: "/resources", label: t("menu.resources"), icon: <GoldOutlined aria-hidden /> },
         { path: "/specifications", label: t("menu.specs"), icon: <ProfileOutlined aria-hidden /> },
         { path: "/resource-pools", label: t("menu.pools"), icon: <DeploymentUnitOutlined aria-hidden /> },
@@ -63,7 +67,12 @@ export function Admin({ other }: { other: string }) {
         { path: "/groups", label: t("menu.groups"), icon: <UsergroupAddOutlined aria-hidden /> },
         ...(operator
           ? [
-              { path: "/applications", label: <ApplicationsLabel />, icon: <SolutionOutlined aria-hidden /> },
+              {
+                path: "/applications",
+                label: t("menu.applications"),
+                badge: <ApplicationsBadge />,
+                icon: <SolutionOutlined aria-hidden />,
+              },
               { path: "/invitations", label: t("menu.invitations"), icon: <MailOutlined aria-hidden /> },
             ]
           : []),
@@ -78,6 +87,8 @@ export function Admin({ other }: { other: string }) {
       <Routes>
         <Route path="/home" element={<Home />} />
         <Route path="/nodes" element={<Nodes />} />
+        <Route path="/nodes/:id" element={<NodeDetail />} />
+        <Route path="/sites" element={<Sites />} />
         <Route path="/resources" element={<Resources />} />
         <Route path="/specifications" element={<Specs />} />
         <Route path="/resource-pools" element={<Pools />} />

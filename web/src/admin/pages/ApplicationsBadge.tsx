@@ -1,12 +1,12 @@
 import { api, ok } from "@shared/api/client";
 import { useQuery } from "@tanstack/react-query";
-import { Badge, Flex } from "antd";
+import { Badge } from "antd";
 import { useTranslation } from "react-i18next";
 
 const MOST = 99;
 
-/** The menu's word for applications, with the number of those that wait. For operators. */
-export function ApplicationsLabel() {
+/** How many applications wait. For operators. */
+export function ApplicationsBadge() {
   const { t } = useTranslation();
   const { data } = useQuery({
     queryKey: ["applications", "waiting"],
@@ -14,11 +14,12 @@ export function ApplicationsLabel() {
   });
   const count = data?.items.length ?? 0;
   return (
-    <Flex align="center" justify="space-between" gap="small">
-      {t("menu.applications")}
-      {count > 0 && (
-        <Badge count={count} overflowCount={MOST} size="small" title={t("applications.waiting", { count })} />
-      )}
-    </Flex>
+    <Badge
+      color="#a8071a"
+      count={count}
+      overflowCount={MOST}
+      size="small"
+      title={t("applications.waiting", { count })}
+    />
   );
 }

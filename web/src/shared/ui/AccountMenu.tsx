@@ -27,7 +27,7 @@ export function LanguageButton() {
     <Button
       type="text"
       icon={<GlobalOutlined aria-hidden />}
-      aria-label={t("account.language")}
+      aria-label={`${t("account.language")}: ${LANGUAGES[other]}`}
       onClick={() => setLanguage(other)}
     >
       {LANGUAGES[other]}
@@ -80,7 +80,7 @@ export function AccountMenu({ other }: { other: string }) {
           ],
         }}
       >
-        <Button type="text" aria-label={t("account.menu")}>
+        <Button type="text" aria-label={`${t("account.menu")}: ${user.username}`}>
           <Avatar size={24} icon={<UserOutlined aria-hidden />} />
           <span style={{ maxWidth: 120, overflow: "hidden", textOverflow: "ellipsis" }}>{user.username}</span>
         </Button>

@@ -1,6 +1,6 @@
 import { MenuOutlined } from "@ant-design/icons";
 import { Button, Drawer, Flex, Grid, Layout, Menu, type MenuProps, Result, Spin, Typography, theme } from "antd";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useLocation, useNavigate } from "react-router-dom";
 import { useLive } from "../live";
@@ -10,7 +10,9 @@ import { Brand } from "./Brand";
 
 export interface MenuEntry {
   path: string;
-  label: ReactNode;
+  label: string;
+  /** Beside the label. */
+  badge?: ReactNode;
   icon?: ReactNode;
   children?: MenuEntry[];
 }
@@ -26,9 +28,16 @@ interface Props {
   children: ReactNode;
 }
 
-const toItem = ({ path, label, icon, children }: MenuEntry): NonNullable<MenuProps["items"]>[number] => ({
+const toItem = ({ path, label, badge, icon, children }: MenuEntry): NonNullable<MenuProps["items"]>[number] => ({
   key: path,
-  label,
+  label: badge ? (
+    <Flex align="center" justify="space-between" gap="small">
+      {label}
+      {badge}
+    </Flex>
+  ) : (
+    label
+  ),
   icon,
   children: children?.map(toItem),
 });
@@ -45,9 +54,11 @@ export function Shell({ end, forRole, other, menu, dark, children }: Props) {
   const allowed = useRole(forRole);
 
   const entries = menu.flatMap((entry) => entry.children ?? [entry]);
-  const here = entries
-    .filter(({ path }) => pathname === path || pathname.startsWith(`${path}/`))
-    .map(({ path }) => path);
+  const here = entries.filter(({ path }) => pathname === path || pathname.startsWith(`${path}/`));
+  const title = [here[0]?.label, end, "utcloud"].filter(Boolean).join(" · ");
+  useEffect(() => {
+    document.title = title;
+  }, [title]);
   const nav = (
     <nav aria-label={t("shell.menu")}>
       <Menu
@@ -56,7 +67,7 @@ export function Shell({ end, forRole, other, menu, dark, children }: Props) {
         theme={dark ? "dark" : "light"}
         style={{ border: 0, background: "transparent" }}
         items={menu.map(toItem)}
-        selectedKeys={here}
+        selectedKeys={here.map(({ path }) => path)}
         defaultOpenKeys={menu.filter((entry) => entry.children).map((entry) => entry.path)}
         onClick={({ key }) => {
           navigate(key);
@@ -132,7 +143,15 @@ export function Shell({ end, forRole, other, menu, dark, children }: Props) {
         <Layout.Content
           id="content"
           role="main"
-          style={{ padding: wide ? 24 : 16, maxWidth: 1600, width: "100%", margin: "0 auto", boxSizing: "border-box" }}
+          tabIndex={-1}
+          style={{
+            outline: "none",
+            padding: wide ? 24 : 16,
+            maxWidth: 1600,
+            width: "100%",
+            margin: "0 auto",
+            boxSizing: "border-box",
+          }}
         >
           {allowed ? (
             children
