@@ -1,171 +1,134 @@
-import { api, ok, type Schemas } from "@shared/api/client";
-import { formatBytes } from "@shared/format";
-import { Copyable, Simulated, When } from "@shared/ui/bits";
-import { ErrorCard } from "@shared/ui/ErrorCard";
-import { by, type Column, ListPage } from "@shared/ui/ListPage";
-import { UsageBar, UsageList } from "@shared/ui/Usage";
-import { useQuery } from "@tanstack/react-query";
-import { Badge, Button, Descriptions, Drawer, Flex, Skeleton, Table, Tag, Typography } from "antd";
-import { useState } from "react";
+import { useAddress } from "@shared/address";
+import { api, ok } from "@shared/api/client";
+import { Simulated } from "@shared/ui/bits";
+import { Filter } from "@shared/ui/Filter";
+import { type Column, ListPage } from "@shared/ui/ListPage";
+import { LoadedSelect } from "@shared/ui/LoadedSelect";
+import { MoreFilters } from "@shared/ui/MoreFilters";
+import { UsageList } from "@shared/ui/Usage";
+import { Typography } from "antd";
 import { useTranslation } from "react-i18next";
-
-type Node = Schemas["NodeOut"];
-type Chip = Schemas["ChipOut"];
-const BADGE = { ready: "success", not_ready: "warning", lost: "error", gone: "default", removed: "default" } as const;
-
-export function NodeStatus({ node }: { node: Node }) {
-  const { t } = useTranslation();
-  return (
-    <div>
-      <Badge status={BADGE[node.status]} text={t(`nodeStatus.${node.status}`)} />
-      <Typography.Text type="secondary" className="reason">
-        {node.since && <When at={node.since} />}
-        {node.reason && ` · ${node.reason}`}
-      </Typography.Text>
-    </div>
-  );
-}
-
-function Labels({ labels }: { labels: Record<string, string> }) {
-  return (
-    <span className="tags" style={{ maxWidth: 260 }}>
-      {Object.entries(labels).map(([key, value]) => (
-        <Tag key={key} style={{ marginInlineEnd: 0, maxWidth: 260, overflow: "hidden", textOverflow: "ellipsis" }}>
-          {value ? `${key}=${value}` : key}
-        </Tag>
-      ))}
-    </span>
-  );
-}
+import { Link } from "react-router-dom";
+import { BulkActions } from "./NodesActions";
+import { Labels, type Node, NodeStatus, NodeTags, type Status, STATUSES } from "./NodesParts";
 
 /** The servers, found by themselves. */
 export function Nodes() {
   const { t } = useTranslation();
-  const [shown, setShown] = useState<string>();
+  const [status, setStatus] = useAddress<Status>("status");
+  const [pool, setPool] = useAddress("pool");
+  const [site, setSite] = useAddress("site");
+  const [rest, setRest] = useAddress<"yes" | "no">("cordoned");
+  const [flagged, setFlagged] = useAddress<"yes">("flagged");
+  const filter = {
+    status,
+    pool_id: pool,
+    site_id: site,
+    cordoned: rest && rest === "yes",
+    flagged: flagged && true,
+  };
+
   const columns: Column<Node>[] = [
     {
       title: t("common.name"),
       dataIndex: "name",
-      sorter: by((row) => row.name),
+      sort: "name",
       render: (name, node) => (
-        <span className="tags">
-          <Button type="link" style={{ padding: 0 }} onClick={() => setShown(node.id)}>
-            {name}
-          </Button>
-          <Simulated when={node.simulated} />
-        </span>
+        <>
+          <span className="tags">
+            <Link to={`/nodes/${node.id}`}>{name}</Link>
+            <Simulated when={node.simulated} />
+            <NodeTags node={node} />
+          </span>
+          {node.hostname !== name && (
+            <Typography.Text type="secondary" className="reason">
+              {node.hostname}
+            </Typography.Text>
+          )}
+        </>
       ),
     },
-    { title: t("nodes.ip"), dataIndex: "ip", render: (ip) => <span className="number">{ip || "–"}</span> },
-    { title: t("nodes.labels"), dataIndex: "labels", render: (labels) => <Labels labels={labels} /> },
+    { title: t("common.status"), key: "status", render: (_, node) => <NodeStatus node={node} /> },
     {
-      title: t("common.status"),
-      key: "status",
-      sorter: by((row) => row.status),
-      render: (_, node) => <NodeStatus node={node} />,
+      title: t("nodes.ip"),
+      dataIndex: "ip",
+      sort: "ip",
+      render: (ip) => (ip ? <span className="number">{ip}</span> : "–"),
     },
-    { title: t("common.pool"), dataIndex: "pool_name", sorter: by((row) => row.pool_name) },
+    { title: t("common.pool"), dataIndex: "pool_name" },
     { title: t("nodes.resources"), dataIndex: "resources", render: (usage) => <UsageList usage={usage} /> },
+    {
+      title: t("nodes.replicas"),
+      dataIndex: "replicas",
+      align: "right",
+      render: (count, node) => (count ? <Link to={`/work?node=${node.id}`}>{count}</Link> : 0),
+    },
+    { title: t("nodes.labels"), key: "labels", render: (_, node) => <Labels node={node} most={3} /> },
+    { title: t("nodes.agent"), dataIndex: "agent_version", wideOnly: true },
   ];
-  return (
-    <>
-      <ListPage
-        title={t("menu.nodes")}
-        about={t("nodes.about")}
-        queryKey={["nodes"]}
-        load={(query) => ok(api.GET("/api/v1/nodes", { params: { query } }))}
-        columns={columns}
-        rowKey={(node) => node.id}
-        empty={t("nodes.empty")}
-      />
-      <Drawer
-        title={t("nodes.detail")}
-        open={Boolean(shown)}
-        onClose={() => setShown(undefined)}
-        size={880}
-        destroyOnHidden
-      >
-        {shown && <NodeDetail id={shown} />}
-      </Drawer>
-    </>
-  );
-}
-
-function NodeDetail({ id }: { id: string }) {
-  const { t } = useTranslation();
-  const { data, error, refetch } = useQuery({
-    queryKey: ["nodes", id],
-    queryFn: () => ok(api.GET("/api/v1/nodes/{node_id}", { params: { path: { node_id: id } } })),
+  const chooser = (label: string, value: string | undefined, onChange: (value: string | undefined) => void) => ({
+    allowClear: true,
+    "aria-label": label,
+    placeholder: label,
+    value,
+    onChange,
+    style: { minWidth: 150 },
   });
-  if (error && !data) return <ErrorCard error={error} retry={refetch} />;
-  if (!data) return <Skeleton active />;
-  const chips: Column<Chip>[] = [
-    { title: t("chips.index"), dataIndex: "index", sorter: by((row) => row.index) },
-    {
-      title: t("chips.model"),
-      dataIndex: "model",
-      render: (model, chip) => (
-        <span className="tags">
-          {model}
-          <Simulated when={chip.simulated} />
-        </span>
-      ),
-    },
-    { title: t("chips.card"), dataIndex: "card" },
-    { title: t("chips.serial"), dataIndex: "serial", render: (serial) => (serial ? <Copyable text={serial} /> : "–") },
-    { title: t("chips.memory"), dataIndex: "memory_bytes", render: (bytes) => (bytes ? formatBytes(bytes) : "–") },
-    {
-      title: t("chips.devices"),
-      dataIndex: "device_paths",
-      render: (paths: string[]) => <code>{paths.join(" ")}</code>,
-    },
-    {
-      title: t("common.status"),
-      key: "status",
-      render: (_, chip) =>
-        chip.healthy ? (
-          <Tag color={chip.in_use ? "blue" : "green"}>{t(chip.in_use ? "chips.inUse" : "chips.free")}</Tag>
-        ) : (
-          <Tag color="red">{t("chips.unhealthy")}</Tag>
-        ),
-    },
-  ];
-  const facts = [
-    [t("common.name"), data.name],
-    [t("common.status"), <NodeStatus key="status" node={data} />],
-    [t("nodes.ip"), data.ip],
-    [t("nodes.site"), data.site_name],
-    [t("common.pool"), data.pool_name],
-    [t("nodes.os"), `${data.os} · ${data.kernel} · ${data.architecture}`],
-    [t("nodes.engine"), data.engine],
-    [t("nodes.labels"), <Labels key="labels" labels={data.labels} />],
-    [t("common.id"), <Copyable key="id" text={data.id} />],
-  ] as const;
+  const named = ({ id, name }: { id: string; name: string }) => ({ value: id, label: name });
   return (
-    <Flex vertical gap="large">
-      <Descriptions
-        column={1}
-        size="small"
-        bordered
-        items={facts.map(([label, children]) => ({ key: label, label, children }))}
-      />
-      <Flex vertical gap="small">
-        {data.resources.map((usage) => (
-          <UsageBar key={usage.resource} usage={usage} />
-        ))}
-      </Flex>
-      <Typography.Title level={5} style={{ margin: 0 }}>
-        {t("chips.title")}
-      </Typography.Title>
-      <Table
-        columns={chips}
-        dataSource={data.chips}
-        rowKey={(chip) => chip.id}
-        pagination={false}
-        size="small"
-        scroll={{ x: "max-content" }}
-        locale={{ emptyText: t("chips.empty") }}
-      />
-    </Flex>
+    <ListPage
+      title={t("menu.nodes")}
+      about={t("nodes.about")}
+      queryKey={["nodes", filter]}
+      load={(query) => ok(api.GET("/api/v1/nodes", { params: { query: { ...query, ...filter } } }))}
+      columns={columns}
+      rowKey={(node) => node.id}
+      extra={<Link to="/sites">{t("nodes.addServer")}</Link>}
+      filtered={Boolean(status || pool || site || rest || flagged)}
+      filters={
+        <MoreFilters set={[status, pool, site, rest, flagged].filter(Boolean).length}>
+          <Filter
+            label={t("common.status")}
+            value={status}
+            onChange={setStatus}
+            options={STATUSES.map((value) => ({ value, label: t(`nodeStatus.${value}`) }))}
+          />
+          <LoadedSelect
+            {...chooser(t("common.pool"), pool, setPool)}
+            queryKey="pools"
+            load={(query) => ok(api.GET("/api/v1/pools", { params: { query: { ...query, role: "miner" } } }))}
+            option={named}
+          />
+          <LoadedSelect
+            {...chooser(t("nodes.site"), site, setSite)}
+            queryKey="sites"
+            load={(query) => ok(api.GET("/api/v1/sites", { params: { query } }))}
+            option={named}
+          />
+          <Filter
+            label={t("nodes.newWork")}
+            value={rest}
+            onChange={setRest}
+            options={[
+              { value: "no", label: t("nodes.takesWork") },
+              { value: "yes", label: t("nodes.takesNone") },
+            ]}
+          />
+          <Filter
+            label={t("nodes.report")}
+            value={flagged}
+            onChange={setFlagged}
+            options={[{ value: "yes", label: t("nodes.flagged") }]}
+          />
+        </MoreFilters>
+      }
+      file={{ path: "/api/v1/nodes", query: filter }}
+      bulk={(nodes, done) => <BulkActions nodes={nodes} onDone={done} />}
+      empty={
+        <>
+          {t("nodes.empty")} <Link to="/sites">{t("nodes.addServer")}</Link>
+        </>
+      }
+    />
   );
 }

@@ -194,7 +194,8 @@ function Ids({ replica }: { replica: Replica }) {
   );
 }
 
-function StopDialog({ replicas, onClose }: { replicas: Replica[]; onClose: () => void }) {
+/** Stop replicas with a reason that their owners read. */
+export function StopDialog({ replicas, onClose }: { replicas: Replica[]; onClose: () => void }) {
   const { t } = useTranslation();
   const { message } = App.useApp();
   const fail = useFail();

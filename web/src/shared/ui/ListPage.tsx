@@ -1,15 +1,15 @@
 import { DownloadOutlined } from "@ant-design/icons";
 import { type QueryKey, useInfiniteQuery } from "@tanstack/react-query";
-import { Alert, Button, Empty, Flex, Grid, Skeleton, Table, type TableProps, Typography } from "antd";
+import { Alert, Button, Empty, Flex, Grid, Skeleton, Typography } from "antd";
 import { type ReactNode, useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useAddress, useClearAddress } from "../address";
 import type { Page, PageQuery } from "../api/client";
 import { ErrorCard } from "./ErrorCard";
 import { useAct } from "./feedback";
-import { type Column, tableColumns } from "./list/columns";
+import type { Column } from "./list/columns";
 import { ExportMenu, type ListFile, SearchBox, SortBox } from "./list/ListTools";
-import { RowCard } from "./list/RowCard";
+import { Rows } from "./list/Rows";
 
 export { by, type Column } from "./list/columns";
 
@@ -76,12 +76,6 @@ export function ListPage<T extends object>(props: Props<T>) {
       {!local && narrowed && (search || props.filtered) && <Button onClick={clear}>{t("list.clear")}</Button>}
     </Empty>
   );
-  const onChange: TableProps<T>["onChange"] = (_, __, sorter, { action }) => {
-    if (action !== "sort" || Array.isArray(sorter)) return;
-    const name = (columns.find(({ key, dataIndex }) => (key ?? dataIndex) === (sorter.columnKey ?? sorter.field)) ?? {})
-      .sort;
-    if (name) setSort(sorter.order ? `${sorter.order === "descend" ? "-" : ""}${name}` : undefined);
-  };
 
   return (
     <section>
@@ -131,41 +125,19 @@ export function ListPage<T extends object>(props: Props<T>) {
         <ErrorCard error={list.error} retry={() => list.refetch()} />
       ) : list.isPending ? (
         <Skeleton active paragraph={{ rows: 6 }} />
-      ) : wide ? (
-        <Table<T>
-          columns={tableColumns(columns, sort)}
-          dataSource={rows}
-          rowKey={rowKey}
-          pagination={false}
-          size="middle"
-          scroll={{ x: "max-content" }}
-          loading={{ spinning: list.isPlaceholderData, delay: 200 }}
-          locale={{ emptyText: nothing }}
-          expandable={props.expanded && { expandedRowRender: props.expanded }}
-          rowSelection={
-            props.bulk && { selectedRowKeys: chosen, onChange: (keys) => setChosen(keys as string[]), columnWidth: 44 }
-          }
-          onChange={onChange}
-        />
-      ) : rows.length ? (
-        <Flex vertical gap="small">
-          {rows.map((row) => (
-            <RowCard
-              key={rowKey(row)}
-              row={row}
-              columns={columns}
-              detail={props.expanded?.(row)}
-              chosen={chosen.includes(rowKey(row))}
-              onChoose={
-                props.bulk &&
-                ((on) =>
-                  setChosen((keys) => [...keys.filter((key) => key !== rowKey(row)), ...(on ? [rowKey(row)] : [])]))
-              }
-            />
-          ))}
-        </Flex>
       ) : (
-        nothing
+        <Rows
+          rows={rows}
+          columns={columns}
+          rowKey={rowKey}
+          empty={nothing}
+          sort={sort}
+          onSort={setSort}
+          expanded={props.expanded}
+          chosen={chosen}
+          onChoose={props.bulk && setChosen}
+          waiting={list.isPlaceholderData}
+        />
       )}
       {rows.length > 0 && (
         <Flex justify="space-between" align="center" style={{ marginTop: 12, minHeight: 32 }}>

@@ -1,4 +1,5 @@
-import { Flex, Progress, Tooltip, Typography } from "antd";
+import { Flex, Progress, Typography, theme } from "antd";
+import { Fragment } from "react";
 import { useTranslation } from "react-i18next";
 import { Simulated, useResourceName } from "./bits";
 
@@ -42,22 +43,36 @@ export function UsageBar({ usage, width }: { usage: Figures; width?: number }) {
   );
 }
 
-/** Resources in short, for a table's cell. */
+/** Resources in short, for a table's cell: name, bar, figures. */
 export function UsageList({ usage }: { usage: Figures[] }) {
   const { t } = useTranslation();
   const name = useResourceName();
   return (
-    <Flex vertical style={{ minWidth: 190 }}>
+    <div className="usage-list" title={t("usage.hint")}>
       {usage.map((one) => (
-        <Tooltip key={one.resource} title={t("usage.hint")}>
-          <Flex justify="space-between" gap="middle">
-            <span>{name(one.resource)}</span>
-            <Typography.Text type="secondary" className="number">
-              {one.allocated_text} / {one.capacity_text}
-            </Typography.Text>
-          </Flex>
-        </Tooltip>
+        <Fragment key={one.resource}>
+          <span>{name(one.resource)}</span>
+          <Meter percent={percent(one)} />
+          <Typography.Text type="secondary" className="number">
+            {one.allocated_text} / {one.capacity_text}
+          </Typography.Text>
+        </Fragment>
       ))}
-    </Flex>
+    </div>
+  );
+}
+
+/** A thin bar beside the figures that say the same. */
+export function Meter({ percent, alarm }: { percent: number; alarm?: boolean }) {
+  const { token } = theme.useToken();
+  return (
+    <span className="meter" aria-hidden style={{ background: token.colorFillSecondary }}>
+      <span
+        style={{
+          width: `${Math.min(100, Math.max(0, percent))}%`,
+          background: alarm ? token.colorError : token.colorPrimary,
+        }}
+      />
+    </span>
   );
 }

@@ -68,6 +68,7 @@ export const common = {
     home: "Home",
     resourceManagement: "Resource management",
     nodes: "Nodes",
+    sites: "Sites",
     resources: "Resources",
     specs: "Specifications",
     pools: "Resource pools",

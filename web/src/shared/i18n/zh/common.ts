@@ -69,6 +69,7 @@ export const common: typeof en = {
     home: "首页",
     resourceManagement: "资源管理",
     nodes: "节点",
+    sites: "站点",
     resources: "资源",
     specs: "资源规格",
     pools: "资源池",

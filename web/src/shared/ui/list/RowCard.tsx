@@ -21,7 +21,8 @@ export function RowCard<T extends object>({ row, columns, detail, chosen, onChoo
     return (column.render ? column.render(value, row, 0) : value) as ReactNode;
   };
   const facts = rest.filter((column) => column.title).map((column) => ({ column, value: content(column) }));
-  const actions = rest.filter((column) => !column.title).map(content);
+  const actions = rest.find((column) => !column.title);
+  const buttons = actions && content(actions);
   return (
     <Card size="small" className="row-card">
       <Flex gap="small" align="start" justify="space-between">
@@ -44,7 +45,7 @@ export function RowCard<T extends object>({ row, columns, detail, chosen, onChoo
             </div>
           ))}
       </dl>
-      {actions.some(Boolean) && <div className="row-card-actions">{actions}</div>}
+      {buttons && <div className="row-card-actions">{buttons}</div>}
       {detail && (
         <details>
           <summary>{t("common.more")}</summary>
