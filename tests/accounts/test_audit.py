@@ -105,16 +105,19 @@ async def test_files_have_the_filters_too(operator: Person, events: None) -> Non
     assert len(lines.text.splitlines()) == 5
 
 
-async def test_a_miner_reads_what_was_done_to_what_is_his(
-    miner: Person, alice: Person, events: None, db: Database, monkeypatch: pytest.MonkeyPatch
+async def test_one_reads_what_was_done_to_what_is_ones_own(
+    operator: Person, miner: Person, alice: Person, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner = select(User.id).where(User.username == "mary").scalar_subquery()
     monkeypatch.setitem(audit.owners, "pool", lambda ident: owner)
     async with db.write() as tx:
-        audit.record(tx, alice.actor, "pool.rename", "pool", "po_1", "hers")
-        audit.record(tx, alice.actor, "spec.rename", "spec", "sp_1", "nobody's")
-    seen = (await miner.client.get("/audit-events")).json()["items"]
-    assert [event["action"] for event in seen] == ["pool.rename", "token.create"]
+        audit.record(tx, operator.actor, "pool.rename", "pool", "po_1", "mary's")
+        audit.record(tx, operator.actor, "spec.rename", "spec", "sp_1", "nobody's")
+    await operator.client.patch(f"/users/{alice.id}", json={"display_name": "Alice"})
+    for person, action in ((miner, "pool.rename"), (alice, "user.update")):
+        seen = (await person.client.get("/audit-events")).json()["items"]
+        others = [(event["actor_name"], event["action"]) for event in seen if event["actor_id"] == operator.id]
+        assert others == [("admin", action)]
 
 
 async def test_secrets_are_left_out(operator: Person, db: Database) -> None:

@@ -13,8 +13,9 @@ from utcloud.accounts.schemas import AuditSort
 from utcloud.common.ids import new_id
 from utcloud.db import Tx, paginate
 
-owners: dict[str, Callable[[str], ScalarSelect[str]]] = {}
-"""Rooms above add to it, by object type: the query for the miner whose object has this id."""
+Owner = Callable[[str], str | ScalarSelect[str]]
+owners: dict[str, Owner] = {"user": lambda user_id: user_id}
+"""By object type: the user to whom the object of this id belongs, or the query for him. Rooms above add theirs."""
 
 _SECRET = {"password", "password_hash", "secret", "token", "code", "url"}
 
@@ -95,11 +96,10 @@ async def list_events(
     cursor: str | None = None,
     sort: AuditSort = AuditSort.NEWEST,
 ) -> tuple[list[AuditEvent], str | None]:
-    """One page of events: an operator sees all, a miner what was done to his objects, everybody what he did himself."""
+    """One page of events: an operator sees all, others what they did, and what was done to what is theirs."""
     query = wanted.on(select(AuditEvent))
     if not actor.is_operator:
-        own = AuditEvent.actor_id == actor.id
-        query = query.where(or_(own, AuditEvent.owner_id == actor.id) if actor.is_miner else own)
+        query = query.where(or_(AuditEvent.actor_id == actor.id, AuditEvent.owner_id == actor.id))
     return await paginate(
         tx,
         query,

@@ -192,5 +192,5 @@ class AuditEvent(Base):
     object_id: Mapped[str] = mapped_column(String(40), default="")
     object_name: Mapped[ShortText] = mapped_column(default="")
     owner_id: Mapped[str | None] = mapped_column(String(40))
-    """The miner whose object it was."""
+    """Whose the object was."""
     detail: Mapped[JsonDict] = mapped_column(default=dict)

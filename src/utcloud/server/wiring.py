@@ -4,7 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ScalarSelect, select
+from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from utcloud.accounts import audit
 from utcloud.accounts import service as accounts
@@ -12,8 +13,10 @@ from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import User
 from utcloud.accounts.schemas import Running
 from utcloud.assets import service as assets
+from utcloud.assets.models import Asset
 from utcloud.billing import journal
 from utcloud.billing import service as billing
+from utcloud.billing.models import Account
 from utcloud.billing.schemas import RechargeCreate
 from utcloud.common.clock import SystemClock
 from utcloud.db import Tx, take_turns
@@ -21,7 +24,7 @@ from utcloud.resources.models import CustomResource, Node, Pool, Site, Spec
 from utcloud.resources.service import common as resources
 from utcloud.resources.service import on_nodes_removed
 from utcloud.workloads import in_use, nodes, notebooks
-from utcloud.workloads.models import Replica
+from utcloud.workloads.models import Replica, Workload
 from utcloud.workloads.schemas import State
 from utcloud.workloads.states import ACTIVE, TURNS
 
@@ -40,24 +43,27 @@ async def _grant(tx: Tx, now: datetime, actor: Actor, user: User, amount: int, n
     await billing.create_recharge(tx, now, actor, body, key)
 
 
-def _miner_of(model: type[Site | Pool | Spec | CustomResource]) -> Callable[[str], ScalarSelect[str]]:
-    return lambda ident: select(model.miner_id).where(model.id == ident).scalar_subquery()
+def _owner(column: InstrumentedAttribute[str], ident: InstrumentedAttribute[str]) -> audit.Owner:
+    return lambda object_id: select(column).where(ident == object_id).scalar_subquery()
 
 
-def _miner_at(part: type[Node | Replica]) -> Callable[[str], ScalarSelect[str]]:
+def _miner_at(part: type[Node | Replica]) -> audit.Owner:
     at_site = select(Site.miner_id).join(part, part.site_id == Site.id)
-    return lambda ident: at_site.where(part.id == ident).scalar_subquery()
+    return lambda object_id: at_site.where(part.id == object_id).scalar_subquery()
 
 
 _OWNERS = {
-    "site": _miner_of(Site),
-    "pool": _miner_of(Pool),
-    "spec": _miner_of(Spec),
-    "custom_resource": _miner_of(CustomResource),
+    **{noun: _owner(Asset.owner_id, Asset.id) for noun in ("algorithm", "dataset", "model")},
+    "site": _owner(Site.miner_id, Site.id),
+    "pool": _owner(Pool.miner_id, Pool.id),
+    "spec": _owner(Spec.miner_id, Spec.id),
+    "custom_resource": _owner(CustomResource.miner_id, CustomResource.id),
     "node": _miner_at(Node),
     "replica": _miner_at(Replica),
+    "notebook": _owner(Workload.owner_id, Workload.id),
+    "wallet": _owner(Account.owner_id, Account.id),
 }
-"""Whose the miners' objects are, so that each may read what was done to his."""
+"""Whose things are, so that everybody may read what was done to his."""
 
 
 def wire() -> None:

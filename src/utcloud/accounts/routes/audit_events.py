@@ -34,7 +34,7 @@ async def list_audit_events(
     sort: AuditSort = AuditSort.NEWEST,
     file: export.Wanted = None,
 ) -> Page[AuditEventOut] | Response:
-    """Who did what, newest first: an operator sees all, a miner what was done to his objects, others what they did."""
+    """Who did what, newest first: an operator sees all, others what they did and what was done to what is theirs."""
     wanted = audit.AuditFilter(since, until, actor_id, actor_name, action, object_type, object_id, ip, search)
 
     async def load(limit: int, cursor: str | None) -> tuple[list[AuditEventOut], str | None]:

@@ -34,7 +34,7 @@ def list_(
     as_csv: AsCsv = False,
     as_json: AsJson = False,
 ) -> None:
-    """List changes: an operator sees all, a miner what was done to his, others their own."""
+    """List changes: an operator sees all, others what they did and what was done to what is theirs."""
     query = {
         "search": search,
         "since": since,
