@@ -1,11 +1,13 @@
 """What nodes have, what of it is free, and what is asked of them and given."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, func, select
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, case, cast, func, select, type_coerce
 
+from utcloud.common.clock import to_ms
 from utcloud.db import Tx
 from utcloud.protocol import LOST_AFTER_S, SILENT_AFTER_S
 from utcloud.resources.models import Allocation, Chip, ChipClaim, Node, NodeResource, Site
@@ -115,45 +117,53 @@ async def load(tx: Tx, now: datetime, *where: ColumnElement[bool], singly: bool 
 
     The database counts their chips; ``singly`` names those that are free.
     """
+    await tx.flush()
     chosen = select(Node.id).where(Node.gone.is_(False), *where)
-    nodes = {row.id: _node(row, now) for row in await tx.execute(_NODES.where(*where))}
+    now_ms = to_ms(now)
+    nodes = {row.id: _node(row, now_ms) for row in await _rows(tx, _NODES.where(_nodes.id.in_(chosen)))}
     if not nodes:
         return []
-    for node_id, name, capacity, simulated in await tx.execute(_RESOURCES.where(NodeResource.node_id.in_(chosen))):
+    for node_id, name, capacity, simulated in await _rows(tx, _RESOURCES.where(_resources.node_id.in_(chosen))):
         if node := nodes.get(node_id):
             node.capacity[name] = node.usable[name] = node.free[name] = capacity
             if simulated:
                 node.simulated.add(name)
-    for node_id, name, allocated, attempts in await tx.execute(_ALLOCATED.where(Allocation.node_id.in_(chosen))):
+    for node_id, name, quantity, attempts in await _rows(tx, _ALLOCATED.where(_allocations.node_id.in_(chosen))):
         if node := nodes.get(node_id):
-            quantity = int(allocated)
             node.allocated[name] = quantity
             node.free[name] = max(node.free.get(name, 0) - quantity, 0)
             node.attempts = max(node.attempts, attempts)
     # Chips are counted one by one: what the node says it has in sum does not matter then.
-    for node_id, name, there, healthy, free, simulated in await tx.execute(_CHIPS.where(Chip.node_id.in_(chosen))):
+    for node_id, name, there, healthy, free, simulated in await _rows(tx, _CHIPS.where(_chips.node_id.in_(chosen))):
         if node := nodes.get(node_id):
             node.chips[name] = []
             node.capacity[name], node.usable[name], node.free[name] = there, healthy, free
             if simulated:
                 node.simulated.add(name)
     if singly:
-        for node_id, name, *chip in await tx.execute(_FREE_CHIPS.where(Chip.node_id.in_(chosen))):
+        for node_id, name, *chip in await _rows(tx, _FREE_CHIPS.where(_chips.node_id.in_(chosen))):
             if node := nodes.get(node_id):
                 node.chips[name].append(FreeChip(*chip))
     return list(nodes.values())
 
 
-def _node(row: Row[*tuple[Any, ...]], now: datetime) -> NodeState:
+async def _rows(tx: Tx, query: Select[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Past the ORM's loading, which takes as long as the database."""
+    return (await (await tx.connection()).execute(query)).all()
+
+
+def _node(row: Row[*tuple[Any, ...]], now_ms: int) -> NodeState:
     cordon = _cordon(row)
-    resting = _silence(row, now) or cordon
+    resting = _silence(row, now_ms) or cordon
     return NodeState(row.id, row.name, row.site_id, row.pool_id, row.miner_id, not resting, bool(cordon), resting)
 
 
-def _silence(row: Row[*tuple[Any, ...]], now: datetime) -> str:
-    if is_lost(row.last_seen_at, now):
+def _silence(row: Row[*tuple[Any, ...]], now_ms: int) -> str:
+    silent_ms = now_ms - row.seen_ms if row.seen_ms is not None else None
+    if silent_ms is not None and silent_ms >= LOST_AFTER_S * 1000:
         return "lost"
-    return "" if row.ready and is_heard(row.last_seen_at, now) else "not ready"
+    heard = silent_ms is not None and silent_ms <= SILENT_AFTER_S * 1000
+    return "" if row.ready and heard else "not ready"
 
 
 def _cordon(row: Row[*tuple[Any, ...]]) -> str:
@@ -164,46 +174,48 @@ def _cordon(row: Row[*tuple[Any, ...]]) -> str:
     return "cordoned" if row.cordoned else ""
 
 
+_nodes, _sites, _resources, _allocations, _chips, _claims = (
+    model.__table__.c for model in (Node, Site, NodeResource, Allocation, Chip, ChipClaim)
+)
 _NODES: Select[*tuple[Any, ...]] = (
     select(
-        Node.id,
-        Node.name,
-        Node.site_id,
-        Node.pool_id,
-        Node.ready,
-        Node.cordoned,
-        Node.drain_at,
-        Node.moving_to_pool_id,
-        Site.miner_id,
-        Site.last_seen_at,
+        _nodes.id,
+        _nodes.name,
+        _nodes.site_id,
+        _nodes.pool_id,
+        _nodes.ready,
+        _nodes.cordoned,
+        type_coerce(_nodes.drain_at, BigInteger).label("drain_at"),
+        _nodes.moving_to_pool_id,
+        _sites.miner_id,
+        type_coerce(_sites.last_seen_at, BigInteger).label("seen_ms"),
     )
-    .join(Site, Site.id == Node.site_id)
-    .where(Node.gone.is_(False))
-    .order_by(Node.name, Node.id)
+    .join(Site.__table__, _sites.id == _nodes.site_id)
+    .order_by(_nodes.name, _nodes.id)
 )
 _RESOURCES: Select[*tuple[Any, ...]] = select(
-    NodeResource.node_id, NodeResource.name, NodeResource.capacity, NodeResource.simulated
+    _resources.node_id, _resources.name, _resources.capacity, _resources.simulated
 )
 _ALLOCATED: Select[*tuple[Any, ...]] = select(
-    Allocation.node_id, Allocation.resource, func.sum(Allocation.quantity), func.count()
-).group_by(Allocation.node_id, Allocation.resource)
-_unclaimed = and_(Chip.present, Chip.healthy, ChipClaim.attempt_id.is_(None))
+    _allocations.node_id, _allocations.resource, cast(func.sum(_allocations.quantity), BigInteger), func.count()
+).group_by(_allocations.node_id, _allocations.resource)
+_unclaimed = and_(_chips.present, _chips.healthy, _claims.attempt_id.is_(None))
 _CHIPS: Select[*tuple[Any, ...]] = (
     select(
-        Chip.node_id,
-        Chip.resource,
+        _chips.node_id,
+        _chips.resource,
         *(
             func.sum(case((condition, 1), else_=0))
-            for condition in (Chip.present, and_(Chip.present, Chip.healthy), _unclaimed)
+            for condition in (_chips.present, and_(_chips.present, _chips.healthy), _unclaimed)
         ),
-        func.max(case((and_(Chip.present, Chip.simulated), 1), else_=0)),
+        func.max(case((and_(_chips.present, _chips.simulated), 1), else_=0)),
     )
-    .outerjoin(ChipClaim, ChipClaim.chip_id == Chip.id)
-    .group_by(Chip.node_id, Chip.resource)
+    .outerjoin(ChipClaim.__table__, _claims.chip_id == _chips.id)
+    .group_by(_chips.node_id, _chips.resource)
 )
 _FREE_CHIPS: Select[*tuple[Any, ...]] = (
-    select(Chip.node_id, Chip.resource, Chip.index, Chip.uid, Chip.id, Chip.simulated)
-    .outerjoin(ChipClaim, ChipClaim.chip_id == Chip.id)
+    select(_chips.node_id, _chips.resource, _chips.index, _chips.uid, _chips.id, _chips.simulated)
+    .outerjoin(ChipClaim.__table__, _claims.chip_id == _chips.id)
     .where(_unclaimed)
-    .order_by(Chip.index, Chip.uid)
+    .order_by(_chips.index, _chips.uid)
 )
