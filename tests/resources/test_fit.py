@@ -31,7 +31,7 @@ def nodes(draw: st.DrawFn) -> list[NodeState]:
 )
 def test_the_same_as_one_by_one(there: list[NodeState], items: dict[str, int], chosen: list[str]) -> None:
     names = Names([CustomResource(miner_id="mina", name="TPU", system_resource="gpu", node_ids=chosen)])
-    fits = Fits(there, names, lambda node: node.pool_id)
+    fits = Fits({pool: [node for node in there if node.pool_id == pool] for pool in ("a", "b")}, names)
     for pool in ("a", "b", "c"):
         inside = [(node, names.on(node, items)) for node in there if node.pool_id == pool]
         now = [node.room_for(needs) if node.ready else 0 for node, needs in inside]

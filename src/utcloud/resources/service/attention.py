@@ -151,7 +151,10 @@ async def _never_fitting(
 ) -> list[Attention]:
     """Specifications that a pool offers, none of whose nodes can hold them even when it is empty."""
     items = await capacity.items_of(tx, {offer.id for offer in offers})
-    fits = Fits(nodes, await capacity.names_of(tx, {node.miner_id for node in nodes}), lambda node: node.pool_id)
+    inside: dict[str, list[NodeState]] = defaultdict(list)
+    for node in nodes:
+        inside[node.pool_id].append(node)
+    fits = Fits(inside, await capacity.names_of(tx, {node.miner_id for node in nodes}))
     never = [offer for offer in offers if not fits.times(offer.pool_id, items[offer.id])[1]]
     places = some(sorted({pools[offer.pool_id] for offer in never}))
     specs = list(dict.fromkeys((offer.id, offer.name) for offer in never))

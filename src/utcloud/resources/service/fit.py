@@ -1,13 +1,15 @@
 """How often bundles fit. Nodes that are alike are looked at once: a page of specifications over a thousand nodes."""
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from utcloud.resources.capacity import Names, NodeState
 from utcloud.resources.schemas import SpecFit
 
 Amounts = frozenset[tuple[str, int]]
+Counts = list[tuple[dict[str, int], int]]
+"""Amounts, and how many nodes have just these."""
 
 
 @dataclass(slots=True)
@@ -22,28 +24,29 @@ class _Alike:
 class Fits:
     """Answers for groups of nodes: the nodes of each miner, or those of each pool."""
 
-    def __init__(self, nodes: Iterable[NodeState], names: Names, group: Callable[[NodeState], str]) -> None:
+    def __init__(self, groups: Mapping[str, Iterable[NodeState]], names: Names) -> None:
         self._names = names
-        alike: dict[str, dict[frozenset[str], _Alike]] = defaultdict(dict)
         self._size: Counter[str] = Counter()
-        for node in nodes:
-            key = group(node)
-            self._size[key] += 1
-            kind = alike[key].setdefault(names.marks(node.id), _Alike(node))
-            kind.capacity[frozenset(node.capacity.items())] += 1
-            if node.ready:
-                kind.free[frozenset(node.free.items())] += 1
-        self._groups = {
-            key: [(kind.any, _unpacked(kind.free), _unpacked(kind.capacity)) for kind in kinds.values()]
-            for key, kinds in alike.items()
-        }
+        self._groups: dict[str, list[tuple[NodeState, Counts, Counts]]] = {}
+        for group, nodes in groups.items():
+            alike: dict[frozenset[str], _Alike] = {}
+            for node in nodes:
+                self._size[group] += 1
+                marks = names.marks(node.id)
+                kind = alike.get(marks) or alike.setdefault(marks, _Alike(node))
+                kind.capacity[frozenset(node.capacity.items())] += 1
+                if node.ready:
+                    kind.free[frozenset(node.free.items())] += 1
+            self._groups[group] = [
+                (kind.any, _unpacked(kind.free), _unpacked(kind.capacity)) for kind in alike.values()
+            ]
 
     def nodes(self, group: str, items: dict[str, int]) -> SpecFit:
         """On how many nodes of the group ``items`` fit."""
         now = at_best = 0
         for needs, free, capacity in self._needs(group, items):
-            now += sum(count for there, count in free if _times(needs, there))
-            at_best += sum(count for there, count in capacity if _times(needs, there))
+            now += sum(count for there, count in free if _fits(needs, there))
+            at_best += sum(count for there, count in capacity if _fits(needs, there))
         return SpecFit(now=now, at_best=at_best, never=self._size[group] - at_best)
 
     def times(self, group: str, items: dict[str, int]) -> tuple[int, int]:
@@ -54,17 +57,19 @@ class Fits:
             at_best += sum(count * _times(needs, there) for there, count in capacity)
         return now, at_best
 
-    def _needs(
-        self, group: str, items: dict[str, int]
-    ) -> Iterable[tuple[dict[str, int], list[tuple[dict[str, int], int]], list[tuple[dict[str, int], int]]]]:
+    def _needs(self, group: str, items: dict[str, int]) -> Iterable[tuple[dict[str, int], Counts, Counts]]:
         for node, free, capacity in self._groups.get(group, ()):
             needs = self._names.on(node, items)
             if needs:
                 yield needs, free, capacity
 
 
-def _unpacked(counts: Counter[Amounts]) -> list[tuple[dict[str, int], int]]:
+def _unpacked(counts: Counter[Amounts]) -> Counts:
     return [(dict(amounts), count) for amounts, count in counts.items()]
+
+
+def _fits(needs: dict[str, int], there: dict[str, int]) -> bool:
+    return all(there.get(name, 0) >= quantity for name, quantity in needs.items())
 
 
 def _times(needs: dict[str, int], there: dict[str, int]) -> int:

@@ -256,19 +256,16 @@ async def _used_by(tx: Tx, customs: Sequence[CustomResource]) -> dict[tuple[str,
 
 async def _customs_out(tx: Tx, now: datetime, customs: Sequence[CustomResource]) -> list[CustomResourceOut]:
     miners = {custom.miner_id for custom in customs}
-    nodes_there = await capacity.load(tx, now, nodes_of(*miners))
+    there: dict[tuple[str, str], list[NodeState]] = defaultdict(list)
+    for node in await capacity.load(tx, now, nodes_of(*miners)):
+        for name in node.capacity:
+            there[node.miner_id, name].append(node)
     used = await _used_by(tx, customs)
     users = await usernames(tx, miners)
     found = []
     for custom in customs:
-        nodes = [
-            node
-            for node in nodes_there
-            if node.miner_id == custom.miner_id
-            and custom.system_resource in node.capacity
-            and (not custom.node_ids or node.id in custom.node_ids)
-        ]
-        system = custom.system_resource
+        system, chosen = custom.system_resource, set(custom.node_ids)
+        nodes = [node for node in there[custom.miner_id, system] if not chosen or node.id in chosen]
         use = usage(
             custom.name,
             system,
@@ -283,7 +280,7 @@ async def _customs_out(tx: Tx, now: datetime, customs: Sequence[CustomResource])
                 name=custom.name,
                 system_resource=system,
                 description=custom.description,
-                nodes=[NodeRef(id=node.id, name=node.name) for node in nodes if custom.node_ids],
+                nodes=[NodeRef(id=node.id, name=node.name) for node in nodes] if chosen else [],
                 usage=use,
                 simulated=use.simulated,
                 used_by_specs=used.get((custom.miner_id, custom.name), []),

@@ -291,11 +291,10 @@ async def _pools_out(
 ) -> list[PoolOut]:
     """Pools as the actor may see them: others' without nodes, use and groups."""
     pool_ids = [pool.id for pool in pools]
-    nodes = await capacity.load(tx, now, Node.pool_id.in_(pool_ids))
     inside: dict[str, list[NodeState]] = defaultdict(list)
-    for node in nodes:
+    for node in await capacity.load(tx, now, Node.pool_id.in_(pool_ids)):
         inside[node.pool_id].append(node)
-    offers = await _offers(tx, pools, nodes)
+    offers = await _offers(tx, pools, inside)
     users = await usernames(tx, {pool.miner_id for pool in pools})
     groups: dict[str, list[GroupRef]] = defaultdict(list)
     for pool_id, group_id, name in await tx.execute(
@@ -340,7 +339,7 @@ async def _arriving(tx: Tx, pool_ids: Sequence[str]) -> dict[str, list[NodeRef]]
 
 
 async def _offers(
-    tx: Tx, pools: Sequence[Pool], nodes: Sequence[NodeState]
+    tx: Tx, pools: Sequence[Pool], inside: dict[str, list[NodeState]]
 ) -> dict[tuple[str, Purpose], list[PoolSpecRef]]:
     """What each pool offers, by name; a specification that is offered for both purposes is looked at once."""
     rows = (
@@ -354,8 +353,8 @@ async def _offers(
     ).all()
     items = await capacity.contents_of(tx, {spec.id for _, _, spec in rows})
     names = await capacity.names_of(tx, {pool.miner_id for pool in pools})
-    fits = Fits(nodes, names, lambda node: node.pool_id)
-    simulated = {pool.id: simulated_on(node for node in nodes if node.pool_id == pool.id) for pool in pools}
+    fits = Fits(inside, names)
+    simulated = {pool_id: simulated_on(nodes) for pool_id, nodes in inside.items()}
     refs: dict[tuple[str, str], PoolSpecRef] = {}
     offers: dict[tuple[str, Purpose], list[PoolSpecRef]] = defaultdict(list)
     for pool_id, purpose, spec in rows:
@@ -367,7 +366,7 @@ async def _offers(
                 name=spec.name,
                 price=spec.price,
                 items=quantities(names, spec.miner_id, items[spec.id]),
-                simulated=any(names.system(spec.miner_id, name) in simulated[pool_id] for name in takes),
+                simulated=any(names.system(spec.miner_id, name) in simulated.get(pool_id, ()) for name in takes),
                 free_now=free_now,
                 at_best=at_best,
             )

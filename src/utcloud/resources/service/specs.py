@@ -99,7 +99,7 @@ async def preview_spec(tx: Tx, now: datetime, actor: Actor, given: list[SpecItem
     unit_prices = (await prices.prices_of(tx, [actor.id]))[actor.id]
     lines, missing = prices.quote(names, actor.id, unit_prices, items)
     return SpecPreview(
-        fit=Fits(nodes, names, _miner).nodes(actor.id, takes),
+        fit=Fits({actor.id: nodes}, names).nodes(actor.id, takes),
         detail=shortage.detail if shortage else "",
         suggested_price=None if missing else sum(line.amount for line in lines),
         lines=lines,
@@ -279,17 +279,15 @@ def _refuse_what_never_fits(nodes: Sequence[NodeState], names: Names, items: dic
     )
 
 
-def _miner(node: NodeState) -> str:
-    return node.miner_id
-
-
 async def _specs_out(tx: Tx, now: datetime, specs: Sequence[Spec]) -> list[SpecOut]:
     miners = {spec.miner_id for spec in specs}
     spec_ids = [spec.id for spec in specs]
-    nodes = await capacity.load(tx, now, nodes_of(*miners))
+    nodes: dict[str, list[NodeState]] = {ident: [] for ident in miners}
+    for node in await capacity.load(tx, now, nodes_of(*miners)):
+        nodes[node.miner_id].append(node)
     names = await capacity.names_of(tx, miners)
-    fits = Fits(nodes, names, _miner)
-    simulated = {ident: simulated_on(node for node in nodes if node.miner_id == ident) for ident in miners}
+    fits = Fits(nodes, names)
+    simulated = {ident: simulated_on(own) for ident, own in nodes.items()}
     items = await capacity.contents_of(tx, spec_ids)
     unit_prices = await prices.prices_of(tx, miners)
     users = await usernames(tx, miners)
