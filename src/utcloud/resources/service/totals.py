@@ -1,8 +1,6 @@
 """How much there is of each system resource in sum, counted by the database."""
 
-from collections import defaultdict
-
-from sqlalchemy import ColumnElement, Integer, and_, case, cast, exists, func, literal, select
+from sqlalchemy import ColumnElement, Integer, and_, case, cast, func, select
 
 from utcloud.common.quantity import BASIC
 from utcloud.db import Tx
@@ -23,40 +21,41 @@ async def totals(tx: Tx, *where: ColumnElement[bool]) -> list[Usage]:
         .group_by(Allocation.node_id, Allocation.resource)
         .subquery()
     )
+    given = and_(Chip.present.is_(True), Chip.healthy.is_(True), ChipClaim.attempt_id.is_(None))
+    chips = (
+        select(
+            Chip.node_id,
+            Chip.resource,
+            func.sum(cast(Chip.present, Integer)).label("there"),
+            func.sum(case((given, 1), else_=0)).label("free"),
+            func.max(case((Chip.present.is_(True), cast(Chip.simulated, Integer)), else_=0)).label("simulated"),
+        )
+        .outerjoin(ChipClaim, ChipClaim.chip_id == Chip.id)
+        .where(Chip.node_id.in_(nodes))
+        .group_by(Chip.node_id, Chip.resource)
+        .subquery()
+    )
     taken = func.coalesce(held.c.quantity, 0)
-    in_chips = exists().where(Chip.node_id == NodeResource.node_id, Chip.resource == NodeResource.name)
-    counted = (
+    there = func.coalesce(chips.c.there, NodeResource.capacity)
+    left = case((NodeResource.capacity > taken, NodeResource.capacity - taken), else_=0)
+    simulated = cast(NodeResource.simulated, Integer) + func.coalesce(chips.c.simulated, 0)
+    rows = await tx.execute(
         select(
             NodeResource.name,
-            func.sum(case((in_chips, 0), else_=NodeResource.capacity)),
-            func.sum(case((in_chips, 0), (NodeResource.capacity > taken, NodeResource.capacity - taken), else_=0)),
+            func.sum(there),
             func.sum(taken),
-            func.max(cast(NodeResource.simulated, Integer)),
+            func.sum(func.coalesce(chips.c.free, left)),
+            func.max(simulated),
         )
         .outerjoin(held, and_(held.c.node_id == NodeResource.node_id, held.c.resource == NodeResource.name))
+        .outerjoin(chips, and_(chips.c.node_id == NodeResource.node_id, chips.c.resource == NodeResource.name))
         .where(NodeResource.node_id.in_(nodes))
         .group_by(NodeResource.name)
     )
-    chips = (
-        select(
-            Chip.resource,
-            func.count(),
-            func.sum(case((and_(Chip.healthy.is_(True), ChipClaim.attempt_id.is_(None)), 1), else_=0)),
-            literal(0),
-            func.max(cast(Chip.simulated, Integer)),
-        )
-        .outerjoin(ChipClaim, ChipClaim.chip_id == Chip.id)
-        .where(Chip.node_id.in_(nodes), Chip.present.is_(True))
-        .group_by(Chip.resource)
-    )
-    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-    for query in (counted, chips):
-        for name, *amounts in await tx.execute(query):
-            sums[name] = [before + int(more) for before, more in zip(sums[name], amounts, strict=True)]
     order = {name: rank for rank, name in enumerate(BASIC)}
     return [
-        usage(name, name, there, allocated, free, simulated=bool(simulated))
-        for name, (there, free, allocated, simulated) in sorted(
-            sums.items(), key=lambda item: (order.get(item[0], len(order)), item[0])
+        usage(name, name, int(capacity), int(allocated), int(free), simulated=bool(pretended))
+        for name, capacity, allocated, free, pretended in sorted(
+            rows, key=lambda row: (order.get(row[0], len(order)), row[0])
         )
     ]
