@@ -11,7 +11,7 @@ from tests.billing.support import NOW, UNC, balances, begin, fund, meter_of
 from utcloud.billing import loops, meters
 from utcloud.billing.funds import hold_for
 from utcloud.billing.models import Entry, Meter
-from utcloud.billing.solvency import amount, outlook
+from utcloud.billing.solvency import Use, amount, outlook
 from utcloud.billing.sums import use_of
 from utcloud.common.errors import InsufficientFunds
 from utcloud.common.ids import new_id
@@ -263,7 +263,7 @@ async def test_a_wallet_never_goes_below_zero_and_nothing_is_lost(
             await meters.witness(tx, [attempt], after(milliseconds=ms))
             if settle:
                 await meters.settle(tx, await meter_of(tx, attempt), NOW)
-        state = outlook(wallet.balance, (await use_of(tx, [wallet.id], NOW))[wallet.id], NOW)
+        state = outlook(wallet.balance, (await use_of(tx, [wallet.id], NOW)).get(wallet.id, Use()), NOW)
         assert state.available >= 0
         for attempt in attempts:
             await meters.close(tx, attempt, None)
