@@ -32,10 +32,17 @@ export function FormDialog<V extends object, R>(props: Props<V, R>) {
       footer={null}
       destroyOnHidden
       mask={{ closable: false }}
+      afterOpenChange={(open) => open && focusFirstField(props.name)}
     >
       {props.open && <DialogForm {...props} />}
     </Modal>
   );
+}
+
+/** The dialog itself gives the focus to its closing button. */
+function focusFirstField(form: string): void {
+  const field = ":is(input:not([type=file]), textarea):not(:disabled)";
+  document.getElementById(form)?.querySelector<HTMLElement>(field)?.focus();
 }
 
 function DialogForm<V extends object, R>(props: Props<V, R>) {
