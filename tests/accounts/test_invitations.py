@@ -148,6 +148,7 @@ async def test_looking_at_a_good_code_is_not_throttled(anyone: httpx.AsyncClient
         ("roles", []),
         ("roles", ["king"]),
         ("group_ids", ["grp_no"]),
+        ("grant", 0),
         ("grant", "-1"),
         ("grant", "1e3"),
         ("grant", "0.0000001"),

@@ -2,16 +2,23 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from utcloud.accounts.schemas.common import NO_NUL, Email, GroupIds, Input, Password, ShortText, Text, Username
 from utcloud.accounts.schemas.users import GroupRef, Role, Roles
 from utcloud.common.money import Unc, UncInput
 
-_Grant = Annotated[UncInput, Field(examples=["10"])]
+
+def _is_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError('write an amount of UNC as a decimal string such as "10"')
+    return value
+
+
+_Grant = Annotated[UncInput, BeforeValidator(_is_text), Field(examples=["10"])]
 
 
 class InvitationStatus(StrEnum):
