@@ -10,6 +10,7 @@ import {
 } from "@ant-design/icons";
 import { AssetList } from "@shared/assets/AssetList";
 import { Images } from "@shared/assets/Images";
+import { LowBalance } from "@shared/money/LowBalance";
 import { useRole } from "@shared/session";
 import { type MenuEntry, Shell } from "@shared/ui/Shell";
 import { useTranslation } from "react-i18next";
@@ -35,6 +36,7 @@ export function Console({ other }: { other: string }) {
   ];
   return (
     <Shell end={t("login.console.title")} forRole="renter" other={other} menu={renter ? menu : []}>
+      <LowBalance />
       <Routes>
         <Route path="/overview" element={<Overview />} />
         <Route path="/notebooks" element={<Notebooks />} />

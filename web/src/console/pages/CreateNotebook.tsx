@@ -1,29 +1,13 @@
-import { api, MAX_ROWS, ok, type Schemas } from "@shared/api/client";
-import { addUnc, formatDuration, multiplyUnc, secondsLeft } from "@shared/format";
+import { api, ok, type Schemas } from "@shared/api/client";
+import { Estimate } from "@shared/money/Estimate";
+import { PayerFields, useMyGroups } from "@shared/money/PayerFields";
 import { Quantities, Simulated, Unc } from "@shared/ui/bits";
 import { FormDialog } from "@shared/ui/FormDialog";
 import { LoadedSelect } from "@shared/ui/LoadedSelect";
-import { useQuery } from "@tanstack/react-query";
-import {
-  Alert,
-  App,
-  Collapse,
-  Empty,
-  Flex,
-  Form,
-  Input,
-  InputNumber,
-  Radio,
-  Skeleton,
-  Tag,
-  Typography,
-  theme,
-} from "antd";
+import { App, Collapse, Empty, Form, Input, InputNumber, Radio, Skeleton, Tag, Typography, theme } from "antd";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router-dom";
-
-type Pool = Schemas["PoolOut"];
-type Offer = Schemas["PoolSpecRef"] & { pool: Pool; key: string };
+import { type Offer, useOffers } from "./offers";
 
 interface Values {
   name: string;
@@ -32,28 +16,23 @@ interface Values {
   dataset_id?: string;
   /** `pool id/spec id`. */
   offer: string;
+  payer: "user" | "group";
+  group_id?: string;
+  max_cost?: string;
+  max_hours?: number;
   tasks: number;
-}
-
-function useOffers(): Offer[] | undefined {
-  const { data } = useQuery({
-    queryKey: ["pools", "offered"],
-    queryFn: () => ok(api.GET("/api/v1/pools", { params: { query: { limit: MAX_ROWS, role: "renter" } } })),
-  });
-  return data?.items.flatMap((pool) =>
-    pool.notebook_specs.map((spec) => ({ ...spec, pool, key: `${pool.id}/${spec.id}` })),
-  );
 }
 
 export function CreateNotebook({ open, onClose }: { open: boolean; onClose: () => void }) {
   const { t } = useTranslation();
   const { message } = App.useApp();
   const required = [{ required: true, message: t("common.required") }];
+  const groups = useMyGroups();
   const submit = ({ offer, ...values }: Values) => {
     const [pool_id = "", spec_id = ""] = offer.split("/");
     return ok(
       api.POST("/api/v1/notebooks", {
-        body: { description: "", start: true, payer: "user", ...values, pool_id, spec_id },
+        body: { description: "", start: true, ...values, max_cost: values.max_cost || null, pool_id, spec_id },
       }),
     );
   };
@@ -64,7 +43,7 @@ export function CreateNotebook({ open, onClose }: { open: boolean; onClose: () =
       width={720}
       open={open}
       onClose={onClose}
-      initialValues={{ tasks: 1 }}
+      initialValues={{ tasks: 1, payer: "user" }}
       rename={{ pool_id: "offer", spec_id: "offer" }}
       submit={submit}
       onDone={(notebook) => message.success(t("notebooks.created", { name: notebook.name }))}
@@ -103,6 +82,7 @@ export function CreateNotebook({ open, onClose }: { open: boolean; onClose: () =
       <Form.Item label={t("common.spec")} name="offer" rules={required}>
         <OfferChoice />
       </Form.Item>
+      <PayerFields groups={groups} />
       <Collapse
         size="small"
         style={{ marginBottom: 16 }}
@@ -125,7 +105,7 @@ export function CreateNotebook({ open, onClose }: { open: boolean; onClose: () =
           },
         ]}
       />
-      <Estimate />
+      <NotebookEstimate />
     </FormDialog>
   );
 }
@@ -199,37 +179,13 @@ function Room({ offer }: { offer: Offer }) {
   );
 }
 
-/** What it will cost per hour, and how long the wallet lasts then. */
-function Estimate() {
-  const { t } = useTranslation();
+/** What a start as the form stands now would cost. */
+function NotebookEstimate() {
   const form = Form.useFormInstance<Values>();
-  const chosen = Form.useWatch("offer", form);
-  const tasks = Form.useWatch("tasks", form) || 1;
-  const offer = useOffers()?.find(({ key }) => key === chosen);
-  const { data: wallet } = useQuery({
-    queryKey: ["wallets", "mine"],
-    queryFn: () => ok(api.GET("/api/v1/wallets/mine")),
-  });
-  if (!offer || !wallet) return null;
-  const cost = multiplyUnc(offer.price, tasks);
-  const seconds = secondsLeft(wallet.available, addUnc(wallet.burn_per_hour, cost));
-  const low = seconds !== null && seconds < 3600;
+  const { offer, tasks, payer, group_id, max_cost, max_hours } = Form.useWatch([], form) ?? ({} as Partial<Values>);
+  const [pool_id, spec_id] = offer?.split("/") ?? [];
+  if (!pool_id || !spec_id) return null;
   return (
-    <Alert
-      type={low ? "warning" : "info"}
-      style={{ marginBottom: 16 }}
-      title={
-        <Flex gap="small" wrap justify="space-between">
-          <span>
-            {t("notebooks.estimate")}: <Unc value={cost} perHour strong />
-          </span>
-          <span>
-            {t("time.remaining")}: <Unc value={wallet.available} />
-            {seconds !== null && ` ≈ ${formatDuration(seconds)}`}
-          </span>
-        </Flex>
-      }
-      description={low ? t("notebooks.low") : undefined}
-    />
+    <Estimate wish={{ pool_id, spec_id, kind: "notebook", tasks: tasks || 1, payer, group_id, max_cost, max_hours }} />
   );
 }

@@ -1,12 +1,13 @@
 import { CloudUploadOutlined, CodeOutlined, DatabaseOutlined, ExperimentOutlined } from "@ant-design/icons";
 import { api, ok } from "@shared/api/client";
+import { Running } from "@shared/money/Running";
+import { WalletCards } from "@shared/money/WalletCards";
 import { Simulated, type State, StateTag, Unc, When } from "@shared/ui/bits";
 import { ErrorCard } from "@shared/ui/ErrorCard";
 import { useQuery } from "@tanstack/react-query";
 import { Badge, Button, Card, Col, Empty, Flex, Row, Skeleton, Tag, Typography } from "antd";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate } from "react-router-dom";
-import { WalletCards } from "./Wallet";
 
 const SHOWN: State[] = ["running", "starting", "pending", "stopped", "failed"];
 /** States that a person need not tell apart on this page. */
@@ -40,6 +41,7 @@ export function Overview() {
         {t("menu.overview")}
       </Typography.Title>
       <WalletCards wallet={data} />
+      {Number(data.burn_per_hour) > 0 && <Running />}
       <Row gutter={[16, 16]}>
         <Col xs={24} lg={12}>
           <Card

@@ -1,6 +1,6 @@
-import type { Schemas } from "@shared/api/client";
-import { formatDuration, secondsLeft } from "@shared/format";
-import { Unc, When } from "@shared/ui/bits";
+import type { Schemas } from "../api/client";
+import { formatDuration, secondsLeft } from "../format";
+import { Unc, When } from "../ui/bits";
 import { Card, Col, Row, Statistic, Typography } from "antd";
 import { useTranslation } from "react-i18next";
 

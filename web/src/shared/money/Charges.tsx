@@ -1,0 +1,176 @@
+import { Button, Tag, Tooltip, Typography } from "antd";
+import { useTranslation } from "react-i18next";
+import { useAddress } from "../address";
+import { api, ok, type Schemas } from "../api/client";
+import { formatDuration } from "../format";
+import { Copyable, Moment, Simulated, Unc } from "../ui/bits";
+import { Filter } from "../ui/Filter";
+import { by, type Column, ListPage } from "../ui/ListPage";
+import { OrderDrawer } from "./OrderDrawer";
+import { daysQuery, Period } from "./Period";
+
+type Charge = Schemas["ChargeOut"];
+
+/** Consumption records: what one paid, or what one was paid. */
+export function Charges({ side }: { side: Schemas["Side"] }) {
+  const { t } = useTranslation();
+  const [state, setState] = useAddress<"open" | "ended">("state");
+  const [since, setSince] = useAddress("since");
+  const [until, setUntil] = useAddress("until");
+  const [order, setOrder] = useAddress("order");
+  const query = { role: side, open: state && state === "open", ...daysQuery(since, until) };
+  return (
+    <>
+      <ListPage<Charge>
+        about={t("charges.about")}
+        queryKey={["charges", query]}
+        load={({ limit, cursor }) => ok(api.GET("/api/v1/charges", { params: { query: { limit, cursor, ...query } } }))}
+        columns={useChargeColumns(side)}
+        rowKey={(charge) => charge.id}
+        file={{ path: "/api/v1/charges", query }}
+        empty={t(side === "payer" ? "charges.empty" : "charges.emptyMiner")}
+        searchable={false}
+        filtered={Boolean(state || since)}
+        filters={
+          <>
+            <Filter
+              label={t("common.status")}
+              value={state}
+              onChange={setState}
+              options={[
+                { value: "open", label: t("charges.open") },
+                { value: "ended", label: t("charges.ended") },
+              ]}
+            />
+            <Period
+              value={[since, until]}
+              onChange={(from, to) => {
+                setSince(from);
+                setUntil(to);
+              }}
+            />
+          </>
+        }
+        expanded={(charge) => <ChargeDetail charge={charge} onOrder={setOrder} />}
+      />
+      <OrderDrawer id={order} onClose={() => setOrder(undefined)} />
+    </>
+  );
+}
+
+function useChargeColumns(side: Schemas["Side"]): Column<Charge>[] {
+  const { t } = useTranslation();
+  const payer: Column<Charge>[] =
+    side === "payee" ? [{ title: t("common.user"), dataIndex: "payer_name", sorter: by((row) => row.payer_name) }] : [];
+  return [
+    {
+      title: t("charges.task"),
+      dataIndex: "workload",
+      sorter: by((row) => row.workload),
+      render: (name, charge) => (
+        <>
+          <span className="tags">
+            <Typography.Text strong>{name}</Typography.Text>
+            <Simulated when={charge.simulated} />
+            {charge.open && <Tag color="green">{t("charges.open")}</Tag>}
+          </span>
+          <Typography.Text type="secondary" className="reason">
+            {charge.replica || charge.subtask}
+            {charge.attempt > 1 && ` · ${t("charges.attempt", { n: charge.attempt })}`}
+            {charge.group_name && ` · ${t("running.fromGroup", { group: charge.group_name })}`}
+          </Typography.Text>
+        </>
+      ),
+    },
+    ...payer,
+    {
+      title: `${t("common.spec")} · ${t("common.price")}`,
+      dataIndex: "spec",
+      sorter: by((row) => row.spec),
+      render: (spec, charge) => (
+        <>
+          {spec}
+          <span className="reason">
+            <Unc value={charge.price} perHour />
+          </span>
+        </>
+      ),
+    },
+    {
+      title: t("charges.start"),
+      dataIndex: "started_at",
+      sorter: by((row) => row.started_at),
+      render: (at) => <Moment at={at} />,
+    },
+    {
+      title: t("charges.end"),
+      dataIndex: "ended_at",
+      sorter: by((row) => row.ended_at),
+      render: (at) => <Moment at={at} />,
+    },
+    {
+      title: t("charges.seconds"),
+      dataIndex: "seconds",
+      align: "right",
+      sorter: by((row) => row.seconds),
+      render: (seconds: number) => (
+        <Tooltip title={formatDuration(seconds)}>
+          <span className="number">{seconds.toFixed(3)}</span>
+        </Tooltip>
+      ),
+    },
+    {
+      title: t("charges.amount"),
+      dataIndex: "amount",
+      align: "right",
+      fixed: "end",
+      sorter: by((row) => Number(row.amount)),
+      render: (value, charge) => (
+        <>
+          <Unc value={value} strong />
+          {side === "payee" && (
+            <Typography.Text type="secondary" className="reason">
+              {t("charges.share")} <Unc value={charge.miner_share} />
+            </Typography.Text>
+          )}
+        </>
+      ),
+    },
+  ];
+}
+
+function ChargeDetail({ charge, onOrder }: { charge: Charge; onOrder: (id: string) => void }) {
+  const { t } = useTranslation();
+  const parts = [
+    ["settled", charge.settled],
+    ["share", charge.miner_share],
+    ["fee", charge.platform_fee],
+    ...(Number(charge.waived) > 0 ? [["waived", charge.waived] as const] : []),
+    ...(Number(charge.credited) > 0
+      ? ([
+          ["credited", charge.credited],
+          ["paid", charge.paid],
+        ] as const)
+      : []),
+  ] as const;
+  return (
+    <span className="tags">
+      <Typography.Text type="secondary">
+        {t("charges.formula")}, {t("charges.rounding")}
+        {parts.map(([key, value]) => (
+          <span key={key}>
+            {" "}
+            · {t(`charges.${key}`)} <Unc value={value} />
+          </span>
+        ))}
+        {charge.note && ` · ${charge.note}`}
+      </Typography.Text>
+      {charge.order_id && (
+        <Button size="small" onClick={() => charge.order_id && onOrder(charge.order_id)}>
+          {t("charges.order")}
+        </Button>
+      )}
+      <Copyable text={charge.id} label={t("common.id")} />
+    </span>
+  );
+}

@@ -1,0 +1,64 @@
+import { Tag } from "antd";
+import { useTranslation } from "react-i18next";
+import { useAddress } from "../address";
+import { api, ok, type Schemas } from "../api/client";
+import { Moment, Unc } from "../ui/bits";
+import { by, type Column, ListPage } from "../ui/ListPage";
+import { daysQuery, Period } from "./Period";
+
+type Recharge = Schemas["RechargeOut"];
+
+/** Recharge records: money into and out of wallets by hand. */
+export function Recharges({ everyone }: { everyone?: boolean }) {
+  const { t } = useTranslation();
+  const [since, setSince] = useAddress("since");
+  const [until, setUntil] = useAddress("until");
+  const query = daysQuery(since, until);
+  const owner: Column<Recharge>[] = everyone
+    ? [{ title: t("common.user"), dataIndex: "owner_name", sorter: by((row) => row.owner_name) }]
+    : [];
+  const columns: Column<Recharge>[] = [
+    { title: t("recharges.at"), dataIndex: "at", sorter: by((row) => row.at), render: (at) => <Moment at={at} /> },
+    ...owner,
+    {
+      title: t("recharges.kind"),
+      dataIndex: "kind",
+      render: (kind) => (
+        <Tag color={kind === "recharge" ? "green" : "orange"}>
+          {t(kind === "recharge" ? "recharges.recharge" : "recharges.deduct")}
+        </Tag>
+      ),
+    },
+    {
+      title: t("charges.amount"),
+      dataIndex: "amount",
+      align: "right",
+      sorter: by((row) => Number(row.amount)),
+      render: (value) => <Unc value={value} strong />,
+    },
+    { title: t("recharges.note"), dataIndex: "note" },
+    { title: t("recharges.by"), dataIndex: "actor_name" },
+  ];
+  return (
+    <ListPage
+      queryKey={["recharges", query]}
+      load={({ limit, cursor, search }) =>
+        ok(api.GET("/api/v1/recharges", { params: { query: { limit, cursor, search, ...query } } }))
+      }
+      columns={columns}
+      rowKey={(row) => row.id}
+      file={{ path: "/api/v1/recharges", query }}
+      filtered={Boolean(since)}
+      filters={
+        <Period
+          value={[since, until]}
+          onChange={(from, to) => {
+            setSince(from);
+            setUntil(to);
+          }}
+        />
+      }
+      empty={t(everyone ? "recharges.emptyMiner" : "recharges.empty")}
+    />
+  );
+}
