@@ -1,0 +1,417 @@
+"""Money against a model that knows only the truth: when each container really ran.
+
+Renters start, stop and restart work with prices, limits and payers of all kinds; containers die of whatever; reports
+are lost, doubled, late and out of order; clocks are moved by an hour; nodes are lost; wallets are recharged and
+deducted from; two servers settle and watch at the same time. After each step: entries sum to zero and balances are their
+postings, no wallet is below zero, each attempt's total is the formula's, orders and pages come to what the journal
+says, nothing is paid beyond a maximum, and the check of the whole journal finds nothing.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from shutil import copyfile
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import Phase as Phases
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import func, select
+
+from tests.billing.support import balances
+from tests.support.clock import FakeClock
+from tests.support.db import PostgresServer
+from tests.workloads.world import FEE_PPM, GB, World, node_report
+from utcloud.accounts.auth import Actor
+from utcloud.accounts.models import Group, GroupMember
+from utcloud.billing import loops, service
+from utcloud.billing.models import Account, Meter, Order, Posting
+from utcloud.billing.schemas import CapUpdate, RechargeCreate
+from utcloud.billing.solvency import Use, amount, elapsed_ms, outlook
+from utcloud.billing.sums import use_of
+from utcloud.billing.verify import verified
+from utcloud.billing.watch import Watch
+from utcloud.common.clock import to_ms
+from utcloud.common.errors import Problem
+from utcloud.common.ids import new_id
+from utcloud.common.money import MICRO, amount_for
+from utcloud.db import Database
+from utcloud.protocol import ObservedReplica, Phase, SiteReport
+from utcloud.resources import reports
+from utcloud.resources.models import Site, Spec
+from utcloud.workloads import nodes, observed
+from utcloud.workloads.loops import stop_dry
+from utcloud.workloads.models import Attempt
+
+T = TypeVar("T")
+HOUR = timedelta(hours=1)
+Connect = Callable[[AsyncExitStack], Awaitable[Database]]
+SECONDS = st.sampled_from([0.001, 0.999, 7, 25, 61, 61, 200, 1800, 3599.5, 9000])
+DIES = st.tuples(st.integers(0, 10), st.sampled_from(["", "", "", "", "exited", "oom", "vanished", "engine"]))
+"""Which of the running containers dies, if any."""
+
+
+@dataclass
+class Container:
+    """What really happened. ``started`` and ``ended`` by the site's clock, ``began`` and ``over`` by the true one."""
+
+    replica_id: str
+    started: datetime
+    began: datetime
+    ended: datetime | None = None
+    over: datetime | None = None
+    cause: str = ""
+    lost: bool = False
+    """The server took it for lost before it ended."""
+
+
+class MoneyMachine(RuleBasedStateMachine):
+    """Amounts in micro-UNC. ``true`` is the time that no clock of the world need agree with."""
+
+    runner: asyncio.Runner
+    connect: Connect
+
+    def run(self, job: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(job)
+
+    @initialize(prices=st.tuples(st.integers(1, 10**4), st.integers(10**5, 3 * 10**6)), funds=st.integers(10**5, 10**7))
+    def begin(self, prices: tuple[int, int], funds: int) -> None:
+        self.stack = AsyncExitStack()
+        self.containers: dict[str, Container] = {}
+        self.sent: list[SiteReport] = []
+        self.server_skew = self.site_skew = self.moved = timedelta()
+        self.notebooks: list[str] = []
+        self.run(self._begin(prices, funds))
+        for spec in (0, 1):
+            self.run(self._create({"spec_id": self.specs[spec], "tasks": 1 + spec}, "last_hour"))
+        self.run(self._obey())
+
+    async def _begin(self, prices: tuple[int, int], funds: int) -> None:
+        self.db = await type(self).connect(self.stack)
+        self.others = self.db if self.db.is_sqlite else await self._other_server()
+        self.world = await World.build(self.db, nodes=[node_report("node-a", 3), node_report("node-b", 3)])
+        self.true = self.world.now
+        world = self.world
+        self.operator = Actor("us_op", "op", is_operator=True)
+        async with self.db.write() as tx:
+            self.specs = [
+                await world.add_spec(tx, f"spec-{number}", {"cpu": 500, "memory": GB}, price=price)
+                for number, price in enumerate(prices)
+            ]
+            group = Group(id=new_id("grp"), name="team")
+            tx.add(group)
+            await tx.flush()
+            tx.add(GroupMember(group_id=group.id, user_id=world.renter.id))
+            await world.recharge(tx, Actor(group.id, "team"), funds + 1)
+        self.group = group.id
+        async with self.db.read() as tx:
+            wallets = (await tx.scalars(select(Account).where(Account.kind == "wallet"))).all()
+        self.wallets = {wallet.owner_id: wallet.id for wallet in wallets}
+        await self._book(world.renter.id, "deduct", 100 * MICRO - funds - 1)
+
+    async def _other_server(self) -> Database:
+        other = Database(self.db.url.render_as_string(hide_password=False))
+        self.stack.push_async_callback(other.close)
+        return other
+
+    def teardown(self) -> None:
+        if hasattr(self, "stack"):
+            self.run(self.stack.aclose())
+
+    # What people do
+
+    @rule(
+        spec=st.integers(0, 1),
+        tasks=st.integers(1, 2),
+        payer=st.sampled_from(["user", "user", "group"]),
+        max_cost=st.sampled_from([None, None, "0.1", "1"]),
+        policy=st.sampled_from(["last_hour", "whole", "none"]),
+    )
+    def create(self, spec: int, tasks: int, payer: str, max_cost: str | None, policy: str) -> None:
+        fields = {"spec_id": self.specs[spec], "tasks": tasks, "payer": payer, "max_cost": max_cost}
+        if payer == "group":
+            fields["group_id"] = self.group
+        self.run(self._create(fields, policy))
+        self.go_on()
+
+    async def _create(self, fields: dict[str, Any], policy: str) -> None:
+        try:
+            ident = await self.world.create(f"n{len(self.notebooks)}", **fields)
+        except Problem:
+            return
+        self.notebooks.append(ident)
+        async with self.db.write() as tx:
+            for order in await tx.scalars(select(Order).where(Order.workload_id == ident)):
+                order.fault_credit = policy
+
+    @rule(which=st.integers(0, 10), stop=st.booleans())
+    def stop_or_start(self, which: int, stop: bool) -> None:
+        if self.notebooks:
+            ident = self.notebooks[which % len(self.notebooks)]
+            self.run(self._try(self.world.stop(ident) if stop else self.world.start(ident)))
+            self.go_on()
+
+    async def _try(self, job: Awaitable[Any]) -> None:
+        with suppress(Problem):
+            await job
+
+    @rule(spec=st.integers(0, 1), price=st.integers(0, 10**7))
+    def reprice(self, spec: int, price: int) -> None:
+        async def change() -> None:
+            async with self.db.write() as tx:
+                (await tx.get_one(Spec, self.specs[spec])).price = price
+
+        self.run(change())
+        self.go_on()
+
+    @rule(
+        group=st.booleans(),
+        kind=st.sampled_from(["recharge", "deduct"]),
+        change=st.one_of(st.integers(1, 10**4), st.integers(1, 3 * MICRO)),
+        doubled=st.booleans(),
+    )
+    def book(self, group: bool, kind: str, change: int, doubled: bool) -> None:
+        owner = self.group if group else self.world.renter.id
+        key = new_id("key")
+        for _ in range(1 + doubled):
+            self.run(self._try(self._book(owner, kind, change, key)))
+        self.go_on()
+
+    async def _book(self, owner: str, kind: str, change: int, key: str | None = None) -> None:
+        body = RechargeCreate.model_construct(wallet_id=self.wallets[owner], amount=change, kind=kind, note="")
+        async with self.db.write() as tx:
+            await service.create_recharge(tx, self.world.now, self.operator, body, key)
+
+    @rule(group=st.booleans(), daily=st.sampled_from([None, 1000, 10**5, MICRO]))
+    def cap(self, group: bool, daily: int | None) -> None:
+        async def change() -> None:
+            wallet = self.wallets[self.group if group else self.world.renter.id]
+            body = CapUpdate.model_construct(daily=daily, monthly=None, total=None, user_id=None)
+            async with self.db.write() as tx:
+                await service.put_cap(tx, self.world.now, self.operator, wallet, body)
+
+        self.run(change())
+        self.go_on()
+
+    # What the site does, and what becomes of its word
+
+    def _pass(self, seconds: float) -> None:
+        self.true += timedelta(seconds=seconds)
+        self.world.now = self.true + self.server_skew
+
+    @property
+    def site_time(self) -> datetime:
+        return self.true + self.site_skew
+
+    @rule(heard=st.sampled_from([True, True, True, True, False]), seconds=SECONDS, dies=DIES)
+    def work(self, heard: bool, seconds: float, dies: tuple[int, str]) -> None:
+        """The site does as it was told, and time passes; its report may be lost on the way."""
+        self.run(self._obey())
+        self._pass(seconds)
+        self._die(*dies)
+        report = self._report()
+        self.sent.append(report)
+        if heard:
+            self.run(self._send(report))
+
+    async def _obey(self) -> None:
+        desired = {one.attempt_id: one for one in (await self.world.desired()).replicas}
+        for ident, one in desired.items():
+            if one.desired == Phase.RUNNING and ident not in self.containers:
+                self.containers[ident] = Container(one.replica_id, self.site_time, self.true)
+            if one.desired == Phase.STOPPED:
+                self._end(ident, "stopped")
+
+    def _end(self, ident: str, cause: str) -> None:
+        container = self.containers.get(ident)
+        if container and container.ended is None:
+            container.ended, container.over, container.cause = self.site_time, self.true, cause
+
+    def go_on(self) -> None:
+        """Whatever else happens, the site works on."""
+        self.work(True, 300, (0, ""))
+
+    def _die(self, which: int, cause: str) -> None:
+        running = [ident for ident, one in self.containers.items() if one.ended is None]
+        if running and cause:
+            self._end(running[which % len(running)], cause)
+
+    def _report(self) -> SiteReport:
+        replicas = [
+            ObservedReplica(
+                replica_id=one.replica_id,
+                attempt_id=ident,
+                phase=Phase.RUNNING if one.ended is None else Phase.ENDED,
+                started_at=one.started,
+                ended_at=one.ended,
+                exit_code=None if one.ended is None else int(one.cause != "stopped"),
+                cause=one.cause,
+            )
+            for ident, one in self.containers.items()
+        ]
+        return SiteReport(sent_at=self.site_time, nodes=self.world.nodes, replicas=replicas)
+
+    @rule(back=st.integers(1, 5))
+    def repeat(self, back: int) -> None:
+        """An old report comes again, or only now."""
+        if self.sent:
+            self.run(self._send(self.sent[-min(back, len(self.sent))]))
+
+    async def _send(self, report: SiteReport) -> None:
+        now = self.world.now
+        async with self.db.write() as tx:
+            site = await tx.get_one(Site, self.world.site_id)
+            await reports.apply(tx, now, site, report)
+            await observed.apply(tx, now, site, report)
+        await self.world.place_waiting()
+
+    @rule(late=st.sampled_from([200, 400, 4000]))
+    def outage(self, late: float) -> None:
+        """The site is silent for long; what the server makes of it."""
+        self._pass(late)
+        self.run(self._lose())
+
+    async def _lose(self) -> None:
+        async with self.db.write() as tx:
+            await nodes.fail_lost(tx, self.world.now, self.world.site_id)
+        async with self.db.read() as tx:
+            lost = await tx.scalars(select(Attempt.id).where(Attempt.cause == observed.NODE_LOST))
+            for ident in lost:
+                if ident in self.containers:
+                    self.containers[ident].lost = True
+
+    @rule(who=st.sampled_from(["server", "site"]), step=st.sampled_from([-HOUR, HOUR, timedelta(minutes=-4)]))
+    def move_clock(self, who: str, step: timedelta) -> None:
+        if self.moved < 6 * HOUR:
+            self.moved += abs(step)
+            if who == "server":
+                self.server_skew += step
+            else:
+                self.site_skew += step
+            self.go_on()
+
+    @rule()
+    def servers(self) -> None:
+        """Two servers do at the same time what their loops do."""
+        clock = FakeClock(self.world.now)
+
+        async def stop(attempts: list[str], reason: str) -> None:
+            await stop_dry(self.db, clock, attempts, reason)
+
+        async def both() -> None:
+            await asyncio.gather(
+                loops.settle_due(self.db, clock.now()),
+                loops.settle_due(self.others, clock.now()),
+                Watch(self.db, clock, stop).look(),
+                Watch(self.others, clock, stop).look(),
+                self._send(self._report()),
+            )
+
+        self.run(both())
+        self.go_on()
+
+    # What must be so after each step
+
+    @invariant()
+    def the_books_are_right(self) -> None:
+        if hasattr(self, "wallets"):
+            self.run(self._compare())
+
+    async def _compare(self) -> None:
+        async with self.db.read() as tx:
+            accounts = await balances(tx)
+            meters = (await tx.scalars(select(Meter))).all()
+            orders = {order.id: order for order in await tx.scalars(select(Order))}
+            spent = await tx.execute(select(Posting.account_id, func.sum(Posting.amount)).group_by(Posting.account_id))
+            booked = {account_id: int(total) for account_id, total in spent}
+        for meter in meters:
+            self._check_meter(meter)
+        paid: dict[str, int] = defaultdict(int)
+        for meter in meters:
+            paid[meter.order_id] += meter.settled - meter.credited
+        for ident, order in orders.items():
+            assert order.max_cost is None or paid[ident] <= order.max_cost
+            if order.state == "settled":
+                assert all(meter.closed for meter in meters if meter.order_id == ident)
+                assert order.cost == paid[ident]
+        fees = sum(meter.settled_fee for meter in meters)
+        earned = sum(meter.settled - meter.credited - meter.settled_fee for meter in meters)
+        assert accounts.get("fee:platform", 0) == fees
+        assert accounts.get(f"earnings:{self.world.miner.id}", 0) == earned
+        await self._compare_pages(meters, booked)
+        fault = (await verified(self.db)).fault
+        assert fault is None, fault
+
+    def _check_meter(self, meter: Meter) -> None:
+        total = meter.price * elapsed_ms(meter) // 3_600_000
+        assert total == amount(meter) >= 0
+        assert 0 <= meter.credited <= meter.settled
+        assert meter.settled_fee == (meter.settled - meter.credited) * FEE_PPM // MICRO
+        if meter.closed:
+            assert meter.hold == 0
+            assert meter.settled + meter.waived == total
+        container = self.containers.get(meter.attempt_id)
+        if container is None:
+            assert elapsed_ms(meter) == 0
+            return
+        ran = to_ms(container.over or self.true) - to_ms(container.began)
+        slack = round(self.moved.total_seconds() * 1000)
+        assert elapsed_ms(meter) <= ran + slack, "more than it ran, and than clocks were moved"
+        if not slack and meter.closed and container.over and not container.lost:
+            assert elapsed_ms(meter) == ran
+            assert total == amount_for(meter.price, ran)
+
+    async def _compare_pages(self, meters: Any, booked: dict[str, int]) -> None:
+        world = self.world
+        async with self.db.read() as tx:
+            charges, _ = await service.list_charges(tx, world.renter, service.ChargeFilter(), limit=500)
+            orders, _ = await service.list_orders(tx, world.renter, service.OrderFilter(), limit=500)
+            wallets, _ = await service.list_wallets(tx, world.now, self.operator, limit=500)
+            uses = await use_of(tx, [wallet.id for wallet in wallets], world.now)
+        assert len(charges) == len(meters)
+        assert sum(one.settled for one in charges) == sum(meter.settled - meter.credited for meter in meters)
+        assert sum(one.paid for one in charges) == sum(one.cost for one in orders)
+        assert all(one.miner_share + one.platform_fee == one.paid for one in charges)
+        for wallet in wallets:
+            own = [meter for meter in meters if meter.wallet_id == wallet.id and not meter.closed]
+            use = Use.of(own, world.now)
+            assert uses.get(wallet.id, Use()) == use, "the sums in SQL are those of the formula"
+            state = outlook(booked.get(wallet.id, 0), use, world.now)
+            assert (wallet.balance, wallet.available) == (booked.get(wallet.id, 0), state.available)
+            assert wallet.balance >= 0
+
+
+def test_whatever_comes(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Some hundred steps; a failure prints the steps that lead to it, and how to have them again."""
+
+    async def connect(stack: AsyncExitStack) -> Database:
+        if database_kind == "sqlite":
+            path = tmp_path / f"{new_id('db')}.db"
+            copyfile(request.getfixturevalue("sqlite_template"), path)
+            url = f"sqlite+aiosqlite:///{path}"
+        else:
+            server: PostgresServer = request.getfixturevalue("postgres")
+            url = await stack.enter_async_context(server.fresh())
+        db = Database(url)
+        stack.push_async_callback(db.close)
+        return db
+
+    with asyncio.Runner() as runner:
+        machine = type("Machine", (MoneyMachine,), {"runner": runner, "connect": staticmethod(connect)})
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=16 if database_kind == "sqlite" else 6,
+                stateful_step_count=30,
+                deadline=None,
+                print_blob=True,
+                phases=[Phases.explicit, Phases.reuse, Phases.generate],  # shrinking would take many minutes
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+            ),
+        )
