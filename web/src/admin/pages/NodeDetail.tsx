@@ -158,6 +158,8 @@ function Facts({ node }: { node: Detail }) {
       <Descriptions
         column={1}
         size="small"
+        colon={false}
+        styles={{ label: { width: 96 } }}
         items={facts.map(([label, children]) => ({ key: label, label, children: children || "–" }))}
       />
       {editing && <LabelsDialog node={node} onClose={() => setEditing(false)} />}

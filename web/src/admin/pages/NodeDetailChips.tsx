@@ -37,7 +37,12 @@ export function NodeChips({ node }: { node: Schemas["NodeDetail"] }) {
   const measured = node.chips.flatMap((chip) => chip.measured_at ?? []).sort()[0];
 
   const columns: Column<Chip>[] = [
-    { title: t("chips.index"), dataIndex: "index", sorter: by((row) => row.index) },
+    {
+      title: t("chips.index"),
+      dataIndex: "index",
+      sorter: by((row) => row.index),
+      render: (index) => <Typography.Text strong>#{index}</Typography.Text>,
+    },
     {
       title: t("chips.model"),
       dataIndex: "model",
@@ -47,9 +52,23 @@ export function NodeChips({ node }: { node: Schemas["NodeDetail"] }) {
             {model}
             <Simulated when={chip.simulated} />
           </span>
+          {chip.serial && (
+            <Typography.Text type="secondary" className="reason">
+              <span className="hidden">{t("chips.serial")} </span>
+              {chip.serial}
+            </Typography.Text>
+          )}
+        </>
+      ),
+    },
+    {
+      title: t("chips.device"),
+      key: "device",
+      render: (_, chip) => (
+        <>
+          <code>{chip.device_paths.join(" ") || "–"}</code>
           <Typography.Text type="secondary" className="reason">
-            {chip.card && `${t("chips.card")} ${chip.card} · `}
-            <code>{chip.device_paths.join(" ")}</code>
+            {[chip.card && `${t("chips.card")} ${chip.card}`, chip.bus_id].filter(Boolean).join(" · ")}
           </Typography.Text>
         </>
       ),
@@ -77,7 +96,7 @@ export function NodeChips({ node }: { node: Schemas["NodeDetail"] }) {
           <>
             {one.owner_name}
             <Typography.Text type="secondary" className="reason">
-              {[one.group_name, one.spec].filter(Boolean).join(" · ")}
+              {one.group_name}
             </Typography.Text>
           </>
         );
@@ -86,7 +105,6 @@ export function NodeChips({ node }: { node: Schemas["NodeDetail"] }) {
     {
       title: t("chips.utilization"),
       dataIndex: "utilization_percent",
-      sorter: by((row) => row.utilization_percent ?? -1),
       render: (value: number | null) =>
         value === null ? "–" : <Measured text={`${Math.round(value)} %`} percent={value} />,
     },
@@ -102,14 +120,12 @@ export function NodeChips({ node }: { node: Schemas["NodeDetail"] }) {
     {
       title: t("chips.temperature"),
       dataIndex: "temperature_c",
-      sorter: by((row) => row.temperature_c ?? -1),
       render: (value: number | null) =>
         value === null ? "–" : <Measured text={`${Math.round(value)} °C`} alarm={value >= HOT_C} />,
     },
     {
       title: t("chips.power"),
       dataIndex: "power_w",
-      sorter: by((row) => row.power_w ?? -1),
       render: (value: number | null, { power_limit_w: most }) =>
         value === null ? (
           "–"
@@ -120,8 +136,6 @@ export function NodeChips({ node }: { node: Schemas["NodeDetail"] }) {
           />
         ),
     },
-    { title: t("chips.serial"), dataIndex: "serial", render: (serial) => (serial ? <code>{serial}</code> : "–") },
-    { title: t("chips.bus"), dataIndex: "bus_id", render: (bus) => (bus ? <code>{bus}</code> : "–") },
   ];
   return (
     <Panel

@@ -6,15 +6,16 @@ import { type Column, ListPage } from "@shared/ui/ListPage";
 import { LoadedSelect } from "@shared/ui/LoadedSelect";
 import { MoreFilters } from "@shared/ui/MoreFilters";
 import { UsageList } from "@shared/ui/Usage";
-import { Typography } from "antd";
+import { Button, Typography } from "antd";
 import { useTranslation } from "react-i18next";
-import { Link } from "react-router-dom";
+import { Link, useNavigate } from "react-router-dom";
 import { BulkActions } from "./NodesActions";
 import { Labels, type Node, NodeStatus, NodeTags, type Status, STATUSES } from "./NodesParts";
 
 /** The servers, found by themselves. */
 export function Nodes() {
   const { t } = useTranslation();
+  const navigate = useNavigate();
   const [status, setStatus] = useAddress<Status>("status");
   const [pool, setPool] = useAddress("pool");
   const [site, setSite] = useAddress("site");
@@ -53,7 +54,16 @@ export function Nodes() {
       title: t("nodes.ip"),
       dataIndex: "ip",
       sort: "ip",
-      render: (ip) => (ip ? <span className="number">{ip}</span> : "–"),
+      render: (ip, node) => (
+        <>
+          <span className="number">{ip || "–"}</span>
+          {node.agent_version && (
+            <Typography.Text type="secondary" className="reason">
+              {t("nodes.agent")} {node.agent_version}
+            </Typography.Text>
+          )}
+        </>
+      ),
     },
     { title: t("common.pool"), dataIndex: "pool_name" },
     { title: t("nodes.resources"), dataIndex: "resources", render: (usage) => <UsageList usage={usage} /> },
@@ -64,7 +74,6 @@ export function Nodes() {
       render: (count, node) => (count ? <Link to={`/work?node=${node.id}`}>{count}</Link> : 0),
     },
     { title: t("nodes.labels"), key: "labels", render: (_, node) => <Labels node={node} most={3} /> },
-    { title: t("nodes.agent"), dataIndex: "agent_version", wideOnly: true },
   ];
   const chooser = (label: string, value: string | undefined, onChange: (value: string | undefined) => void) => ({
     allowClear: true,
@@ -72,7 +81,7 @@ export function Nodes() {
     placeholder: label,
     value,
     onChange,
-    style: { minWidth: 150 },
+    style: { minWidth: 130 },
   });
   const named = ({ id, name }: { id: string; name: string }) => ({ value: id, label: name });
   return (
@@ -83,7 +92,11 @@ export function Nodes() {
       load={(query) => ok(api.GET("/api/v1/nodes", { params: { query: { ...query, ...filter } } }))}
       columns={columns}
       rowKey={(node) => node.id}
-      extra={<Link to="/sites">{t("nodes.addServer")}</Link>}
+      extra={
+        <Button type="primary" onClick={() => navigate("/sites?create=yes")}>
+          {t("nodes.addServer")}
+        </Button>
+      }
       filtered={Boolean(status || pool || site || rest || flagged)}
       filters={
         <MoreFilters set={[status, pool, site, rest, flagged].filter(Boolean).length}>
@@ -124,11 +137,7 @@ export function Nodes() {
       }
       file={{ path: "/api/v1/nodes", query: filter }}
       bulk={(nodes, done) => <BulkActions nodes={nodes} onDone={done} />}
-      empty={
-        <>
-          {t("nodes.empty")} <Link to="/sites">{t("nodes.addServer")}</Link>
-        </>
-      }
+      empty={t("nodes.empty")}
     />
   );
 }

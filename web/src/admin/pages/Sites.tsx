@@ -1,3 +1,4 @@
+import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
 import { useRole } from "@shared/session";
 import { Copyable, When } from "@shared/ui/bits";
@@ -17,7 +18,7 @@ export function Sites() {
   const { t } = useTranslation();
   const confirm = useConfirm();
   const operator = useRole();
-  const [creating, setCreating] = useState(false);
+  const [creating, setCreating] = useAddress<"yes">("create");
   const [created, setCreated] = useState<Schemas["SiteCreated"]>();
 
   const columns: Column<Site>[] = [
@@ -58,7 +59,7 @@ export function Sites() {
       render: (offset: number, site) =>
         site.last_seen_at ? (
           <Typography.Text type={Math.abs(offset) > CLOCK_OFF_MS ? "danger" : undefined} className="number">
-            {(offset / 1000).toFixed(1)} s
+            {(Math.round(offset / 100) / 10 || 0).toFixed(1)} s
           </Typography.Text>
         ) : (
           "–"
@@ -95,7 +96,7 @@ export function Sites() {
         columns={columns}
         rowKey={(site) => site.id}
         extra={
-          <Button type="primary" onClick={() => setCreating(true)}>
+          <Button type="primary" onClick={() => setCreating("yes")}>
             {t("sites.create")}
           </Button>
         }
@@ -105,8 +106,8 @@ export function Sites() {
       <FormDialog<Schemas["SiteCreate"], Schemas["SiteCreated"]>
         title={t("sites.create")}
         name="site"
-        open={creating}
-        onClose={() => setCreating(false)}
+        open={Boolean(creating)}
+        onClose={() => setCreating(undefined)}
         submit={(body) => ok(api.POST("/api/v1/sites", { body }))}
         onDone={setCreated}
       >

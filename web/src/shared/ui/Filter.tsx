@@ -17,7 +17,7 @@ export function Filter<V extends string>({ label, value, onChange, options }: Pr
       value={value}
       onChange={onChange}
       options={options}
-      style={{ minWidth: 150 }}
+      style={{ minWidth: 130 }}
     />
   );
 }

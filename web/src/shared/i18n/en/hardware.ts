@@ -135,7 +135,7 @@ export const hardware = {
     model: "Model",
     card: "Card",
     serial: "Serial",
-    bus: "Bus ID",
+    device: "Device",
     memory: "Memory",
     temperature: "Temperature",
     power: "Power",

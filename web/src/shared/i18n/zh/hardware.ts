@@ -134,7 +134,7 @@ export const hardware: typeof en = {
     model: "型号",
     card: "板卡",
     serial: "序列号",
-    bus: "总线 ID",
+    device: "设备",
     memory: "内存",
     temperature: "温度",
     power: "功耗",
