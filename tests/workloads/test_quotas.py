@@ -12,7 +12,7 @@ from utcloud.accounts.schemas import QuotaOut, QuotaUpdate
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Unauthenticated
 from utcloud.common.ids import new_id
 from utcloud.resources.models import CustomResource, Pool, PoolGroup
-from utcloud.workloads import notebooks, quotas
+from utcloud.workloads import in_use, notebooks, quotas
 from utcloud.workloads.quotas import Subject
 from utcloud.workloads.schemas import NotebookCreate
 from utcloud.workloads.states import TURNS
@@ -240,3 +240,10 @@ async def test_a_user_who_was_frozen_a_moment_ago_starts_nothing(world: World) -
         await world.start(ident)
     with pytest.raises(Unauthenticated):
         await world.create("another")
+
+
+async def test_a_group_in_whose_name_work_runs_is_in_use(world: World) -> None:
+    lab = await make_group(world, "lab", world.renter)
+    await world.create("hers")
+    async with world.db.read() as tx:
+        assert "1 notebook ('hers')" in (await in_use.of_group(tx, lab.id) or "")
