@@ -62,6 +62,9 @@ class Api:
     def post(self, path: str, body: Any = None, **more: Any) -> Any:
         return self.call("POST", path, body, **more)
 
+    def put(self, path: str, body: Any) -> Any:
+        return self.call("PUT", path, body)
+
     def patch(self, path: str, body: Any) -> Any:
         return self.call("PATCH", path, body)
 
