@@ -1,5 +1,8 @@
 """Placement: all replicas or none, in the order in which they came, never a chip twice."""
 
+from datetime import timedelta
+
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -7,6 +10,7 @@ from tests.support.db import make_sqlite_template
 from tests.workloads.world import World, node_report
 from utcloud.db import Database
 from utcloud.protocol import Phase
+from utcloud.workloads import placement
 from utcloud.workloads.schemas import State
 
 
@@ -118,6 +122,95 @@ async def test_a_restart_goes_where_its_files_are(world: World) -> None:
     assert replica.site_id == world.site_id
     assert replica.attempts == 2
     assert [mount.volume for mount in again.mounts] == [replica.id], "the same volume as before"
+
+
+async def test_what_is_large_waits_long_but_not_for_ever(world: World) -> None:
+    """Singles take what comes free past a pair, until it has waited long: then two chips come together for it."""
+    async with world.db.write() as tx:
+        pair = await world.add_spec(tx, "pair", {"cpu": 500, "TPU1684X": 2})
+        plain = await world.add_spec(tx, "plain", {"cpu": 500})
+    running = [await world.create(f"single-{number}") for number in range(3)]
+    large = await world.create("large", spec_id=pair)
+    overtaken = 0
+    for turn in range(40):
+        world.later(60)
+        await world.report()
+        waits = await world.create(f"small-{turn}")
+        done = running.pop(0)
+        for attempt in await world.run(done):
+            await world.end(attempt)
+        await world.place_waiting()
+        if await world.states(large) == [State.ASSIGNED]:
+            break
+        if await world.states(waits) == [State.ASSIGNED]:
+            overtaken += 1
+            running.append(waits)
+        else:
+            assert "kept for one that has waited longer" in (await world.workload(waits)).reason
+            other = await world.create(f"plain-{turn}", spec_id=plain)
+            assert await world.states(other) == [State.ASSIGNED], "it takes nothing of what is kept"
+            await world.stop(waits)
+    else:
+        raise AssertionError("it waits for ever")
+    assert overtaken >= 9, "for ten minutes nobody waits for what is too large"
+    assert world.now - (await world.replicas(large))[0].queued_at <= placement.PATIENCE + timedelta(minutes=5)
+
+
+async def test_who_cannot_pay_holds_nobody_up(world: World) -> None:
+    """A poor one that waits keeps nothing; what was taken for him in thought is the next one's in the same round."""
+    async with world.db.write() as tx:
+        pair = await world.add_spec(tx, "pair", {"cpu": 500, "TPU1684X": 2})
+    first = await world.create("first", tasks=3)
+    poor = await world.create("poor", actor=world.other, spec_id=pair)
+    world.later(1)
+    next_one = await world.create("next", tasks=2)
+    async with world.db.write() as tx:
+        await world.recharge(tx, world.other, -100_000_000)
+    world.later(3600)
+    await world.report()
+    for attempt in await world.run(first):
+        await world.end(attempt)
+    await world.place_waiting()
+    assert await world.states(next_one) == [State.ASSIGNED] * 2
+    assert await world.states(poor) == [State.PENDING]
+    assert "UNC available" in (await world.workload(poor)).reason
+
+
+async def test_a_long_line_is_placed_in_batches_in_its_order(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each transaction places a batch's worth, a gang always as a whole; nobody is forgotten between two."""
+    monkeypatch.setattr(placement, "BATCH", 2)
+    monkeypatch.setattr(placement, "RENEWALS", 2)
+    blocker = await world.create("blocker", tasks=3)
+    made = []
+    for number in range(5):
+        world.later(1)
+        made.append(await world.create(f"n{number}", tasks=1 + 2 * (number == 1)))
+    world.nodes = [node_report("node-a", 2), node_report("node-b", 5)]
+    await world.report()
+    await world.place_waiting()
+    placed = [ident for ident in made if set(await world.states(ident)) == {State.ASSIGNED}]
+    assert placed == [made[0], made[1]], "one chip for the first, three for the gang"
+    reasons = [(await world.workload(ident)).reason for ident in made[2:]]
+    assert ["first in line" in reasons[0], *(f"{n} waiting before you" in reasons[n] for n in (1, 2))] == [True] * 3
+    for attempt in await world.run(blocker):
+        await world.end(attempt)
+    await world.place_waiting()
+    assert all([set(await world.states(ident)) == {State.ASSIGNED} for ident in made])
+
+
+@pytest.mark.parametrize(
+    ("ahead", "text"),
+    [
+        (0, "you are first in line"),
+        (20, "20 waiting before you"),
+        (21, "more than 20 waiting before you"),
+        (100, "more than 90 waiting before you"),
+        (101, "more than 100 waiting before you"),
+        (4321, "more than 4000 waiting before you"),
+    ],
+)
+def test_a_place_far_back_in_the_line_is_said_roughly(ahead: int, text: str) -> None:
+    assert placement.place_in_line(ahead) == f"; {text}"
 
 
 @st.composite

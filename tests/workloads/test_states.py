@@ -8,7 +8,7 @@ from sqlalchemy import select
 from tests.workloads.world import World
 from utcloud.workloads.models import Replica, TimelineEvent
 from utcloud.workloads.schemas import State
-from utcloud.workloads.states import FINAL, IllegalTransitionError, combined, move
+from utcloud.workloads.states import FINAL, IllegalTransitionError, combined, move, move_many
 
 ALLOWED = {
     ("pending", "assigned"),
@@ -58,6 +58,21 @@ async def test_the_timeline_says_when_from_what_to_what_and_why(world: World) ->
     assert [(one.from_state, one.to_state) for one in events] == [("pending", "assigned"), ("assigned", "running")]
     assert events[0].reason.startswith("placed on node-")
     assert events[1].at == world.now
+
+
+async def test_many_move_together_or_not_at_all(world: World) -> None:
+    idents = [await world.create(name, tasks=2, start=False) for name in ("a", "b")]
+    async with world.db.write() as tx:
+        replicas = (await tx.scalars(select(Replica).order_by(Replica.id))).all()
+        replicas[-1].state = State.RUNNING
+        await tx.flush()
+        with pytest.raises(IllegalTransitionError, match=replicas[-1].id):
+            await move_many(tx, world.now, [(replica, State.PENDING, "again") for replica in replicas])
+        assert [replica.state for replica in replicas] == ["stopped"] * 3 + ["running"]
+        await move_many(tx, world.now, [(replica, State.PENDING, "again") for replica in replicas[:3]])
+        events = (await tx.scalars(select(TimelineEvent))).all()
+        assert sorted(event.replica_id for event in events) == [replica.id for replica in replicas[:3]]
+    assert [(await world.workload(ident)).state for ident in idents] == ["pending", "pending"]
 
 
 states = st.sampled_from(list(State))

@@ -151,7 +151,7 @@ async def place_lines(tx: Tx, now: datetime, pool_ids: Sequence[str], *, fee_ppm
         if one.id in problems:
             walk.reasons |= {part.replica_id: problems[one.id].detail for part in one.parts}
     await _say(tx, now, walk.reasons)
-    refused |= problems.keys()
+    refused.update(problems)
     return walk.cut or (bool(problems) and walk.short)
 
 
@@ -178,7 +178,7 @@ async def _try(tx: Tx, now: datetime, room: capacity.Room, one: _Waiting, walk: 
         walk.placed.append((one, outcome))
         return True
     walk.short = True
-    text = outcome.detail + _place_in_line(ahead)
+    text = outcome.detail + place_in_line(ahead)
     walk.reasons |= {part.replica_id: text for part in one.parts if part.reason != text}
     if now - one.since >= PATIENCE and not room.keeps(one.pool_id) and walk.candidates[one.pool_id] < _CANDIDATES:
         walk.candidates[one.pool_id] += 1
@@ -187,13 +187,13 @@ async def _try(tx: Tx, now: datetime, room: capacity.Room, one: _Waiting, walk: 
     return False
 
 
-def _place_in_line(ahead: int) -> str:
-    """A long line is said roughly, so that not everybody's reason changes with each step forward."""
+def place_in_line(ahead: int) -> str:
+    """How many wait before one; a long line is said roughly, so that not everybody's reason changes with each step."""
     if ahead == 0:
         return "; you are first in line"
     if ahead <= 20:
         return f"; {ahead} waiting before you"
-    rough = 10 ** (len(str(ahead)) - 1)
+    rough = 10 ** (len(str(ahead - 1)) - 1)
     return f"; more than {(ahead - 1) // rough * rough} waiting before you"
 
 
