@@ -93,10 +93,13 @@ export function Copyable({ text, label }: { text: string; label?: string }) {
   );
 }
 
+const PLAIN = ["cpu", "memory", "disk", "shared-memory"] as const;
+type Plain = (typeof PLAIN)[number];
+
 /** What a resource is called for a person. */
 export function useResourceName() {
   const { t } = useTranslation();
-  return (name: string) => (name === "cpu" || name === "memory" || name === "disk" ? t(`resource.${name}`) : name);
+  return (name: string) => (PLAIN.includes(name as Plain) ? t(`resource.${name as Plain}`) : name);
 }
 
 export function Quantities({ items }: { items: Schemas["Quantity"][] }) {

@@ -140,7 +140,7 @@ export const common = {
   role: { operator: "Operator", miner: "Miner", renter: "Renter" },
   versionStatus: { draft: "Draft", processing: "Processing", ready: "Ready", failed: "Failed" },
   visibility: { private: "Only me", group: "A group", preset: "Everyone" },
-  resource: { cpu: "CPU", memory: "Memory", disk: "Disk" },
+  resource: { cpu: "CPU", memory: "Memory", disk: "Disk", "shared-memory": "Shared memory" },
   unit: { millicores: "CPU cores", bytes: "Bytes", pieces: "Pieces" },
   usage: {
     capacity: "Capacity",

@@ -149,7 +149,7 @@ export const hardware = {
   },
   resources: {
     system: "System resources",
-    systemAbout: "What your nodes really have, as the system names it.",
+    systemAbout: "What your nodes really have, as the system names it. Open a row to see it node by node.",
     systemEmpty: "Nothing found yet: resources appear as soon as a node reports.",
     custom: "Custom resources",
     customAbout: "Names of your own for system resources, such as TPU1684X; specifications are made of them.",
@@ -157,12 +157,18 @@ export const hardware = {
     add: "Add custom resource",
     systemResource: "System resource",
     onNodes: "On nodes",
-    onNodesHint: "Left empty: on all nodes that have it",
+    onNodesHint: "Left empty: on all nodes that have it, now and later",
     allNodes: "All nodes",
+    allOf: "All {{count}} nodes",
     nameHint: "Letters, digits, dot, dash and underscore",
     unit: "Counted in",
+    usage: "In use",
     customNames: "Custom names",
     usedBy: "Used by",
+    shared: "Shares chips with {{names}}",
+    sharedHint:
+      "Both names stand for the same chips: there is one capacity, and what is given under one name is no longer free under the other.",
+    deleteHint: "The hardware stays as it is. Refused while a specification uses the name.",
   },
   specs: {
     about: "Bundles of resources with a price per hour; renters choose from them.",

@@ -138,7 +138,7 @@ export const common: typeof en = {
   role: { operator: "运营者", miner: "矿工", renter: "租用者" },
   versionStatus: { draft: "草稿", processing: "处理中", ready: "就绪", failed: "失败" },
   visibility: { private: "仅自己", group: "用户组", preset: "所有人" },
-  resource: { cpu: "CPU", memory: "内存", disk: "磁盘" },
+  resource: { cpu: "CPU", memory: "内存", disk: "磁盘", "shared-memory": "共享内存" },
   unit: { millicores: "CPU 核", bytes: "字节", pieces: "个" },
   usage: {
     capacity: "总量",
