@@ -167,7 +167,7 @@ async def test_a_group_whose_wallet_has_records_is_not_deleted(people: People) -
             await accounts.delete_group(tx, people.oscar.actor, group)
 
 
-NO_AMOUNTS = ("-1", "1e30", "NaN", "Infinity", "0.0000001", "1,5", "", "0", None, True, 1.5, [], {})
+NO_AMOUNTS: tuple[Any, ...] = ("-1", "1e30", "NaN", "Infinity", "0.0000001", "1,5", "", "0", None, True, 1.5, [], {})
 
 
 async def test_no_amount_that_is_none(people: People) -> None:
