@@ -10,12 +10,12 @@ from utcloud.assets.models import Asset, Image
 from utcloud.billing import by_day
 from utcloud.billing import service as billing
 from utcloud.db import Tx
-from utcloud.resources import capacity
 from utcloud.resources import service as resources
 from utcloud.resources.models import Pool, Site
 from utcloud.resources.schemas import Attention, AttentionKind, NodeStatus, Severity
 from utcloud.resources.service import attention
-from utcloud.resources.service.common import usages, visible, visible_nodes
+from utcloud.resources.service.common import visible, visible_nodes
+from utcloud.resources.service.totals import count_chips, totals
 from utcloud.workloads.models import Replica, Workload
 from utcloud.workloads.schemas import DayAmount, MinerOverviewOut, OverviewOut, State, UsageOut
 
@@ -48,12 +48,12 @@ async def overview(tx: Tx, now: datetime, actor: Actor) -> OverviewOut:
 async def miner_overview(tx: Tx, now: datetime, actor: Actor) -> MinerOverviewOut:
     """What a miner has, what it does and earns, and what needs his attention; for an operator, of all miners."""
     actor.require_miner()
-    nodes = await capacity.load(tx, now, visible_nodes(actor))
-    usage = usages(nodes)
+    usage = await totals(tx, visible_nodes(actor))
+    chips_total, chips_busy = await count_chips(tx, visible_nodes(actor))
     status = await resources.count_nodes(tx, now, actor)
     earned = await by_day.earned(tx, now, None if actor.is_operator else actor.id)
     attentions = [
-        *await attention.attention(tx, now, actor, nodes),
+        *await attention.attention(tx, now, actor),
         *await _waiting(tx, actor),
         *await _applications(tx, actor),
     ]
@@ -70,8 +70,8 @@ async def miner_overview(tx: Tx, now: datetime, actor: Actor) -> MinerOverviewOu
         earnings_month=earned.this_month,
         earnings_by_day=[DayAmount(day=day, amount=amount) for day, amount in earned.days],
         sites=(await tx.scalar(sites)) or 0,
-        chips_total=sum(node.chips_total for node in nodes),
-        chips_busy=sum(node.allocated.get(name, 0) for node in nodes for name in node.chips),
+        chips_total=chips_total,
+        chips_busy=chips_busy,
         attention=sorted(attentions, key=lambda one: list(Severity).index(one.severity)),
         simulated=any(one.simulated for one in usage),
     )

@@ -10,7 +10,7 @@ from utcloud.accounts.auth import Actor
 from utcloud.db import Tx
 from utcloud.resources import capacity
 from utcloud.resources.capacity import NodeState, is_heard
-from utcloud.resources.models import Node, Pool, PoolGroup, PoolSpec, Site, Spec
+from utcloud.resources.models import Chip, Node, NodeResource, Pool, PoolGroup, PoolSpec, Site, Spec
 from utcloud.resources.schemas import Attention, AttentionKind, NodeStatus, Severity
 from utcloud.resources.service.common import some, visible, visible_nodes
 from utcloud.resources.service.fit import Fits
@@ -38,14 +38,33 @@ def item(kind: AttentionKind, severity: Severity, noun: str, objects: Named, det
     ]
 
 
-async def attention(tx: Tx, now: datetime, actor: Actor, nodes: Sequence[NodeState]) -> list[Attention]:
-    """What needs attention. ``nodes``: all that the actor may see, as ``capacity.load`` gives them."""
-    if nodes:
-        found = await _of_nodes(tx, now, actor)
+async def attention(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
+    """What needs attention."""
+    inside = await _empty_nodes(tx, actor)
+    if inside:
+        found = [*await _of_nodes(tx, now, actor), *await _of_chips(tx, actor)]
     else:
-        detail = "No server has joined yet. Make a site and start its agent."
-        found = [_nothing(AttentionKind.NO_NODES, detail)]
-    return [*found, *_of_chips(nodes), *await _of_sites(tx, now, actor), *await _of_offers(tx, actor, nodes)]
+        found = [_nothing(AttentionKind.NO_NODES, "No server has joined yet. Make a site and start its agent.")]
+    return [*found, *await _of_sites(tx, now, actor), *await _of_offers(tx, actor, inside)]
+
+
+async def _empty_nodes(tx: Tx, actor: Actor) -> dict[str, list[NodeState]]:
+    """Pool → what its nodes have, whatever of it is in use: less than ``capacity.load`` sees, and sooner."""
+    query = (
+        select(Node.id, Node.name, Node.site_id, Node.pool_id, Site.miner_id, NodeResource.name, NodeResource.capacity)
+        .join(Site, Site.id == Node.site_id)
+        .outerjoin(NodeResource, NodeResource.node_id == Node.id)
+        .where(visible_nodes(actor), Node.gone.is_(False))
+    )
+    nodes: dict[str, NodeState] = {}
+    for ident, name, site_id, pool_id, miner_id, resource, there in await (await tx.connection()).execute(query):
+        node = nodes.get(ident) or nodes.setdefault(ident, NodeState(ident, name, site_id, pool_id, miner_id, False))
+        if resource is not None:
+            node.capacity[resource] = there
+    inside: dict[str, list[NodeState]] = defaultdict(list)
+    for node in nodes.values():
+        inside[node.pool_id].append(node)
+    return inside
 
 
 def _nothing(kind: AttentionKind, detail: str) -> Attention:
@@ -83,12 +102,19 @@ async def _of_nodes(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
     ]
 
 
-def _of_chips(nodes: Sequence[NodeState]) -> list[Attention]:
-    unhealthy = [(node, sum(node.capacity[name] - node.usable[name] for name in node.chips)) for node in nodes]
-    sick = [(node.id, node.name) for node, count in unhealthy if count]
-    chips = sum(count for _, count in unhealthy)
+async def _of_chips(tx: Tx, actor: Actor) -> list[Attention]:
+    query = (
+        select(Node.id, Node.name, func.count())
+        .join(Chip, Chip.node_id == Node.id)
+        .where(visible_nodes(actor), Node.gone.is_(False), Chip.present.is_(True), Chip.healthy.is_(False))
+        .group_by(Node.id, Node.name)
+        .order_by(Node.name, Node.id)
+    )
+    rows = (await tx.execute(query)).all()
+    chips = sum(count for _, _, count in rows)
     detail = f"{chips} chip{'s are' if chips > 1 else ' is'} not healthy and given to nobody."
-    return item(AttentionKind.CHIP_UNHEALTHY, Severity.ERROR, "node", sick, detail)
+    nodes = [(ident, name) for ident, name, _ in rows]
+    return item(AttentionKind.CHIP_UNHEALTHY, Severity.ERROR, "node", nodes, detail)
 
 
 async def _of_sites(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
@@ -104,7 +130,7 @@ async def _of_sites(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
     return item(AttentionKind.CLOCK_OFF, Severity.WARNING, "site", [(row.id, row.name) for row in off], detail)
 
 
-async def _of_offers(tx: Tx, actor: Actor, nodes: Sequence[NodeState]) -> list[Attention]:
+async def _of_offers(tx: Tx, actor: Actor, inside: dict[str, list[NodeState]]) -> list[Attention]:
     pools = list(await tx.scalars(select(Pool).where(visible(actor, Pool.miner_id)).order_by(Pool.name, Pool.id)))
     pool_ids = [pool.id for pool in pools]
     offers = (
@@ -117,15 +143,15 @@ async def _of_offers(tx: Tx, actor: Actor, nodes: Sequence[NodeState]) -> list[A
         )
     ).all()
     bound = set(await tx.scalars(select(PoolGroup.pool_id).where(PoolGroup.pool_id.in_(pool_ids)).distinct()))
-    offering, filled = {offer.pool_id for offer in offers}, {node.pool_id for node in nodes}
-    bare = [pool for pool in pools if pool.id not in filled and (not pool.is_default or pool.id in offering)]
+    offering = {offer.pool_id for offer in offers}
+    bare = [pool for pool in pools if pool.id not in inside and (not pool.is_default or pool.id in offering)]
     shut = [pool for pool in pools if not pool.open_to_all and pool.id not in bound]
     found = [
         *item(
             AttentionKind.POOL_WITHOUT_NODES,
             Severity.WARNING,
             "pool",
-            _named(bare) if nodes else [],
+            _named(bare) if inside else [],
             "It has no nodes, so nothing can start in it.",
         ),
         *item(
@@ -136,10 +162,10 @@ async def _of_offers(tx: Tx, actor: Actor, nodes: Sequence[NodeState]) -> list[A
             "It is open to nobody: bind a group to it or open it to all.",
         ),
     ]
-    if nodes and not await tx.scalar(select(Spec.id).where(visible(actor, Spec.miner_id)).limit(1)):
+    if inside and not await tx.scalar(select(Spec.id).where(visible(actor, Spec.miner_id)).limit(1)):
         found.append(_nothing(AttentionKind.NO_SPECS, "Nothing can be rented yet. Make a specification with a price."))
     names = {pool.id: pool.name for pool in pools}
-    return [*found, *await _never_fitting(tx, nodes, names, [offer for offer in offers if offer.pool_id in filled])]
+    return [*found, *await _never_fitting(tx, inside, names, [offer for offer in offers if offer.pool_id in inside])]
 
 
 def _named(pools: Sequence[Pool]) -> Named:
@@ -147,15 +173,13 @@ def _named(pools: Sequence[Pool]) -> Named:
 
 
 async def _never_fitting(
-    tx: Tx, nodes: Sequence[NodeState], pools: dict[str, str], offers: Sequence[Row[str, str, str]]
+    tx: Tx, inside: dict[str, list[NodeState]], pools: dict[str, str], offers: Sequence[Row[str, str, str]]
 ) -> list[Attention]:
     """Specifications that a pool offers, none of whose nodes can hold them even when it is empty."""
     items = await capacity.items_of(tx, {offer.id for offer in offers})
-    inside: dict[str, list[NodeState]] = defaultdict(list)
-    for node in nodes:
-        inside[node.pool_id].append(node)
-    fits = Fits(inside, await capacity.names_of(tx, {node.miner_id for node in nodes}))
-    never = [offer for offer in offers if not fits.times(offer.pool_id, items[offer.id])[1]]
+    miners = {node.miner_id for nodes in inside.values() for node in nodes}
+    fits = Fits(inside, await capacity.names_of(tx, miners))
+    never = [offer for offer in offers if not fits.ever(offer.pool_id, items[offer.id])]
     places = some(sorted({pools[offer.pool_id] for offer in never}))
     specs = list(dict.fromkeys((offer.id, offer.name) for offer in never))
     detail = f"It fits no node of pool {places}, not even an empty one."

@@ -57,6 +57,10 @@ class Fits:
             at_best += sum(count * _times(needs, there) for there, count in capacity)
         return now, at_best
 
+    def ever(self, group: str, items: dict[str, int]) -> bool:
+        """Whether a node of the group holds ``items`` when it is empty."""
+        return any(_fits(needs, there) for needs, _, capacity in self._needs(group, items) for there, _ in capacity)
+
     def _needs(self, group: str, items: dict[str, int]) -> Iterable[tuple[dict[str, int], Counts, Counts]]:
         for node, free, capacity in self._groups.get(group, ()):
             needs = self._names.on(node, items)

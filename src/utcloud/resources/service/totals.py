@@ -59,3 +59,16 @@ async def totals(tx: Tx, *where: ColumnElement[bool]) -> list[Usage]:
             rows, key=lambda row: (order.get(row[0], len(order)), row[0])
         )
     ]
+
+
+async def count_chips(tx: Tx, *where: ColumnElement[bool]) -> tuple[int, int]:
+    """How many chips there are on the nodes for which ``where`` holds, and how many of them work holds."""
+    query = (
+        select(func.count(), func.count(ChipClaim.attempt_id))
+        .select_from(Chip)
+        .join(Node, Node.id == Chip.node_id)
+        .outerjoin(ChipClaim, ChipClaim.chip_id == Chip.id)
+        .where(Chip.present.is_(True), Node.gone.is_(False), *where)
+    )
+    total, busy = (await tx.execute(query)).one()
+    return total, busy
