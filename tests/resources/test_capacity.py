@@ -6,15 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from tests.resources.support import CHIP, World, add_spec, chip, node
 from utcloud.common.ids import new_id
 from utcloud.db import Database
-from utcloud.resources.capacity import Demand, Grant, Shortage, can_ever_fit, load, release, reserve
-from utcloud.resources.models import Allocation, Chip, ChipClaim, CustomResource, Node, NodeResource
+from utcloud.resources.capacity import Demand, Grant, Room, Shortage, can_ever_fit, release, reserve
+from utcloud.resources.models import Allocation, ChipClaim, CustomResource, Node
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -180,6 +178,63 @@ async def test_racing_for_one_chip_one_wins(db: Database) -> None:
     assert Counter(type(outcome) for outcome in outcomes) == {list: 1, Shortage: 7}
 
 
+async def test_what_is_kept_for_one_is_left_by_others(db: Database) -> None:
+    """Two chips of the node where the most is free: nobody takes them, and what takes none of them may stand there."""
+    world = await World.make(db, NOW, node("a", chips=2), node("b", chips=3), node("c", chips=1))
+    async with db.write() as tx:
+        one, pair = await add_spec(tx, world.miner, {CHIP: 1}), await add_spec(tx, world.miner, {CHIP: 3})
+        plain, both = await add_spec(tx, world.miner, {"cpu": 1000}), await add_spec(tx, world.miner, {CHIP: 2})
+        b = await tx.scalar(select(Node.id).where(Node.name == "b"))
+        assert isinstance(await reserve(tx, NOW, [demand(world, one, node_id=b)]), list)
+        room = await Room.open(tx, NOW, [world.pool.id], [one, pair, plain, both])
+        large = [demand(world, pair)]
+        assert isinstance(room.take(large), Shortage)
+        assert not room.keeps(world.pool.id)
+        assert room.keep_for(large)
+        assert room.keeps(world.pool.id)
+        names = []
+        for _ in range(3):
+            grants = room.take([demand(world, one)])
+            assert isinstance(grants, list)
+            names.append(grants[0].node_name)
+        assert sorted(names) == ["a", "a", "c"]
+        refused = room.take([demand(world, one)])
+        assert isinstance(refused, Shortage)
+        assert "what is free on node b of pool 'default' is kept for one that has waited longer" in refused.detail
+        beside = room.take([demand(world, plain, node_id=b)])
+        assert isinstance(beside, list), "it takes no chip"
+
+
+async def test_nothing_is_kept_for_what_would_not_fit_when_all_has_ended(db: Database) -> None:
+    """Unhealthy chips and cordoned nodes do not come free by waiting."""
+    chips = [chip("x-0", 0, healthy=False), chip("x-1", 1)]
+    world = await World.make(db, NOW, node("x").model_copy(update={"chips": chips}), node("y", chips=2))
+    async with db.write() as tx:
+        (await tx.scalars(select(Node).where(Node.name == "y"))).one().cordoned = True
+        pair, one = await add_spec(tx, world.miner, {CHIP: 2}), await add_spec(tx, world.miner, {CHIP: 1})
+        room = await Room.open(tx, NOW, [world.pool.id], [pair, one])
+        assert not room.keep_for([demand(world, pair)])
+        assert not room.keep_for([demand(world, one), demand(world, one)])
+        assert isinstance(room.take([demand(world, one)]), list)
+
+
+async def test_cordoned_and_draining_nodes_are_told(db: Database) -> None:
+    world = await World.make(db, NOW, *(node(name, chips=1) for name in "abc"))
+    async with db.write() as tx:
+        a, b, c = await tx.scalars(select(Node).order_by(Node.name))
+        a.cordoned = b.cordoned = True
+        spec = await add_spec(tx, world.miner, {CHIP: 1})
+        assert isinstance(await reserve(tx, NOW, [demand(world, spec)]), list)
+        assert await reserve(tx, NOW, [demand(world, spec)]) == Shortage(
+            f"needs 1 {CHIP} on one node; pool 'default' has 0 free of 1; of its 3 nodes 2 are cordoned", "waiting"
+        )
+        b.drain_at, c.ready = NOW, False
+        assert await reserve(tx, NOW, [demand(world, spec)]) == Shortage(
+            "none of the 3 nodes of pool 'default' takes new work: 1 is cordoned, 1 is being drained, 1 is not ready",
+            "waiting",
+        )
+
+
 @pytest.mark.parametrize("demands", [1, 40])
 async def test_the_number_of_queries_does_not_grow(db: Database, demands: int) -> None:
     from sqlalchemy import event
@@ -199,84 +254,6 @@ async def test_the_number_of_queries_does_not_grow(db: Database, demands: int) -
         event.remove(db.engine.sync_engine, "before_cursor_execute", note)
     assert isinstance(outcome, list)
     assert count <= 12
-
-
-SHAPES = st.tuples(st.integers(0, 4), st.integers(1, 8))
-NEEDS = st.tuples(st.integers(0, 3), st.integers(1, 5))
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("take"), st.lists(st.integers(0, 3), min_size=1, max_size=4)),
-        st.tuples(st.just("give"), st.integers(0, 30)),
-    ),
-    max_size=14,
-)
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(shapes=st.lists(SHAPES, min_size=1, max_size=4), needs=st.lists(NEEDS, min_size=4, max_size=4), steps=STEPS)
-async def test_never_over_allocated_whatever_comes(
-    db: Database, shapes: list[tuple[int, int]], needs: list[tuple[int, int]], steps: list[tuple[str, Any]]
-) -> None:
-    """Against a model that only counts: nothing is given twice, sums stay within what is there, gangs are whole."""
-    world = await World.make(
-        db,
-        NOW,
-        *(node(f"n{number}", cpu=cpu * 1000, chips=chips) for number, (chips, cpu) in enumerate(shapes)),
-        miner=new_id("m"),
-    )
-    async with db.write() as tx:
-        specs = [
-            await add_spec(tx, world.miner, {"cpu": cpu * 1000} | ({CHIP: chips} if chips else {}))
-            for chips, cpu in needs
-        ]
-    held: dict[str, tuple[Grant, int]] = {}
-    for what, value in steps:
-        async with db.write() as tx:
-            if what == "give":
-                if held:
-                    ident = sorted(held)[value % len(held)]
-                    await release(tx, ident)
-                    del held[ident]
-            else:
-                wanted = [demand(world, specs[number]) for number in value]
-                outcome = await reserve(tx, NOW, wanted)
-                if isinstance(outcome, list):
-                    assert [grant.attempt_id for grant in outcome] == [one.attempt_id for one in wanted]
-                    held |= {grant.attempt_id: (grant, number) for grant, number in zip(outcome, value, strict=True)}
-                else:
-                    fits = [chips >= needs[value[0]][0] and cpu >= needs[value[0]][1] for chips, cpu in shapes]
-                    assert held or len(value) > 1 or not any(fits), "one alone is never refused what is free"
-        await _check(db, world, held, needs, shapes)
-    async with db.write() as tx:
-        await _forget(tx)
-
-
-async def _check(
-    db: Database,
-    world: World,
-    held: dict[str, tuple[Grant, int]],
-    needs: list[tuple[int, int]],
-    shapes: list[tuple[int, int]],
-) -> None:
-    uids = [uid for grant, _ in held.values() for uid in grant.chip_uids]
-    assert len(uids) == len(set(uids))
-    for grant, number in held.values():
-        assert len(grant.chip_uids) == needs[number][0]
-        assert all(uid.startswith(f"{grant.node_name}-") for uid in grant.chip_uids)
-    async with db.read() as tx:
-        states = {state.name: state for state in await load(tx, NOW, Node.pool_id == world.pool.id)}
-        claims = await tx.scalar(select(func.count()).select_from(ChipClaim))
-    for index, (chips, cpu) in enumerate(shapes):
-        mine = [number for grant, number in held.values() if grant.node_name == f"n{index}"]
-        state = states[f"n{index}"]
-        assert state.free["cpu"] == cpu * 1000 - sum(needs[number][1] for number in mine) * 1000 >= 0
-        assert state.free.get(CHIP, 0) == chips - sum(needs[number][0] for number in mine) >= 0
-    assert claims == len(uids)
-
-
-async def _forget(tx: Any) -> None:
-    for model in (ChipClaim, Allocation, Chip, NodeResource):
-        await tx.execute(delete(model))
 
 
 async def test_a_specification_that_is_gone_finds_no_place(db: Database) -> None:

@@ -1,12 +1,13 @@
 """Placement: all replicas or none, in the order in which they came, never a chip twice."""
 
+import shutil
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.db import make_sqlite_template
 from tests.workloads.world import World, node_report
 from utcloud.db import Database
 from utcloud.protocol import Phase
@@ -222,9 +223,14 @@ def stories(draw: st.DrawFn) -> list[tuple[str, int]]:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories())
-async def test_no_chip_is_held_twice_or_forgotten(tmp_path_factory, story: list[tuple[str, int]]) -> None:  # type: ignore[no-untyped-def]
+async def test_no_chip_is_held_twice_or_forgotten(
+    sqlite_template: Path, tmp_path: Path, story: list[tuple[str, int]]
+) -> None:
     """Whatever happens in whatever order, the chips held are exactly those of attempts that have not ended."""
-    path = make_sqlite_template(tmp_path_factory.mktemp("story"))
+    path = tmp_path / "story.db"
+    for leftover in tmp_path.glob("story.db*"):
+        leftover.unlink()
+    shutil.copyfile(sqlite_template, path)
     db = Database(f"sqlite+aiosqlite:///{path}")
     try:
         world = await World.build(db)
