@@ -40,7 +40,7 @@ SYSTEM = Actor(id="", username="system", is_operator=True)
 """The platform itself, for what nobody asked for: a wallet that ran dry, a lost node."""
 
 
-def current_actor(request: Request) -> Actor:
+async def current_actor(request: Request) -> Actor:
     """The actor whom the server's authentication middleware found; raises Unauthenticated when there is none."""
     actor = request.scope.get("utcloud.actor")
     if not isinstance(actor, Actor):

@@ -3,13 +3,14 @@
 All functions run inside the caller's transaction. The order of locks is: rows of other rooms, meters, the journal.
 """
 
+import typing
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, String, case, cast, func, insert, select, type_coerce, update
+from sqlalchemy import BigInteger, String, Table, bindparam, case, cast, func, insert, select, type_coerce, update
 
 from utcloud.billing import caps, faults, journal, orders, sums
 from utcloud.billing.funds import hold_for, shortage
@@ -193,22 +194,25 @@ async def witness(tx: Tx, attempt_ids: Iterable[str], until: datetime) -> None:
     idents = sorted(attempt_ids)
     if not idents:
         return
-    ahead = (
-        Meter.attempt_id.in_(idents),
-        Meter.closed.is_(False),
-        Meter.ended_at.is_(None),
-        Meter.witnessed_until < until,  # null, so false, before the start
+    late = f" s until {until:%Y-%m-%d %H:%M:%S} UTC were witnessed late; "
+    await tx.execute(_WITNESS, {"idents": idents, "until": until, "until_ms": to_ms(until), "late": late})
+
+
+_meters = typing.cast(Table, Meter.__table__)
+_seen = type_coerce(_meters.c.witnessed_until, BigInteger)
+_until_ms = bindparam("until_ms", type_=BigInteger)
+_late = _meters.c.note + cast((_until_ms - _seen) // 1000, String) + bindparam("late", type_=String)
+_WITNESS = (
+    update(_meters)
+    .where(
+        _meters.c.attempt_id.in_(bindparam("idents", expanding=True)),
+        _meters.c.closed.is_(False),
+        _meters.c.ended_at.is_(None),
+        _seen < _until_ms,  # null, so false, before the start
     )
-    seen = type_coerce(Meter.witnessed_until, BigInteger)
-    gap = cast((to_ms(until) - seen) // 1000, String)
-    line = Meter.note + gap + f" s until {until:%Y-%m-%d %H:%M:%S} UTC were witnessed late; "
-    note = case((seen < to_ms(until) - LATE_MS, line), else_=Meter.note)
-    await tx.execute(
-        update(Meter)
-        .where(*ahead)
-        .values(witnessed_until=until, note=note)
-        .execution_options(synchronize_session=False)
-    )
+    .values(witnessed_until=bindparam("until"), note=case((_seen < _until_ms - LATE_MS, _late), else_=_meters.c.note))
+)
+"""Built once: every site's every report needs it."""
 
 
 def _joined(note: str, line: str) -> str:

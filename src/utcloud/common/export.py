@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
 
 Load = Callable[[int, str | None], Awaitable[tuple[Sequence[BaseModel], str | None]]]
 """Takes a limit and a cursor; returns one page's rows and the next cursor, or None."""
@@ -22,7 +23,7 @@ class FileKind(StrEnum):
     JSONL = "jsonl"
 
 
-def _wanted(
+async def _wanted(
     request: Request,
     format: Annotated[  # noqa: A002 - the parameter's name in the URL
         Literal["json", "csv", "jsonl"] | None,
@@ -52,8 +53,24 @@ def response(kind: FileKind, shape: type[BaseModel], load: Load, name: str) -> S
     """All rows that ``load`` gives, under the field names of ``shape``, as the file ``<name>.<kind>``."""
     headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"', "Vary": "Accept"}
     if kind is FileKind.CSV:
-        return StreamingResponse(_csv(shape, load), media_type="text/csv; charset=utf-8", headers=headers)
-    return StreamingResponse(_jsonl(load), media_type="application/jsonl", headers=headers)
+        return _File(_csv(shape, load), media_type="text/csv; charset=utf-8", headers=headers)
+    return _File(_jsonl(load), media_type="application/jsonl", headers=headers)
+
+
+class _File(StreamingResponse):
+    """Begins only when there is something to send: who may not read the list is told so in the usual way."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        rest = aiter(self.body_iterator)
+        first = await anext(rest, "")
+
+        async def whole() -> AsyncIterator[Any]:
+            yield first
+            async for part in rest:
+                yield part
+
+        self.body_iterator = whole()
+        await super().__call__(scope, receive, send)
 
 
 async def _batches(load: Load) -> AsyncIterator[Sequence[BaseModel]]:
@@ -67,9 +84,10 @@ async def _batches(load: Load) -> AsyncIterator[Sequence[BaseModel]]:
 
 async def _csv(shape: type[BaseModel], load: Load) -> AsyncIterator[str]:
     fields = list(shape.model_fields)
-    yield _text([fields])
+    head = _text([fields])
     async for batch in _batches(load):
-        yield _text([[_cell(row[field]) for field in fields] for row in (_plain(item) for item in batch)])
+        yield head + _text([[_cell(row[field]) for field in fields] for row in (_plain(item) for item in batch)])
+        head = ""
 
 
 async def _jsonl(load: Load) -> AsyncIterator[str]:

@@ -1,4 +1,4 @@
-"""What routes take from the app: its database and its clock."""
+"""What routes take from the app: its database and its clock. Async functions, because others are run in threads."""
 
 from datetime import datetime
 from typing import Annotated
@@ -9,12 +9,12 @@ from utcloud.common.clock import Clock
 from utcloud.db.database import Database
 
 
-def _database(request: Request) -> Database:
+async def _database(request: Request) -> Database:
     db: Database = request.app.state.db
     return db
 
 
-def _now(request: Request) -> datetime:
+async def _now(request: Request) -> datetime:
     clock: Clock = request.app.state.clock
     return clock.now()
 

@@ -2,6 +2,9 @@
 
 from utcloud.common.settings import Settings
 
+_KEEP_ALIVE_S = 75
+"""Longer than agents pause between reports: none connects anew for each."""
+
 
 def run(settings: Settings) -> None:
     """Serve on the unix socket ``settings.server_socket`` until SIGTERM. The edge stands before it."""
@@ -23,5 +26,6 @@ def run(settings: Settings) -> None:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=3,
     )

@@ -88,8 +88,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     api = APIRouter(prefix="/api/v1")
     for router in (workloads, resources, assets, billing, statements, notices, accounts, events):
         api.include_router(router)
+    app.include_router(agent, prefix="/api/v1", include_in_schema=False)  # first: routes are tried in order
     app.include_router(api)
-    app.include_router(agent, prefix="/api/v1", include_in_schema=False)
     app.include_router(edge, include_in_schema=False)
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
     app.add_api_route("/metrics", _metrics, include_in_schema=False)
