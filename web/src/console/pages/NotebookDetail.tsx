@@ -5,6 +5,7 @@ import type { Column } from "@shared/ui/ListPage";
 import { useQuery } from "@tanstack/react-query";
 import { Descriptions, Flex, Skeleton, Table, Timeline, Typography } from "antd";
 import { useTranslation } from "react-i18next";
+import { Link } from "react-router-dom";
 import { NotebookActions } from "./Notebooks";
 
 const COLOURS: Record<string, string> = { running: "green", failed: "red", stopped: "gray", stopping: "orange" };
@@ -51,7 +52,13 @@ export function NotebookDetail({ id, onOpen, onGone }: { id: string; onOpen: () 
         <StateTag state={data.state} /> {data.reason}
       </span>,
     ],
-    [t("notebooks.cost"), <Unc key="cost" value={data.cost} strong />],
+    [
+      t("notebooks.cost"),
+      <span key="cost" className="tags">
+        <Unc value={data.cost} strong />
+        <Link to={`/time-management?tab=orders&search=${encodeURIComponent(data.name)}`}>{t("orders.tab")}</Link>
+      </span>,
+    ],
     [t("common.price"), <Unc key="price" value={data.price} perHour />],
     [t("common.algorithm"), data.algorithm || "–"],
     [t("common.dataset"), data.dataset || "–"],

@@ -131,9 +131,17 @@ function useOrderColumns(side: Schemas["Side"], onShow: (id: string) => void): C
       title: t("orders.created"),
       sort: "created_at",
       dataIndex: "created_at",
-      render: (at) => <Moment at={at} />,
+      render: (at, order) => (
+        <>
+          <Moment at={at} />
+          {order.settled_at && (
+            <Typography.Text type="secondary" className="reason">
+              {t("orders.settledAt")} <Moment at={order.settled_at} />
+            </Typography.Text>
+          )}
+        </>
+      ),
     },
-    { title: t("orders.settledAt"), dataIndex: "settled_at", render: (at) => <Moment at={at} /> },
     {
       title: t("orders.rated"),
       dataIndex: "stars",

@@ -35,7 +35,11 @@ export function PayerFields({ groups }: { groups: Group[] }) {
           extra={payer === "group" ? undefined : t("estimate.inNameHint")}
           rules={[{ required: payer === "group", message: t("common.required") }]}
         >
-          <Select allowClear options={groups.map(({ id, name }) => ({ value: id, label: name }))} />
+          <Select
+            allowClear
+            showSearch={{ optionFilterProp: "label" }}
+            options={groups.map(({ id, name }) => ({ value: id, label: name }))}
+          />
         </Form.Item>
       )}
       <Row gutter={16}>

@@ -41,7 +41,9 @@ export function WalletCards({ wallet }: { wallet: Figures }) {
           <Statistic
             title={t("time.runsOut")}
             styles={{ content: low ? { color: "#d4380d" } : undefined }}
-            valueRender={() => (seconds === null ? t("time.never") : formatDuration(seconds))}
+            valueRender={() => (
+              <span className="number">{seconds === null ? t("time.never") : formatDuration(seconds)}</span>
+            )}
           />
           <Typography.Text type={low ? "danger" : "secondary"}>
             {seconds === null ? t("time.neverHint") : low ? t("time.low") : <When at={wallet.runs_out_at} />}
