@@ -28,7 +28,7 @@ export function InvitationDialog({ open, onClose }: { open: boolean; onClose: ()
       }
     >
       <Form.Item label={t("users.email")} name="email" extra={t("invitations.emailHint")}>
-        <Input type="email" maxLength={254} autoFocus />
+        <Input inputMode="email" maxLength={254} autoFocus />
       </Form.Item>
       <MembershipFields />
       <Flex gap="middle" wrap>

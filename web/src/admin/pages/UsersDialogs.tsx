@@ -83,7 +83,7 @@ function UserFields() {
         <Input maxLength={255} />
       </Form.Item>
       <Form.Item label={t("users.email")} name="email">
-        <Input type="email" maxLength={254} />
+        <Input inputMode="email" maxLength={254} />
       </Form.Item>
       <MembershipFields />
     </>

@@ -47,7 +47,7 @@ export function Register() {
       >
         <AccountFields />
         <Form.Item label={t("users.email")} name="email" extra={t("register.emailHint")}>
-          <Input type="email" autoComplete="email" maxLength={254} />
+          <Input inputMode="email" autoComplete="email" maxLength={254} />
         </Form.Item>
         <Form.Item label={t("register.note")} name="note" extra={t("register.noteHint")}>
           <Input.TextArea rows={3} maxLength={2000} />

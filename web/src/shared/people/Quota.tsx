@@ -4,6 +4,7 @@ import { App, Button, Card, Flex, Form, Input, InputNumber, Progress, Skeleton, 
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
+import { ApiError } from "../api/problem";
 import { useResourceName } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 import { FormDialog } from "../ui/FormDialog";
@@ -140,7 +141,7 @@ function QuotaDialog(props: { subject: Subject; quota: Quota; open: boolean; onC
         tasks: quota.tasks,
         resources: Object.entries(quota.resources).map(([resource, most]) => ({ resource, most })),
       }}
-      submit={(values) => put(subject, body(values))}
+      submit={(values) => put(subject, body(values)).catch((error) => Promise.reject(atLine(error, values)))}
       onDone={() => message.success(t("quota.saved"))}
       intro={<Typography.Paragraph type="secondary">{t("quota.about")}</Typography.Paragraph>}
     >
@@ -208,6 +209,21 @@ function QuotaDialog(props: { subject: Subject; quota: Quota; open: boolean; onC
       </Form.List>
     </FormDialog>
   );
+}
+
+/** The server names a resource where the form has a line for it. */
+function atLine(error: unknown, { resources = [] }: Values): unknown {
+  if (!(error instanceof ApiError)) return error;
+  const line = (field: string) => {
+    const index = resources.findIndex(({ resource }) => field === `resources.${resource}`);
+    return index < 0 ? field : `resources.${index}.most`;
+  };
+  const { field, errors, ...problem } = error.problem;
+  return new ApiError({
+    ...problem,
+    field: field && line(field),
+    errors: errors?.map((one) => ({ ...one, field: line(one.field) })),
+  });
 }
 
 const body = ({ notebooks, tasks, resources = [] }: Values): Schemas["QuotaUpdate"] => ({

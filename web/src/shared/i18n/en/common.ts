@@ -121,6 +121,10 @@ export const common = {
     too_many: "Too many requests",
     too_large: "Too large",
     insufficient_funds: "Too few machine hours",
+    in_use: "It is in use",
+    name_taken: "The name is taken",
+    quota_exceeded: "The quota is used up",
+    last_operator: "There must be an operator",
     internal: "A fault of the platform",
   },
   simulated: {
