@@ -17,7 +17,7 @@ export function useUsageColumn<T extends { usage: Schemas["Usage"] }>(): Column<
     title: t("resources.usage"),
     key: "usage",
     render: (_, { usage }) => (
-      <div style={{ minWidth: 200 }}>
+      <div style={{ minWidth: 140 }}>
         <span className="number">
           {t("usage.of", { allocated: usage.allocated_text, capacity: usage.capacity_text })}
         </span>
