@@ -1,68 +1,58 @@
+import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
-import { FormDialog } from "@shared/ui/FormDialog";
+import { formatUnc } from "@shared/format";
+import { useRole } from "@shared/session";
 import { useConfirm } from "@shared/ui/feedback";
-import { by, type Column, ListPage } from "@shared/ui/ListPage";
+import { type Column, ListPage } from "@shared/ui/ListPage";
 import { LoadedSelect } from "@shared/ui/LoadedSelect";
+import { MoreFilters } from "@shared/ui/MoreFilters";
 import { UsageList } from "@shared/ui/Usage";
-import { Button, Form, Input, Switch, Tag, Tooltip, Typography } from "antd";
+import { Button, Tag, Tooltip, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
+import { Link } from "react-router-dom";
+import { PoolDialog } from "./PoolsDialog";
 
 type Pool = Schemas["PoolOut"];
-type Values = Schemas["PoolCreate"];
-const ids = (rows: { id: string }[]) => rows.map((row) => row.id);
-
-function Names({ rows, none }: { rows: { id: string; name: string }[]; none?: string }) {
-  if (rows.length === 0) return <Typography.Text type="secondary">{none ?? "–"}</Typography.Text>;
-  return (
-    <span className="tags" style={{ maxWidth: 280 }}>
-      {rows.map((row) => (
-        <Tag key={row.id} style={{ marginInlineEnd: 0 }}>
-          {row.name}
-        </Tag>
-      ))}
-    </span>
-  );
-}
+type Offer = Schemas["PoolSpecRef"];
+const MOST = 6;
 
 /** Resource pools: nodes, the specifications offered on them, and who may use them. */
 export function Pools() {
   const { t } = useTranslation();
   const confirm = useConfirm();
+  const operator = useRole();
+  const [group, setGroup] = useAddress("group");
+  const [spec, setSpec] = useAddress("spec");
   const [dialog, setDialog] = useState<"create" | Pool>();
-  const edited = typeof dialog === "object" ? dialog : undefined;
+  const filter = { group_id: group, spec_id: spec };
 
   const columns: Column<Pool>[] = [
     {
       title: t("common.name"),
       dataIndex: "name",
-      sorter: by((row) => row.name),
+      sort: "name",
       render: (name, pool) => (
-        <span className="tags">
-          <Typography.Text strong>{name}</Typography.Text>
-          {pool.is_default && <Tag color="blue">{t("pools.default")}</Tag>}
-          {pool.description && (
-            <Typography.Text type="secondary" className="reason">
-              {pool.description}
-            </Typography.Text>
-          )}
-        </span>
+        <>
+          <span className="tags">
+            <Typography.Text strong>{name}</Typography.Text>
+            {pool.is_default && <Tag color="blue">{t("pools.default")}</Tag>}
+          </span>
+          <Typography.Text type="secondary" className="reason" style={{ maxWidth: 180 }}>
+            {[operator && pool.miner_name, pool.description].filter(Boolean).join(" · ")}
+          </Typography.Text>
+        </>
       ),
     },
-    { title: t("menu.nodes"), dataIndex: "nodes", render: (nodes) => <Names rows={nodes} none={t("pools.noNodes")} /> },
-    { title: t("pools.notebookSpecs"), dataIndex: "notebook_specs", render: (specs) => <Names rows={specs} /> },
-    { title: t("pools.trainingSpecs"), dataIndex: "training_specs", render: (specs) => <Names rows={specs} /> },
+    { title: t("menu.nodes"), key: "nodes", render: (_, pool) => <PoolNodes pool={pool} /> },
+    { title: t("pools.notebookSpecs"), dataIndex: "notebook_specs", render: (specs) => <Offers specs={specs} /> },
+    { title: t("pools.trainingSpecs"), dataIndex: "training_specs", render: (specs) => <Offers specs={specs} /> },
+    { title: t("pools.whoMay"), key: "groups", render: (_, pool) => <WhoMay pool={pool} /> },
     {
-      title: t("pools.whoMay"),
-      key: "groups",
-      render: (_, pool) =>
-        pool.open_to_all ? (
-          <Tag color="green">{t("pools.open")}</Tag>
-        ) : (
-          <Names rows={pool.groups} none={t("pools.nobody")} />
-        ),
+      title: t("nodes.resources"),
+      dataIndex: "usage",
+      render: (usage: Pool["usage"]) => (usage.length ? <UsageList usage={usage} /> : "–"),
     },
-    { title: t("nodes.resources"), dataIndex: "usage", render: (usage) => <UsageList usage={usage} /> },
     {
       key: "actions",
       render: (_, pool) => (
@@ -91,102 +81,120 @@ export function Pools() {
       ),
     },
   ];
-  const create = (
-    <Button type="primary" onClick={() => setDialog("create")}>
-      {t("pools.create")}
-    </Button>
-  );
+  const chooser = (label: string, value: string | undefined, onChange: (value: string | undefined) => void) => ({
+    allowClear: true,
+    "aria-label": label,
+    placeholder: label,
+    value,
+    onChange,
+    style: { minWidth: 150 },
+  });
+  const named = ({ id, name }: { id: string; name: string }) => ({ value: id, label: name });
   return (
     <>
       <ListPage
         title={t("menu.pools")}
         about={t("pools.about")}
-        queryKey={["pools"]}
-        load={(query) => ok(api.GET("/api/v1/pools", { params: { query: { ...query, role: "miner" } } }))}
+        queryKey={["pools", filter]}
+        load={(query) => ok(api.GET("/api/v1/pools", { params: { query: { ...query, ...filter, role: "miner" } } }))}
         columns={columns}
         rowKey={(pool) => pool.id}
-        extra={create}
+        extra={
+          <Button type="primary" onClick={() => setDialog("create")}>
+            {t("pools.create")}
+          </Button>
+        }
+        filtered={Boolean(group || spec)}
+        filters={
+          <MoreFilters set={[group, spec].filter(Boolean).length}>
+            <LoadedSelect
+              {...chooser(t("pools.group"), group, setGroup)}
+              queryKey="groups"
+              load={(query) => ok(api.GET("/api/v1/groups", { params: { query } }))}
+              option={named}
+            />
+            <LoadedSelect
+              {...chooser(t("common.spec"), spec, setSpec)}
+              queryKey="specs"
+              load={(query) => ok(api.GET("/api/v1/specs", { params: { query } }))}
+              option={named}
+            />
+          </MoreFilters>
+        }
+        file={{ path: "/api/v1/pools", query: { ...filter, role: "miner" } }}
         empty={t("pools.empty")}
       />
-      <FormDialog<Values, unknown>
-        title={edited ? t("common.editOf", { name: edited.name }) : t("pools.create")}
-        name="pool"
-        width={600}
-        open={Boolean(dialog)}
-        onClose={() => setDialog(undefined)}
-        initialValues={
-          edited
-            ? {
-                name: edited.name,
-                description: edited.description,
-                open_to_all: edited.open_to_all,
-                node_ids: ids(edited.nodes),
-                group_ids: ids(edited.groups),
-                notebook_spec_ids: ids(edited.notebook_specs),
-                training_spec_ids: ids(edited.training_specs),
-              }
-            : {
-                description: "",
-                open_to_all: false,
-                node_ids: [],
-                group_ids: [],
-                notebook_spec_ids: [],
-                training_spec_ids: [],
-              }
-        }
-        submit={(body) =>
-          edited
-            ? ok(api.PATCH("/api/v1/pools/{pool_id}", { params: { path: { pool_id: edited.id } }, body }))
-            : ok(api.POST("/api/v1/pools", { body }))
-        }
-      >
-        <PoolFields />
-      </FormDialog>
+      {dialog && <PoolDialog pool={dialog === "create" ? undefined : dialog} onClose={() => setDialog(undefined)} />}
     </>
   );
 }
 
-function PoolFields() {
+/** The first few, and how many more. */
+function PoolNodes({ pool }: { pool: Pool }) {
   const { t } = useTranslation();
-  const specs = (label: string, name: string) => (
-    <Form.Item label={label} name={name}>
-      <LoadedSelect
-        mode="multiple"
-        queryKey="specs"
-        load={(query) => ok(api.GET("/api/v1/specs", { params: { query } }))}
-        option={(spec) => ({ value: spec.id, label: spec.name })}
-      />
-    </Form.Item>
-  );
+  if (pool.nodes.length + pool.arriving.length === 0)
+    return <Typography.Text type="secondary">{t("pools.noNodes")}</Typography.Text>;
   return (
-    <>
-      <Form.Item label={t("common.name")} name="name" rules={[{ required: true, message: t("common.required") }]}>
-        <Input autoFocus />
-      </Form.Item>
-      <Form.Item label={t("common.description")} name="description">
-        <Input />
-      </Form.Item>
-      <Form.Item label={t("menu.nodes")} name="node_ids" extra={t("pools.nodesHint")}>
-        <LoadedSelect
-          mode="multiple"
-          queryKey="nodes"
-          load={(query) => ok(api.GET("/api/v1/nodes", { params: { query } }))}
-          option={(node) => ({ value: node.id, label: `${node.name} (${node.pool_name})` })}
-        />
-      </Form.Item>
-      {specs(t("pools.notebookSpecs"), "notebook_spec_ids")}
-      {specs(t("pools.trainingSpecs"), "training_spec_ids")}
-      <Form.Item label={t("pools.open")} name="open_to_all" valuePropName="checked" extra={t("pools.openHint")}>
-        <Switch />
-      </Form.Item>
-      <Form.Item label={t("menu.groups")} name="group_ids" extra={t("pools.groupsHint")}>
-        <LoadedSelect
-          mode="multiple"
-          queryKey="groups"
-          load={(query) => ok(api.GET("/api/v1/groups", { params: { query } }))}
-          option={(group) => ({ value: group.id, label: group.name })}
-        />
-      </Form.Item>
-    </>
+    <span className="tags" style={{ maxWidth: 200 }}>
+      {pool.nodes.slice(0, MOST).map((node) => (
+        <Link key={node.id} to={`/nodes/${node.id}`}>
+          {node.name}
+        </Link>
+      ))}
+      {pool.nodes.length > MOST && (
+        <Link to={`/nodes?pool=${pool.id}`}>{t("pools.more", { count: pool.nodes.length - MOST })}</Link>
+      )}
+      {pool.arriving.map((node) => (
+        <Tooltip key={node.id} title={t("nodes.movingHint")}>
+          <Tag color="blue" style={{ marginInlineEnd: 0 }} tabIndex={0}>
+            {t("pools.arriving", { node: node.name })}
+          </Tag>
+        </Tooltip>
+      ))}
+    </span>
+  );
+}
+
+/** What the pool offers: at what price, how much of it is free; what never fits stands out. */
+function Offers({ specs }: { specs: Offer[] }) {
+  const { t } = useTranslation();
+  if (specs.length === 0) return <Typography.Text type="secondary">–</Typography.Text>;
+  return (
+    <span className="tags" style={{ maxWidth: 230 }}>
+      {specs.map((spec) => (
+        <Tooltip
+          key={spec.id}
+          title={
+            spec.at_best
+              ? t("pools.offer", { price: formatUnc(spec.price), free: spec.free_now, most: spec.at_best })
+              : t("pools.neverFits", { price: formatUnc(spec.price) })
+          }
+        >
+          <Tag
+            color={spec.at_best ? (spec.free_now ? "green" : undefined) : "red"}
+            style={{ marginInlineEnd: 0 }}
+            tabIndex={0}
+          >
+            {spec.name}
+            {spec.at_best === 0 && ` · ${t("pools.never")}`}
+          </Tag>
+        </Tooltip>
+      ))}
+    </span>
+  );
+}
+
+function WhoMay({ pool }: { pool: Pool }) {
+  const { t } = useTranslation();
+  if (pool.open_to_all) return <Tag color="green">{t("pools.open")}</Tag>;
+  if (pool.groups.length === 0) return <Typography.Text type="secondary">{t("pools.nobody")}</Typography.Text>;
+  return (
+    <span className="tags" style={{ maxWidth: 160 }}>
+      {pool.groups.map((group) => (
+        <Link key={group.id} to={`/groups/${group.id}`}>
+          {group.name}
+        </Link>
+      ))}
+    </span>
   );
 }

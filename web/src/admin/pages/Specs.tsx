@@ -42,12 +42,21 @@ export function Specs() {
             <Simulated when={spec.simulated} />
           </span>
           <Typography.Text type="secondary" className="reason">
-            {[operator && spec.miner_name, spec.description].filter(Boolean).join(" · ")}
+            {[operator && spec.miner_name, spec.description].filter(Boolean).map((text) => `${text} · `)}
+            <When at={spec.created_at} />
           </Typography.Text>
         </>
       ),
     },
-    { title: t("specs.contents"), dataIndex: "items", render: (items) => <Quantities items={items} /> },
+    {
+      title: t("specs.contents"),
+      dataIndex: "items",
+      render: (items) => (
+        <div style={{ maxWidth: 190 }}>
+          <Quantities items={items} />
+        </div>
+      ),
+    },
     {
       title: t("common.price"),
       dataIndex: "price",
@@ -87,7 +96,6 @@ export function Specs() {
       align: "right",
       render: (count, spec) => (count ? <Link to={`/work?spec=${spec.id}`}>{count}</Link> : 0),
     },
-    { title: t("common.created"), dataIndex: "created_at", sort: "created_at", render: (at) => <When at={at} /> },
     {
       key: "actions",
       render: (_, spec) => (
