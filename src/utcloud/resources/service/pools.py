@@ -344,31 +344,32 @@ async def _offers(
     """What each pool offers, by name; a specification that is offered for both purposes is looked at once."""
     rows = (
         await tx.execute(
-            select(PoolSpec.pool_id, PoolSpec.purpose, Spec)
+            select(PoolSpec.pool_id, PoolSpec.purpose, Spec.id, Spec.name, Spec.price, Spec.miner_id)
             .join(Spec, Spec.id == PoolSpec.spec_id)
             .where(PoolSpec.pool_id.in_([pool.id for pool in pools]))
             .order_by(Spec.name)
-            .execution_options(populate_existing=True)
         )
     ).all()
-    items = await capacity.contents_of(tx, {spec.id for _, _, spec in rows})
     names = await capacity.names_of(tx, {pool.miner_id for pool in pools})
+    miners = {row.id: row.miner_id for row in rows}
+    contents = await capacity.contents_of(tx, miners)
+    shown = {spec_id: quantities(names, miner_id, contents[spec_id]) for spec_id, miner_id in miners.items()}
+    takes = {spec_id: capacity.takes(contents[spec_id]) for spec_id in miners}
     fits = Fits(inside, names)
     simulated = {pool_id: simulated_on(nodes) for pool_id, nodes in inside.items()}
     refs: dict[tuple[str, str], PoolSpecRef] = {}
     offers: dict[tuple[str, Purpose], list[PoolSpecRef]] = defaultdict(list)
-    for pool_id, purpose, spec in rows:
-        if (pool_id, spec.id) not in refs:
-            takes = capacity.takes(items[spec.id])
-            free_now, at_best = fits.times(pool_id, takes)
-            refs[pool_id, spec.id] = PoolSpecRef(
-                id=spec.id,
-                name=spec.name,
-                price=spec.price,
-                items=quantities(names, spec.miner_id, items[spec.id]),
-                simulated=any(names.system(spec.miner_id, name) in simulated.get(pool_id, ()) for name in takes),
+    for pool_id, purpose, spec_id, name, price, miner_id in rows:
+        if (pool_id, spec_id) not in refs:
+            free_now, at_best = fits.times(pool_id, takes[spec_id])
+            refs[pool_id, spec_id] = PoolSpecRef(
+                id=spec_id,
+                name=name,
+                price=price,
+                items=shown[spec_id],
+                simulated=any(names.system(miner_id, one) in simulated.get(pool_id, ()) for one in takes[spec_id]),
                 free_now=free_now,
                 at_best=at_best,
             )
-        offers[pool_id, Purpose(purpose)].append(refs[pool_id, spec.id])
+        offers[pool_id, Purpose(purpose)].append(refs[pool_id, spec_id])
     return offers
