@@ -190,6 +190,7 @@ function RejectDialog({ application, onClose }: DialogProps) {
       open={Boolean(application)}
       onClose={onClose}
       okText={t("applications.reject")}
+      danger
       submit={(body) =>
         ok(
           api.POST("/api/v1/applications/{application_id}/reject", {

@@ -143,6 +143,7 @@ export function FreezeDialog({ users, onClose }: { users: User[]; onClose: () =>
       open={users.length > 0}
       onClose={onClose}
       okText={t("users.freeze")}
+      danger
       initialValues={{ running: "stop", reason: "" }}
       submit={freeze}
       onDone={(count) => count > 0 && message.success(t("users.freezeDone", { count }))}

@@ -221,6 +221,7 @@ export function StopDialog({ replicas, onClose }: { replicas: Replica[]; onClose
       open={replicas.length > 0}
       onClose={onClose}
       okText={t("common.stop")}
+      danger
       submit={stop}
       onDone={(count) => count > 0 && message.success(t("work.stopped"))}
     >

@@ -187,7 +187,7 @@ function QuotaDialog(props: { subject: Subject; quota: Quota; open: boolean; onC
                 >
                   <ResourceSelect />
                 </Form.Item>
-                <Form.Item label={t("quota.most")} name={[name, "most"]} rules={required} style={{ width: 130 }}>
+                <Form.Item label={t("quota.most")} name={[name, "most"]} rules={required} style={{ width: 190 }}>
                   <Input maxLength={32} />
                 </Form.Item>
                 <Button

@@ -14,6 +14,8 @@ interface Props<V extends object, R> {
   onDone?: (result: R) => void;
   initialValues?: Partial<V>;
   okText?: string;
+  /** What it does takes something away. */
+  danger?: boolean;
   width?: number;
   intro?: ReactNode;
   /** The server's field names where the form's differ. */
@@ -46,7 +48,7 @@ function focusFirstField(form: string): void {
 }
 
 function DialogForm<V extends object, R>(props: Props<V, R>) {
-  const { name, submit, onDone, onClose, initialValues, okText, intro, rename, children } = props;
+  const { name, submit, onDone, onClose, initialValues, okText, danger, intro, rename, children } = props;
   const [form] = Form.useForm<V>();
   const [busy, setBusy] = useState(false);
   const [refusal, setRefusal] = useState<string[]>([]);
@@ -80,17 +82,24 @@ function DialogForm<V extends object, R>(props: Props<V, R>) {
       {intro}
       {typeof children === "function" ? children(form) : children}
       <Refused lines={refusal} />
-      <DialogButtons busy={busy} okText={okText} onClose={onClose} />
+      <DialogButtons busy={busy} okText={okText} danger={danger} onClose={onClose} />
     </Form>
   );
 }
 
-function DialogButtons({ busy, okText, onClose }: { busy: boolean; okText?: string; onClose: () => void }) {
+interface ButtonsProps {
+  busy: boolean;
+  okText?: string;
+  danger?: boolean;
+  onClose: () => void;
+}
+
+function DialogButtons({ busy, okText, danger, onClose }: ButtonsProps) {
   const { t } = useTranslation();
   return (
     <Flex justify="end" gap="small">
       <Button onClick={onClose}>{t("common.cancel")}</Button>
-      <Button type="primary" htmlType="submit" loading={busy}>
+      <Button type="primary" htmlType="submit" danger={danger} loading={busy}>
         {okText ?? t("common.ok")}
       </Button>
     </Flex>
