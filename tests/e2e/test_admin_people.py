@@ -235,7 +235,8 @@ def test_groups(admin: Screen, visitor: Screen, cloud: Cloud, operator: Api) -> 
     admin.narrow_shot("admin-group")
     admin.button(admin.main, "Delete").click()
     _yes(admin)
-    expect(admin.page.locator(".ant-notification-notice")).to_contain_text(f"is used by 1 pool ({cloud.pool['name']!r})")
+    refusal = admin.page.locator(".ant-notification-notice")
+    expect(refusal).to_contain_text(f"is used by 1 pool ({cloud.pool['name']!r})")
     admin.page.locator(".ant-notification-notice-close").click()
 
     visitor.log_in(cloud.user["username"], password)
