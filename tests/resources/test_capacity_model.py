@@ -302,7 +302,7 @@ class CapacityMachine(RuleBasedStateMachine):
                 for demands, paid in asked:
                     outcome = room.take(demands)
                     if isinstance(outcome, Shortage):
-                        if patient and not room.keeps:
+                        if patient and not room.keeps(self.pools[pool]):
                             room.keep_for(demands)
                     elif paid:
                         placed.append((demands, outcome))
