@@ -44,10 +44,21 @@ export function Pools() {
         </>
       ),
     },
-    { title: t("menu.nodes"), key: "nodes", render: (_, pool) => <PoolNodes pool={pool} /> },
-    { title: t("pools.notebookSpecs"), dataIndex: "notebook_specs", render: (specs) => <Offers specs={specs} /> },
-    { title: t("pools.trainingSpecs"), dataIndex: "training_specs", render: (specs) => <Offers specs={specs} /> },
+    {
+      title: t("pools.offers"),
+      key: "offers",
+      render: (_, pool) =>
+        pool.notebook_specs.length + pool.training_specs.length > 0 ? (
+          <>
+            <Offers title={t("pools.forNotebooks")} specs={pool.notebook_specs} />
+            <Offers title={t("pools.forTraining")} specs={pool.training_specs} />
+          </>
+        ) : (
+          <Typography.Text type="secondary">{t("pools.nothing")}</Typography.Text>
+        ),
+    },
     { title: t("pools.whoMay"), key: "groups", render: (_, pool) => <WhoMay pool={pool} /> },
+    { title: t("menu.nodes"), key: "nodes", render: (_, pool) => <PoolNodes pool={pool} /> },
     {
       title: t("nodes.resources"),
       dataIndex: "usage",
@@ -156,11 +167,12 @@ function PoolNodes({ pool }: { pool: Pool }) {
 }
 
 /** What the pool offers: at what price, how much of it is free; what never fits stands out. */
-function Offers({ specs }: { specs: Offer[] }) {
+function Offers({ title, specs }: { title: string; specs: Offer[] }) {
   const { t } = useTranslation();
-  if (specs.length === 0) return <Typography.Text type="secondary">–</Typography.Text>;
+  if (specs.length === 0) return null;
   return (
-    <span className="tags" style={{ maxWidth: 230 }}>
+    <div className="tags" style={{ display: "flex", maxWidth: 236, marginBlock: 2 }}>
+      <Typography.Text type="secondary">{title}</Typography.Text>
       {specs.map((spec) => (
         <Tooltip
           key={spec.id}
@@ -180,7 +192,7 @@ function Offers({ specs }: { specs: Offer[] }) {
           </Tag>
         </Tooltip>
       ))}
-    </span>
+    </div>
   );
 }
 

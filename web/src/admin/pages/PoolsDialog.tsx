@@ -3,7 +3,7 @@ import { ApiError } from "@shared/api/problem";
 import { formatUnc } from "@shared/format";
 import { FormDialog } from "@shared/ui/FormDialog";
 import { LoadedSelect } from "@shared/ui/LoadedSelect";
-import { Alert, Form, Input, Switch } from "antd";
+import { Form, Input, Switch } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { GRACE, type Moving, WhenBusyFields } from "./NodesMoving";
@@ -33,7 +33,7 @@ const EMPTY = {
 /** Create or edit a pool. Where work runs on a node that would change its pool, it asks what becomes of it. */
 export function PoolDialog({ pool, onClose }: { pool: Pool | undefined; onClose: () => void }) {
   const { t } = useTranslation();
-  const [busy, setBusy] = useState("");
+  const [busy, setBusy] = useState(false);
   const submit = async (values: Values) => {
     const body = { when_busy: "refuse" as const, reason: "", grace_minutes: GRACE, ...values };
     try {
@@ -41,7 +41,7 @@ export function PoolDialog({ pool, onClose }: { pool: Pool | undefined; onClose:
         ? ok(api.PATCH("/api/v1/pools/{pool_id}", { params: { path: { pool_id: pool.id } }, body }))
         : ok(api.POST("/api/v1/pools", { body })));
     } catch (error) {
-      if (error instanceof ApiError && error.problem.code === "node_busy") setBusy(error.problem.detail);
+      if (error instanceof ApiError && error.problem.code === "node_busy") setBusy(true);
       throw error;
     }
   };
@@ -73,7 +73,7 @@ export function PoolDialog({ pool, onClose }: { pool: Pool | undefined; onClose:
   );
 }
 
-function PoolFields({ pool, busy }: { pool: Pool | undefined; busy: string }) {
+function PoolFields({ pool, busy }: { pool: Pool | undefined; busy: boolean }) {
   const { t } = useTranslation();
   const form = Form.useFormInstance<Values>();
   const open = Form.useWatch("open_to_all", form);
@@ -113,7 +113,6 @@ function PoolFields({ pool, busy }: { pool: Pool | undefined; busy: string }) {
       </Form.Item>
       {busy && (
         <div className="preview">
-          <Alert type="warning" showIcon role="alert" title={busy} />
           <WhenBusyFields />
         </div>
       )}

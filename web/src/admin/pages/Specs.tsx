@@ -37,11 +37,9 @@ export function Specs() {
       sort: "name",
       render: (name, spec) => (
         <>
-          <span className="tags">
-            <Typography.Text strong>{name}</Typography.Text>
-            <Simulated when={spec.simulated} />
-          </span>
+          <Typography.Text strong>{name}</Typography.Text>
           <Typography.Text type="secondary" className="reason">
+            <Simulated when={spec.simulated} />{" "}
             {[operator && spec.miner_name, spec.description].filter(Boolean).map((text) => `${text} · `)}
             <When at={spec.created_at} />
           </Typography.Text>
@@ -52,7 +50,7 @@ export function Specs() {
       title: t("specs.contents"),
       dataIndex: "items",
       render: (items) => (
-        <div style={{ maxWidth: 190 }}>
+        <div style={{ maxWidth: 160 }}>
           <Quantities items={items} />
         </div>
       ),
@@ -62,14 +60,17 @@ export function Specs() {
       dataIndex: "price",
       align: "right",
       sort: "price",
-      render: (value: string, { suggested_price }) => (
+      render: (value: string, spec) => (
         <>
           <Unc value={value} perHour strong />
-          {suggested_price && parseUnc(suggested_price) !== parseUnc(value) && (
+          {spec.suggested_price && parseUnc(spec.suggested_price) !== parseUnc(value) && (
             <Typography.Text type="secondary" className="reason">
-              {t("specs.suggested", { price: formatUnc(suggested_price) })}
+              {t("specs.suggested", { price: formatUnc(spec.suggested_price) })}
             </Typography.Text>
           )}
+          <div>
+            <PriceHistory spec={spec} link />
+          </div>
         </>
       ),
     },
@@ -100,7 +101,6 @@ export function Specs() {
       key: "actions",
       render: (_, spec) => (
         <span className="tags">
-          <PriceHistory spec={spec} />
           <Button size="small" onClick={() => setDialog(spec)}>
             {t("common.edit")}
           </Button>

@@ -7,12 +7,17 @@ import { Moment, Unc } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 
 /** A button that shows which prices a specification had. */
-export function PriceHistory({ spec }: { spec: { id: string; name: string } }) {
+export function PriceHistory({ spec, link }: { spec: { id: string; name: string }; link?: boolean }) {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
   return (
     <>
-      <Button size="small" onClick={() => setOpen(true)}>
+      <Button
+        size="small"
+        type={link ? "link" : "default"}
+        style={{ padding: link ? 0 : undefined }}
+        onClick={() => setOpen(true)}
+      >
         {t("prices.button")}
       </Button>
       <Modal
