@@ -120,7 +120,7 @@ async def load(tx: Tx, now: datetime, *where: ColumnElement[bool], singly: bool 
     await tx.flush()
     chosen = select(Node.id).where(Node.gone.is_(False), *where)
     now_ms = to_ms(now)
-    nodes = {row.id: _node(row, now_ms) for row in await _rows(tx, _NODES.where(_nodes.id.in_(chosen)))}
+    nodes = {row[0]: _node(now_ms, *row) for row in await _rows(tx, _NODES.where(_nodes.id.in_(chosen)))}
     if not nodes:
         return []
     for node_id, name, capacity, simulated in await _rows(tx, _RESOURCES.where(_resources.node_id.in_(chosen))):
@@ -152,28 +152,29 @@ async def _rows(tx: Tx, query: Select[*tuple[Any, ...]]) -> Sequence[Row[*tuple[
     return (await (await tx.connection()).execute(query)).all()
 
 
-def _node(row: Row[*tuple[Any, ...]], now_ms: int) -> NodeState:
-    cordon = _cordon(row)
-    resting = _silence(row, now_ms) or cordon
-    return NodeState(row.id, row.name, row.site_id, row.pool_id, row.miner_id, not resting, bool(cordon), resting)
+def _node(
+    now_ms: int,
+    ident: str,
+    name: str,
+    site_id: str,
+    pool_id: str,
+    miner_id: str,
+    ready: bool,
+    seen_ms: int | None,
+    cordoned: bool,
+    drain_at: int | None,
+    moving_to: str | None,
+) -> NodeState:
+    cordon = resting = ""
+    if cordoned or drain_at is not None or moving_to:
+        draining = "being drained" if drain_at is not None else "cordoned"
+        cordon = resting = "about to move to another pool" if moving_to else draining
+    if not ready or seen_ms is None or now_ms - seen_ms > _SILENT_MS:
+        resting = "lost" if seen_ms is not None and now_ms - seen_ms >= _LOST_MS else "not ready"
+    return NodeState(ident, name, site_id, pool_id, miner_id, not resting, bool(cordon), resting)
 
 
-def _silence(row: Row[*tuple[Any, ...]], now_ms: int) -> str:
-    silent_ms = now_ms - row.seen_ms if row.seen_ms is not None else None
-    if silent_ms is not None and silent_ms >= LOST_AFTER_S * 1000:
-        return "lost"
-    heard = silent_ms is not None and silent_ms <= SILENT_AFTER_S * 1000
-    return "" if row.ready and heard else "not ready"
-
-
-def _cordon(row: Row[*tuple[Any, ...]]) -> str:
-    if row.moving_to_pool_id:
-        return "about to move to another pool"
-    if row.drain_at:
-        return "being drained"
-    return "cordoned" if row.cordoned else ""
-
-
+_SILENT_MS, _LOST_MS = SILENT_AFTER_S * 1000, LOST_AFTER_S * 1000
 _nodes, _sites, _resources, _allocations, _chips, _claims = (
     model.__table__.c for model in (Node, Site, NodeResource, Allocation, Chip, ChipClaim)
 )
@@ -183,12 +184,12 @@ _NODES: Select[*tuple[Any, ...]] = (
         _nodes.name,
         _nodes.site_id,
         _nodes.pool_id,
-        _nodes.ready,
-        _nodes.cordoned,
-        type_coerce(_nodes.drain_at, BigInteger).label("drain_at"),
-        _nodes.moving_to_pool_id,
         _sites.miner_id,
-        type_coerce(_sites.last_seen_at, BigInteger).label("seen_ms"),
+        _nodes.ready,
+        type_coerce(_sites.last_seen_at, BigInteger),
+        _nodes.cordoned,
+        type_coerce(_nodes.drain_at, BigInteger),
+        _nodes.moving_to_pool_id,
     )
     .join(Site.__table__, _sites.id == _nodes.site_id)
     .order_by(_nodes.name, _nodes.id)
