@@ -44,7 +44,7 @@ def parse_quantity(resource: str, text: str) -> int:
     elif unit_of(resource) == "bytes":
         if suffix.upper() not in _SUFFIXES:
             raise ValueError(f"unknown unit {suffix}: write {resource} such as 1GB, 512MB or 1GiB")
-        exact = number * _SUFFIXES[suffix.upper()]
+        exact = number * _SUFFIXES[suffix.upper()] // 1  # a tenth of a GiB is no whole number of bytes
     else:
         if suffix:
             raise ValueError(f"{resource} is counted in whole pieces, such as 1")
@@ -72,8 +72,8 @@ def format_quantity(resource: str, value: int) -> str:
                 return f"{Decimal(tenths) / 10:f}".removesuffix(".0") + unit
     if value < 1024:
         return f"{value}B"
-    gib = Decimal(value) / 1024**3
-    return f"{gib:.1f}GiB" if gib >= 1 else f"{Decimal(value) / 1024**2:.1f}MiB"
+    power, unit = next((power, unit) for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")) if value >= 1024**power)
+    return f"{Decimal(value) / 1024**power:.1f}{unit}"
 
 
 def _example(resource: str) -> str:
