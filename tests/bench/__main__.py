@@ -8,13 +8,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import figures, scale
+from tests.bench import figures, money, reports, scale
 from tests.bench.figures import Figure
 from tests.bench.stack import Stack
 
 ALONE: dict[tuple[str, ...], Callable[[], list[Figure]]] = {
     ("placement_replicas_per_s", "placement_gang_replicas_per_s"): scale.placement,
     ("miner_list_p95_ms",): scale.miner_lists,
+    ("node_reports_core_share", "node_reports_and_polls_core_share"): reports.node_reports,
+    ("accrual_10k_s", "accrual_core_share"): money.accrual,
+    ("journal_verify_1m_s", "records_p95_ms"): money.journal,
 }
 """Those that bring what they need themselves."""
 ON_A_STACK: dict[tuple[str, ...], Callable[[Stack], list[Figure]]] = {

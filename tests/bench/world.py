@@ -149,7 +149,7 @@ async def seed(world: World) -> None:
     await create_all(database)
     await database.close()
     rows = Rows()
-    for part in (_people, _hardware, _offers, _work, _money):
+    for part in (add_people, _hardware, _offers, _work, _money):
         part(world, rows)
     await rows.copy(world.url)
 
@@ -219,7 +219,8 @@ def spec(world: World, pool: int, kind: int) -> str:
     return ident("spec", pool * world.specs_each + kind)
 
 
-def _people(world: World, rows: Rows) -> None:
+def add_people(world: World, rows: Rows) -> None:
+    """A miner and an operator with their tokens, renters, groups, and an audit trail."""
     oscar = ident("usr", 1)
     people = {world.miner_id: ("mina", world.miner_token), oscar: ("oscar", world.operator_token)}
     for number, (user, (name, token)) in enumerate(people.items()):
@@ -386,14 +387,15 @@ def _money(world: World, rows: Rows) -> None:
     chained = chain.START
     keys = itertools.count(1)
 
-    def entry(kind: str, at: datetime, lines: dict[str, int]) -> None:
+    def entry(kind: str, at: datetime, lines: dict[str, int], meter: str = "") -> None:
         nonlocal chained
         number = next(keys)
         made, key = ident("je", number), f"bench:{number}"
-        empty = {"cause_type": "", "cause_id": "", "note": "", "actor_id": "", "actor_name": ""}
-        about = {"ident": made, "key": key, "kind": kind, **empty}
+        cause = {"cause_type": "meter" if meter else "", "cause_id": meter}
+        empty = {"note": "", "actor_id": "", "actor_name": ""}
+        about = {"ident": made, "key": key, "kind": kind, **cause, **empty}
         chained = chain.entry_hash(chained, seq=number, at=at, lines=lines.items(), **about)
-        rows.add(Entry, id=made, seq=number, hash=chained, idempotency_key=key, kind=kind, at=at)
+        rows.add(Entry, id=made, seq=number, hash=chained, idempotency_key=key, kind=kind, at=at, **cause)
         for account, amount in lines.items():
             balances[account] += amount
             rows.add(Posting, entry_id=made, account_id=account, amount=amount, at=at)
@@ -406,13 +408,14 @@ def _money(world: World, rows: Rows) -> None:
         hours = 1 + (number - world.live) * 300 / world.live if closed else 1
         begin = world.now - timedelta(hours=hours)
         at = begin + timedelta(hours=1)
-        entry("charge", at, {wallet(who): -PRICE, accounts["earnings"]: PRICE - fee, accounts["fee"]: fee})
+        meter = ident("mtr", 2 * world.live - number if closed else world.live + 1 + number)
+        entry("charge", at, {wallet(who): -PRICE, accounts["earnings"]: PRICE - fee, accounts["fee"]: fee}, meter)
         pool = world.pool_of(number % world.live // world.live_each)
         labels = {"workload": f"notebook-{number}", "workload_kind": "notebook", "subtask": "task-0"}
         labels |= {"replica": "task-0-0", "spec": f"spec-{pool:02}-{world.kind_of(number % world.live)}"}
         rows.add(
             Meter,
-            id=ident("mtr", 2 * world.live - number if closed else world.live + 1 + number),
+            id=meter,
             attempt_id=ident("at", number),
             wallet_id=wallet(who),
             payer_id=renter(who),

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, text
+from sqlalchemy.orm.util import identity_key
 
 from utcloud.accounts.auth import SYSTEM, Actor
 from utcloud.billing import chain
@@ -73,12 +74,12 @@ class Draft:
 
 async def post(tx: Tx, kind: str, key: str, lines: Sequence[tuple[str, int]], *, at: datetime, **more: Any) -> Entry:
     """Write one entry and move the balances along; see ``Draft`` and ``write``."""
-    (entry,) = await write(tx, [Draft(kind, key, lines, at, **more)])
-    return entry
+    (ident,) = await write(tx, [Draft(kind, key, lines, at, **more)])
+    return await tx.get_one(Entry, ident)
 
 
-async def write(tx: Tx, drafts: Sequence[Draft]) -> list[Entry]:
-    """Write many entries in a few statements, chain them, and move the balances along.
+async def write(tx: Tx, drafts: Sequence[Draft]) -> list[str]:
+    """Write many entries in a few statements, chain them, and move the balances along; their ids.
 
     A key that is known answers the entry that is there and changes nothing; raises Conflict when that said something
     else. Raises ValueError for lines that do not sum to zero, are empty or name an account twice. A balance below zero
@@ -98,7 +99,8 @@ async def write(tx: Tx, drafts: Sequence[Draft]) -> list[Entry]:
     return [found[draft.key] for draft in drafts]
 
 
-async def _known(tx: Tx, drafts: Sequence[Draft]) -> dict[str, Entry]:
+async def _known(tx: Tx, drafts: Sequence[Draft]) -> dict[str, str]:
+    """The ids of the entries that are there, by key."""
     query = select(Entry).where(Entry.idempotency_key.in_([draft.key for draft in drafts]))
     entries = {entry.idempotency_key: entry for entry in await tx.scalars(query)}
     if not entries:
@@ -123,10 +125,10 @@ async def _known(tx: Tx, drafts: Sequence[Draft]) -> dict[str, Entry]:
                 code="idempotency_key_reused",
                 cure="Use a new key for a new entry.",
             )
-    return entries
+    return {key: entry.id for key, entry in entries.items()}
 
 
-async def _write_new(tx: Tx, drafts: Sequence[Draft]) -> dict[str, Entry]:
+async def _write_new(tx: Tx, drafts: Sequence[Draft]) -> dict[str, str]:
     head = (await tx.execute(select(Entry.seq, Entry.hash).order_by(Entry.seq.desc()).limit(1))).first()
     seq, before = head or (0, chain.START)
     rows, postings = [], []
@@ -161,7 +163,7 @@ async def _write_new(tx: Tx, drafts: Sequence[Draft]) -> dict[str, Entry]:
     changes = [{"id": ident, "balance": amount} for ident, amount in sorted(moved.items()) if amount]
     await update_rows(tx, Account, changes, add=["balance"])
     await _refresh(tx, moved)
-    return {row["idempotency_key"]: Entry(**row) for row in rows}
+    return {row["idempotency_key"]: row["id"] for row in rows}
 
 
 _HASHED = ("seq", "kind", "cause_type", "cause_id", "note", "actor_id", "actor_name", "at")
@@ -169,5 +171,7 @@ _HASHED = ("seq", "kind", "cause_type", "cause_id", "note", "actor_id", "actor_n
 
 async def _refresh(tx: Tx, account_ids: Iterable[str]) -> None:
     """Bring the balances of accounts that this session holds up to date."""
-    query = select(Account).where(Account.id.in_(list(account_ids))).execution_options(populate_existing=True)
-    (await tx.scalars(query)).all()
+    held = [ident for ident in account_ids if identity_key(Account, ident) in tx.sync_session.identity_map]
+    if held:
+        query = select(Account).where(Account.id.in_(held)).execution_options(populate_existing=True)
+        (await tx.scalars(query)).all()

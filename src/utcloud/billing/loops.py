@@ -15,7 +15,7 @@ from utcloud.common.clock import Clock
 from utcloud.db import Database
 
 SETTLE_EVERY = timedelta(hours=1)
-_BATCH = 1000
+_BATCH = 2000
 _CALM_S = 0.2
 _MOST_CALM_S = 5.0
 

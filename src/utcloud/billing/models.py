@@ -68,10 +68,7 @@ class Posting(Base):
     """One line of an entry: micro-UNC into (positive) or out of (negative) an account."""
 
     __tablename__ = "postings"
-    __table_args__ = (
-        Index("ix_postings_account_entry", "account_id", "entry_id"),
-        Index("ix_postings_account_at", "account_id", "at"),
-    )
+    __table_args__ = (Index("ix_postings_account_at", "account_id", "at"),)
 
     entry_id: Mapped[Id] = mapped_column(ForeignKey("journal_entries.id"), primary_key=True)
     account_id: Mapped[Id] = mapped_column(ForeignKey("ledger_accounts.id"), primary_key=True)
@@ -261,5 +258,6 @@ class BillingEvent(Base):
     at: Mapped[datetime] = utcnow_column()
 
 
+triggers.leave_room(Base.metadata.tables[Meter.__tablename__])
 for _table in (Entry.__tablename__, Posting.__tablename__):
     triggers.attach(Base.metadata.tables[_table])

@@ -157,7 +157,7 @@ class PlatformOut(BaseModel):
     fees: Unc
     issued: Unc
     journal_sum: Unc
-    """Sum of all postings: always 0."""
+    """Sum of all accounts: always 0. Each is the sum of its postings (`ledger verify` checks it)."""
 
 
 class SumOut(BaseModel):

@@ -60,5 +60,5 @@ async def platform(tx: Tx, actor: Actor) -> PlatformOut:
     return PlatformOut(
         fees=balances.get("fee", 0),
         issued=-balances.get("issuance", 0),
-        journal_sum=int(await tx.scalar(select(func.sum(Posting.amount))) or 0),
+        journal_sum=int(await tx.scalar(select(func.sum(Account.balance))) or 0),
     )

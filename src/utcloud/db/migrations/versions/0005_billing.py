@@ -100,6 +100,9 @@ def _columns() -> None:
     op.add_column("meters", sa.Column("credited", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("meters", sa.Column("cause", sa.String(50), nullable=False, server_default=""))
     op.add_column("meters", sa.Column("note", sa.Text(), nullable=False, server_default=""))
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER TABLE meters SET (fillfactor = 70)")
+    op.drop_index("ix_postings_account_entry", "postings")
     op.create_index("ix_meters_order_id", "meters", ["order_id"])
     op.create_index("ix_meters_wallet_ended", "meters", ["wallet_id", "ended_at"])
     op.create_index("ix_meters_wallet_id_id", "meters", ["wallet_id", "id"])

@@ -1,0 +1,277 @@
+"""Figures of money on PostgreSQL: settling and watching 10,000 running attempts, checking a million entries, and the
+wallet and records pages over five million rows of the journal.
+"""
+
+import asyncio
+import itertools
+import statistics
+import time
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+from sqlalchemy.engine import make_url
+
+from tests.bench.figures import Figure
+from tests.bench.scale import running_server
+from tests.bench.world import FEE_PPM, PRICE, Rows, World, add_people, big_world, ident, renter, wallet
+from tests.support.clock import FakeClock
+from tests.support.db import create_all, running_postgres
+from utcloud.billing import chain, loops
+from utcloud.billing.journal import PLATFORM
+from utcloud.billing.models import Account, Meter
+from utcloud.billing.verify import Verification, verified
+from utcloud.billing.watch import Watch
+from utcloud.common.clock import to_ms
+from utcloud.common.money import MICRO
+from utcloud.db import Database
+
+LOOKS = 10
+ROUNDS = 100
+ENTRIES, POSTINGS = 1_000_000, 5_000_000
+CHUNK = 50_000
+MINERS, RENTERS = 20, 500
+"""Of the big journal."""
+PER_METER = 10
+"""So many entries each attempt made."""
+
+
+def accrual() -> list[Figure]:
+    """An hour of 10,000 running attempts: one look at all wallets and limits, and everything posted."""
+    with big_world() as world:
+        return asyncio.run(_accrue(world))
+
+
+async def _accrue(world: World) -> list[Figure]:
+    now = world.now + timedelta(hours=1)
+    connection = await asyncpg.connect(_dsn(world.url))
+    await connection.execute("UPDATE meters SET witnessed_until = $1 WHERE NOT closed", to_ms(now))
+    await connection.execute("VACUUM ANALYZE meters")
+    await connection.close()
+    db = Database(world.url)
+
+    async def stop(attempts: list[str], reason: str) -> None:
+        raise AssertionError(f"nothing had to stop: {reason}")
+
+    watch = Watch(db, FakeClock(now), stop)
+    try:
+        await watch.look()
+        begin, used = time.perf_counter(), _cpu_s()
+        for _ in range(LOOKS):
+            await watch.look()
+        look_s, look_cpu_s = (time.perf_counter() - begin) / LOOKS, (_cpu_s() - used) / LOOKS
+        begin, used = time.perf_counter(), _cpu_s()
+        count = await loops.settle_due(db, now)
+        settle_s, settle_cpu_s = time.perf_counter() - begin, _cpu_s() - used
+        assert count == world.live, count
+        found = await verified(db)
+        assert found.fault is None, found.fault
+    finally:
+        await db.close()
+    # The watch pauses twenty times as long as it looked, however much changes; everything is posted once an hour.
+    share = look_cpu_s / max(21 * look_s, 0.2 + look_s) + settle_cpu_s / 3600
+    how = f"look {look_s:.3f} s (mean of {LOOKS}) + post {settle_s:.2f} s, {count} running attempts"
+    details = {"look_s": round(look_s, 4), "settle_s": round(settle_s, 3)}
+    calm = look_cpu_s / 30 + settle_cpu_s / 3600
+    most = f"while wallets change all the time; {calm:.4f} when they do not; PostgreSQL's part included"
+    return [
+        Figure("accrual_10k_s", round(look_s + settle_s, 3), "s", "<= 2", how, details),
+        Figure("accrual_core_share", round(share, 4), "cores", "<= 0.05", most),
+    ]
+
+
+def _cpu_s() -> float:
+    """What this process and all of PostgreSQL's have used."""
+    used = time.process_time()
+    for process in psutil.process_iter(["name", "cpu_times"]):
+        if process.info["name"] == "postgres" and process.info["cpu_times"]:
+            with suppress(psutil.NoSuchProcess):
+                parent = process.parent()
+                if parent and "utcloud-pg-" in " ".join(parent.cmdline()):
+                    used += process.info["cpu_times"].user + process.info["cpu_times"].system
+    return used
+
+
+def journal() -> list[Figure]:
+    """The check of a million entries, and pages over five million rows."""
+    with running_postgres(durable=True) as server:
+        world = World(url=server.url("postgres"), renters=RENTERS)
+        return asyncio.run(_journal(world))
+
+
+async def _journal(world: World) -> list[Figure]:
+    books = Books(world)
+    await books.begin()
+    await books.grow(ENTRIES)
+    found = await _verify(world.url)
+    assert found.checked == ENTRIES, found
+    how = f"{found.checked} entries with {books.postings} postings: chain, sums, balances, meters, keys"
+    figures = [Figure("journal_verify_1m_s", round(found.seconds, 2), "s", "<= 20", how)]
+    await books.grow(POSTINGS // 3 - ENTRIES)
+    figures.append(await asyncio.to_thread(_pages, world, books))
+    return figures
+
+
+async def _verify(url: str) -> Verification:
+    db = Database(url)
+    try:
+        found = await verified(db)
+    finally:
+        await db.close()
+    assert found.fault is None, found.fault
+    return found
+
+
+def _pages(world: World, books: "Books") -> Figure:
+    own = f"/wallets/{wallet(7)}"
+    lists = ["/wallets", "/recharges", "/charges", f"/charges?wallet_id={wallet(7)}", "/ledger/entries"]
+    pages = {
+        world.operator_token: [*map(_paged, lists), own, f"{own}/caps", "/earnings/platform"],
+        world.miner_token: [*map(_paged, ["/charges?role=payee", "/recharges?search=renter-00"]), "/earnings"],
+    }
+    taken: dict[str, list[float]] = defaultdict(list)
+    with running_server(world) as client:
+        for token, paths in pages.items():
+            client.headers["Authorization"] = f"Bearer {token}"
+            deep = [page for path in paths if (page := _deep(client, path))]
+            for number, path in itertools.product(range(-3, ROUNDS), [*paths, *deep]):
+                begin = time.perf_counter()
+                answer = client.get(path)
+                elapsed = time.perf_counter() - begin
+                if not answer.is_success:
+                    raise RuntimeError(f"{path}: {answer.status_code} {answer.text[:500]}")
+                if number >= 0:
+                    taken[path.partition("&cursor")[0] + (" (deep)" if "cursor" in path else "")].append(elapsed * 1000)
+    p95 = {path: round(statistics.quantiles(each, n=20)[18], 1) for path, each in taken.items()}
+    worst = max(p95, key=lambda path: p95[path])
+    how = f"slowest: GET {worst}; {ROUNDS} requests of each of {len(p95)} pages, {books.postings} postings"
+    return Figure("records_p95_ms", p95[worst], "ms", "<= 100", how, {"p95_ms": p95})
+
+
+def _paged(path: str) -> str:
+    return f"{path}{'&' if '?' in path else '?'}limit=50"
+
+
+def _deep(client: httpx.Client, path: str) -> str:
+    """The same list some pages further on; empty where there is no second page."""
+    if "limit=" not in path:
+        return ""
+    cursor = ""
+    for _ in range(5):
+        after = client.get(f"{path}{cursor}").json()["next_cursor"]
+        if after is None:
+            break
+        cursor = f"&cursor={after}"
+    return f"{path}{cursor}" if cursor else ""
+
+
+@dataclass
+class Books:
+    """A journal that grows by COPY: charges of attempts, the right sums and hashes included."""
+
+    world: World
+    entries: int = 0
+    postings: int = 0
+    head: str = chain.START
+    balances: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    first: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(days=400))
+
+    def miner(self, number: int) -> str:
+        """The world's own miner, and others."""
+        return ident("usr", 5000 + number) if number else self.world.miner_id
+
+    def earnings(self, number: int) -> str:
+        """The account of a miner's earnings."""
+        return ident("acc", 100_000 + number)
+
+    async def begin(self) -> None:
+        """Tables, people and accounts; every renter will have a million UNC."""
+        database = Database(self.world.url)
+        await create_all(database)
+        await database.close()
+        rows = Rows()
+        add_people(World(renters=RENTERS, nodes=0), rows)
+        for number, (kind, owner) in enumerate((("issuance", PLATFORM), ("fee", PLATFORM))):
+            rows.add(Account, id=ident("acc", number), kind=kind, owner_id=owner)
+        for number in range(MINERS):
+            rows.add(Account, id=self.earnings(number), kind="earnings", owner_id=self.miner(number))
+        for number in range(RENTERS):
+            rows.add(Account, id=wallet(number), kind="wallet", owner_id=renter(number))
+        await rows.copy(self.world.url)
+
+    async def grow(self, more: int) -> None:
+        """Add so many entries."""
+        connection = await asyncpg.connect(_dsn(self.world.url))
+        try:
+            for start in range(self.entries, self.entries + more, CHUNK):
+                await self._copy(connection, range(start, min(start + CHUNK, self.entries + more)))
+            self.entries += more
+            for account, balance in self.balances.items():
+                await connection.execute("UPDATE ledger_accounts SET balance = $2 WHERE id = $1", account, balance)
+            await connection.execute("VACUUM ANALYZE")
+        finally:
+            await connection.close()
+
+    async def _copy(self, connection: Any, numbers: range) -> None:
+        entries, postings = [], []
+        rows = Rows()
+        for number in numbers:
+            at = self.first + timedelta(seconds=20 * number)
+            kind, cause, lines = self._entry(number, at, rows)
+            ids, key = ident("je", number), f"bench:{number}"
+            self.head = chain.entry_hash(
+                self.head, seq=number + 1, ident=ids, key=key, kind=kind, cause_type=cause[0], cause_id=cause[1],
+                note="", actor_id="", actor_name="", at=at, lines=lines,
+            )  # fmt: skip
+            entries.append((ids, number + 1, self.head, key, kind, *cause, "", "", "", to_ms(at)))
+            for account, amount in lines:
+                self.balances[account] += amount
+                postings.append((ids, account, amount, to_ms(at)))
+        self.postings += len(postings)
+        names = "id seq hash idempotency_key kind cause_type cause_id note actor_id actor_name at"
+        await connection.copy_records_to_table("journal_entries", records=entries, columns=names.split())
+        names = "entry_id account_id amount at"
+        await connection.copy_records_to_table("postings", records=postings, columns=names.split())
+        await rows.copy(self.world.url)
+
+    def _entry(self, number: int, at: datetime, rows: Rows) -> tuple[str, tuple[str, str], list[tuple[str, int]]]:
+        """A recharge of each renter at first, then charges: each attempt's ten come one after another."""
+        who = number % RENTERS
+        if number < RENTERS:
+            amount = 1_000_000 * MICRO
+            return "recharge", ("wallet", wallet(who)), [(wallet(who), amount), (ident("acc", 0), -amount)]
+        meter, part = divmod(number - RENTERS, PER_METER)
+        payer, miner, fee = meter % RENTERS, meter % MINERS, PRICE * FEE_PPM // MICRO
+        if part == 0:
+            hours = timedelta(hours=PER_METER)
+            rows.add(
+                Meter,
+                id=ident("mtr", meter),
+                attempt_id=ident("at", meter),
+                wallet_id=wallet(payer),
+                payer_id=renter(payer),
+                payee_id=self.miner(miner),
+                workload_id=ident("nb", meter // 3),
+                price=PRICE,
+                fee_ppm=FEE_PPM,
+                started_at=at - hours,
+                witnessed_until=at,
+                ended_at=at,
+                closed=True,
+                settled=PRICE * PER_METER,
+                settled_fee=fee * PER_METER,
+                settlements=PER_METER,
+                created_at=at,
+                labels={"workload": f"notebook-{meter // 3}", "spec": "spec-1", "subtask": "task-0", "attempt": 1},
+            )
+        lines = [(wallet(payer), -PRICE), (self.earnings(miner), PRICE - fee), (ident("acc", 1), fee)]
+        return "charge", ("meter", ident("mtr", meter)), lines
+
+
+def _dsn(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
