@@ -47,3 +47,4 @@ def in_every_look(page: Page) -> list[str]:
 def set_look(page: Page, look: str) -> None:
     """Light or dark, by what the person's system prefers."""
     page.emulate_media(color_scheme=look)  # type: ignore[arg-type]
+    page.wait_for_function("look => document.documentElement.style.colorScheme === look", arg=look)

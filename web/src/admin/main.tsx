@@ -14,7 +14,9 @@ const OTHER = "/console/";
 
 createRoot(document.getElementById("root") as HTMLElement).render(
   <QueryClientProvider client={queryClient}>
-    <Theme colours={{ light: "#0b7a6f", dark: "#2bb5a5", tint: "#e3f5f2" }}>
+    <Theme
+      colours={{ light: "#0b7a6f", lightHover: "#08655c", dark: "#2bb5a5", darkHover: "#5fd0c3", tint: "#e3f5f2" }}
+    >
       <BrowserRouter basename="/admin">
         <SessionGate login={<Login end="admin" other={OTHER} />} waiting={<Waiting />}>
           <Admin other={OTHER} />

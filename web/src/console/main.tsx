@@ -16,7 +16,9 @@ const OTHER = "/admin/";
 
 createRoot(document.getElementById("root") as HTMLElement).render(
   <QueryClientProvider client={queryClient}>
-    <Theme colours={{ light: "#3454d1", dark: "#7d97ff", tint: "#eef2ff" }}>
+    <Theme
+      colours={{ light: "#3454d1", lightHover: "#2743b0", dark: "#7d97ff", darkHover: "#a5b8ff", tint: "#eef2ff" }}
+    >
       <BrowserRouter basename="/console">
         <Routes>
           <Route path="/register" element={<Register />} />

@@ -4,6 +4,9 @@ import type { ThemeConfig } from "antd";
 export interface Colours {
   light: string;
   dark: string;
+  /** Under the pointer. */
+  lightHover: string;
+  darkHover: string;
   /** Behind what is chosen, in light mode. */
   tint: string;
 }
@@ -17,6 +20,7 @@ const LIGHT = {
   colorTextTertiary: "rgba(0, 0, 0, 0.6)",
   colorTextPlaceholder: "rgba(0, 0, 0, 0.56)",
   colorError: "#cf1322",
+  colorErrorHover: "#a8071a",
   colorWarning: "#a35a00",
   colorSuccess: "#237804",
 };
@@ -32,6 +36,7 @@ const DARK = {
   colorTextTertiary: "rgba(255, 255, 255, 0.62)",
   colorTextPlaceholder: "rgba(255, 255, 255, 0.55)",
   colorError: "#ff8582",
+  colorErrorHover: "#ffb3b0",
 };
 const DARK_TAGS = {
   blue: "#65a9f3",
@@ -59,10 +64,13 @@ const tagTexts = (colours: Record<string, string>) =>
 /** The tokens of one end's look. */
 export function tokens(colours: Colours, dark: boolean): Pick<ThemeConfig, "token" | "components"> {
   const colour = dark ? colours.dark : colours.light;
+  const hover = dark ? colours.darkHover : colours.lightHover;
   return {
     token: {
       colorPrimary: colour,
       colorLink: colour,
+      colorPrimaryHover: hover,
+      colorLinkHover: hover,
       ...(dark ? DARK : { ...LIGHT, colorPrimaryBg: colours.tint }),
       ...tagTexts(dark ? DARK_TAGS : LIGHT_TAGS),
     },

@@ -1,5 +1,5 @@
 import { Button, Flex, Form, type FormInstance, Modal } from "antd";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { queryClient } from "../query";
 import { Refused, useRefusal } from "./PlainForm";
@@ -25,6 +25,7 @@ interface Props<V extends object, R> {
 
 /** A dialog with a form: what the server refuses is shown at the field, anything else beside the form. */
 export function FormDialog<V extends object, R>(props: Props<V, R>) {
+  useFocusBack();
   return (
     <Modal
       title={props.title}
@@ -38,6 +39,19 @@ export function FormDialog<V extends object, R>(props: Props<V, R>) {
     >
       {props.open && <DialogForm {...props} />}
     </Modal>
+  );
+}
+
+/** A dialog that closes gives the focus back; this does it for one that is taken away while it is open. */
+function useFocusBack(): void {
+  const [opener] = useState(() => document.activeElement);
+  useEffect(
+    () => () => {
+      setTimeout(() => {
+        if (document.activeElement === document.body && opener instanceof HTMLElement) opener.focus();
+      });
+    },
+    [opener],
   );
 }
 
