@@ -44,12 +44,13 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        options: dict[str, Any] = {"pool_size": 5, "max_overflow": 15}
+        options: dict[str, Any] = {"pool_size": 10, "max_overflow": 10}
         if self.is_sqlite:
             options["async_creator"] = self._connect_sqlite
         self.engine = create_async_engine(self.url, **options)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._one_writer = asyncio.Lock()
+        self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._listener: asyncio.Task[None] | None = None
 
@@ -80,9 +81,11 @@ class Database:
         """A transaction: committed at the end of the block, rolled back whole when it raises.
 
         SQLite has one writer at a time, who takes the lock at the start, so no transaction fails half-way. With
-        ``turns``, PostgreSQL's transactions of that name take turns as well.
+        ``turns``, PostgreSQL's transactions of that name take turns as well; those of this process wait for one another
+        before they take a connection, so that many who wait leave some for the others.
         """
-        async with self._one_writer if self.is_sqlite else contextlib.nullcontext(), self._sessions() as tx:
+        queue = self._one_writer if self.is_sqlite else self._turns[turns] if turns else contextlib.nullcontext()
+        async with queue, self._sessions() as tx:
             if self.is_sqlite:
                 await tx.execute(text("BEGIN IMMEDIATE"))
             if turns:

@@ -1,9 +1,9 @@
 """The messages between server and site: plain data, versioned.
 
 The agent holds ``GET /agent/desired?after=R&wait=S`` open; the server answers at once when the site's revision differs
-from ``R`` and otherwise after ``S`` seconds. The agent posts a ``SiteReport`` to ``POST /agent/reports`` whenever what
-it sees has changed, and every ``HEARTBEAT_S`` seconds. Both are level-triggered: each message is whole by itself, and
-repeating or losing one does no harm.
+from ``R``, and otherwise 204 after ``S`` seconds. The agent posts a ``SiteReport`` to ``POST /agent/reports`` whenever
+what it sees has changed, and every ``HEARTBEAT_S`` seconds. Both are level-triggered: each message is whole by itself,
+and repeating or losing one does no harm.
 """
 
 from utcloud.protocol.desired import (

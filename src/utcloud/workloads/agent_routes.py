@@ -1,11 +1,13 @@
 """Where site agents ask what they shall have, say what they saw, and fetch files. Authenticated by the site's token."""
 
 import asyncio
+import contextlib
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
+from sqlalchemy import Table, bindparam, select
 
 from utcloud.assets import service as assets
 from utcloud.assets.store import ObjectStore, blob_key
@@ -22,7 +24,10 @@ from utcloud.workloads.states import TURNS
 
 router = APIRouter(prefix="/agent", tags=["agent"])
 Bearer = Annotated[str, Header(alias="Authorization")]
-_SAFETY_NET_S = 5.0
+_SAFETY_NET_S = 10.0
+AT_ONCE = 8
+_sites = cast(Table, Site.__table__)
+_REVISION = select(_sites.c.revision).where(_sites.c.id == bindparam("site"))
 MOST_BODY = 16 * 2**20
 """Bytes of a report: a thousand nodes of eight chips with their labels have a third of that."""
 
@@ -45,7 +50,16 @@ def _store(request: Request) -> ObjectStore:
     return store
 
 
-@router.get("/desired")
+def _gate(request: Request) -> asyncio.Semaphore:
+    """Lets in a few agents at once: however many come, connections of the database are left for people."""
+    state = request.app.state
+    if getattr(state, "agents", None) is None:
+        state.agents = asyncio.Semaphore(AT_ONCE)
+    gate: asyncio.Semaphore = state.agents
+    return gate
+
+
+@router.get("/desired", response_model=DesiredState, responses={204: {"description": "It did not change."}})
 async def get_desired(
     request: Request,
     db: Db,
@@ -53,23 +67,24 @@ async def get_desired(
     after: Annotated[int, Query(ge=-1)] = -1,
     wait: Annotated[float, Query(ge=0, le=60)] = 25,
 ) -> Response:
-    """Answer at once when the site's revision differs from ``after``, else when it does, or after ``wait`` seconds."""
+    """Answer at once when the site's revision differs from ``after``, else when it does; 204 after ``wait`` seconds."""
     deadline = asyncio.get_running_loop().time() + wait
-    async with db.read() as tx:
-        site = await _site(tx, authorization)
-    with db.listening(f"site:{site.id}") as woken:
+    gate = _gate(request)
+    async with gate, db.read() as tx:
+        site_id = (await _site(tx, authorization)).id
+    with db.listening(f"site:{site_id}") as woken:
         while True:
             woken.clear()
-            async with db.read() as tx:
-                site = await tx.get_one(Site, site.id)
-                left = deadline - asyncio.get_running_loop().time()
-                if site.revision != after or left <= 0:
-                    state: DesiredState = await desired_state(tx, site, _store(request).local_root)
+            async with gate, db.read() as tx:
+                if await tx.scalar(_REVISION, {"site": site_id}) != after:
+                    site = await tx.get_one(Site, site_id)
+                    state = await desired_state(tx, site, _store(request).local_root)
                     return Response(state.model_dump_json(), media_type="application/json")
-            try:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return Response(status_code=204)
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), min(left, _SAFETY_NET_S))
-            except TimeoutError:
-                continue
 
 
 @router.post("/reports")
@@ -77,7 +92,7 @@ async def post_report(request: Request, db: Db, now: Now, authorization: Bearer 
     """Take in what the site saw; quickly when it sees what it saw before."""
     incoming = reports.parse(await _body(request))
     report = incoming.report
-    async with db.write() as tx:
+    async with _gate(request), db.write() as tx:
         heard = await reports.unchanged(tx, now, resources.hash_of(_token(authorization)), incoming)
         if heard:
             await observed.witness(tx, now, heard.site_id, report)

@@ -11,7 +11,7 @@ from utcloud.common.clock import to_ms
 from utcloud.db import Tx, emit
 from utcloud.protocol import SILENT_AFTER_S, SiteReport
 from utcloud.resources.capacity import CAPACITY_SIGNAL, is_heard
-from utcloud.resources.models import Site, Telemetry
+from utcloud.resources.models import Node, Site, Telemetry
 from utcloud.resources.reports.incoming import Incoming
 from utcloud.resources.reports.sense import clean, measurements
 from utcloud.resources.reports.store import store
@@ -82,16 +82,20 @@ async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport | Incoming
     }
     nodes, rest = incoming.digest()
     heard = is_heard(site.last_seen_at, now)
-    new = not heard or site.report_digest[:32] != nodes
-    if new:
+    changed = site.report_digest[:32] != nodes
+    if changed or not heard:
         await tx.refresh(site, with_for_update={"key_share": True})
-        clear = await store(tx, now, site, incoming, back=not heard)
-        nodes = nodes if clear else _ANEW
         emit(tx, CAPACITY_SIGNAL)
         emit(tx, "ui:miners")
+    if changed:
+        nodes = nodes if await store(tx, now, site, incoming, back=not heard) else _ANEW
+    elif not heard:
+        there = (Node.site_id == site.id, Node.gone.is_(False))
+        back = update(Node).where(*there).values(ready_since=now)
+        await tx.execute(back.execution_options(synchronize_session=False))
     await _note(tx, site, {**seen, "report_digest": nodes + rest})
     await _measure(tx, now, site.id, report)
-    return new
+    return changed or not heard
 
 
 def _offset(now: datetime, report: SiteReport) -> int:
