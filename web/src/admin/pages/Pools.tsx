@@ -38,7 +38,7 @@ export function Pools() {
             <Typography.Text strong>{name}</Typography.Text>
             {pool.is_default && <Tag color="blue">{t("pools.default")}</Tag>}
           </span>
-          <Typography.Text type="secondary" className="reason" style={{ maxWidth: 180 }}>
+          <Typography.Text type="secondary" className="reason" style={{ maxWidth: 150 }}>
             {[operator && pool.miner_name, pool.description].filter(Boolean).join(" · ")}
           </Typography.Text>
         </>
@@ -171,7 +171,7 @@ function Offers({ title, specs }: { title: string; specs: Offer[] }) {
   const { t } = useTranslation();
   if (specs.length === 0) return null;
   return (
-    <div className="tags" style={{ display: "flex", maxWidth: 236, marginBlock: 2 }}>
+    <div className="tags" style={{ display: "flex", maxWidth: 224, marginBlock: 2 }}>
       <Typography.Text type="secondary">{title}</Typography.Text>
       {specs.map((spec) => (
         <Tooltip

@@ -74,7 +74,18 @@ export function Specs() {
         </>
       ),
     },
-    { title: t("specs.fit"), key: "fit", render: (_, spec) => (spec.fit ? <Fit fit={spec.fit} /> : "–") },
+    {
+      title: t("specs.fit"),
+      key: "fit",
+      render: (_, { fit }) =>
+        fit ? (
+          <div style={{ maxWidth: 96 }}>
+            <Fit fit={fit} />
+          </div>
+        ) : (
+          "–"
+        ),
+    },
     {
       title: t("specs.pools"),
       dataIndex: "pools",

@@ -12,7 +12,7 @@ export function Fit({ fit }: { fit: Schemas["SpecFit"] }) {
   const { t } = useTranslation();
   return (
     <Tooltip title={t("specs.fitHint")}>
-      <span className="tags" tabIndex={0} style={{ maxWidth: 84 }}>
+      <span className="tags" tabIndex={0}>
         <Tag color={fit.now ? "green" : "default"} style={{ marginInlineEnd: 0 }}>
           {t("specs.fitNow", { count: fit.now })}
         </Tag>
