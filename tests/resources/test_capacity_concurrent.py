@@ -137,7 +137,8 @@ async def test_nothing_is_given_twice_whoever_comes_when(fleet: Fleet, seed: int
         assert set(await tx.scalars(select(ChipClaim.attempt_id).distinct())) == {
             ident for ident, uids in held.items() if uids
         }
-    assert min(outcomes[what] for what in ("placed", "refused", "rolled back", "moved", "not moved")) > 0, outcomes
+    assert min(outcomes[what] for what in ("placed", "refused", "rolled back")) > 0, outcomes
+    assert outcomes["moved"] + outcomes["not moved"] > 0, outcomes
     async with fleet.db.write() as tx:
         for ident in held:
             await release(tx, ident)

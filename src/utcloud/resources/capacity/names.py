@@ -59,15 +59,17 @@ class Names:
         return sum(there.get(system, 0) for system in needs) if needs else 0
 
 
+_customs, _items = CustomResource.__table__.c, SpecItem.__table__.c
 _CUSTOMS: Select[*tuple[Any, ...]] = select(
-    CustomResource.miner_id, CustomResource.name, CustomResource.system_resource, CustomResource.node_ids
+    _customs.miner_id, _customs.name, _customs.system_resource, _customs.node_ids
 )
-_ITEMS: Select[*tuple[Any, ...]] = select(SpecItem.spec_id, SpecItem.resource, SpecItem.quantity)
+_ITEMS: Select[*tuple[Any, ...]] = select(_items.spec_id, _items.resource, _items.quantity)
 
 
 async def names_of(tx: Tx, miner_ids: Iterable[str]) -> Names:
     """The custom names of some miners."""
-    return Names(await tx.execute(_CUSTOMS.where(CustomResource.miner_id.in_(list(miner_ids)))))
+    await tx.flush()
+    return Names(await tx.execute(_CUSTOMS.where(_customs.miner_id.in_(list(miner_ids)))))
 
 
 async def items_of(tx: Tx, spec_ids: Iterable[str]) -> dict[str, dict[str, int]]:
@@ -83,17 +85,22 @@ def takes(items: dict[str, int]) -> dict[str, int]:
 
 async def contents_of(tx: Tx, spec_ids: Iterable[str]) -> dict[str, dict[str, int]]:
     """Resource → quantity of some specs, in the order in which they are shown."""
+    await tx.flush()
+    items: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
+    for spec_id, resource, quantity in await tx.execute(_ITEMS.where(_items.spec_id.in_(list(spec_ids)))):
+        items[spec_id].append((rank(resource), resource, quantity))
     found: dict[str, dict[str, int]] = defaultdict(dict)
-    rows = await tx.execute(_ITEMS.where(SpecItem.spec_id.in_(list(spec_ids))))
-    for spec_id, resource, quantity in sorted(rows, key=lambda row: (rank(row.resource), row.resource)):
-        found[spec_id][resource] = quantity
+    for spec_id, own in items.items():
+        found[spec_id] = {resource: quantity for _, resource, quantity in sorted(own)}
     return found
 
 
 def rank(resource: str) -> int:
     """The place of a resource in a list: CPU, memory and disk first."""
-    order = (CPU, MEMORY, SHARED_MEMORY, DISK)
-    return order.index(resource) if resource in order else len(order)
+    return _ORDER.get(resource, len(_ORDER))
+
+
+_ORDER = {name: place for place, name in enumerate((CPU, MEMORY, SHARED_MEMORY, DISK))}
 
 
 def amount(system: str, name: str, quantity: int) -> str:

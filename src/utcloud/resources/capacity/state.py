@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, case, cast, func, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, cast, func, select, type_coerce
 
 from utcloud.common.clock import to_ms
 from utcloud.db import Tx
@@ -200,16 +200,16 @@ _RESOURCES: Select[*tuple[Any, ...]] = select(
 _ALLOCATED: Select[*tuple[Any, ...]] = select(
     _allocations.node_id, _allocations.resource, cast(func.sum(_allocations.quantity), BigInteger), func.count()
 ).group_by(_allocations.node_id, _allocations.resource)
-_unclaimed = and_(_chips.present, _chips.healthy, _claims.attempt_id.is_(None))
+_healthy = and_(_chips.present, _chips.healthy)
+_unclaimed = and_(_healthy, _claims.attempt_id.is_(None))
 _CHIPS: Select[*tuple[Any, ...]] = (
     select(
         _chips.node_id,
         _chips.resource,
-        *(
-            func.sum(case((condition, 1), else_=0))
-            for condition in (_chips.present, and_(_chips.present, _chips.healthy), _unclaimed)
-        ),
-        func.max(case((and_(_chips.present, _chips.simulated), 1), else_=0)),
+        func.count().filter(_chips.present),
+        func.count().filter(_healthy),
+        func.count().filter(_unclaimed),
+        func.count().filter(_chips.present, _chips.simulated),
     )
     .outerjoin(ChipClaim.__table__, _claims.chip_id == _chips.id)
     .group_by(_chips.node_id, _chips.resource)
