@@ -74,6 +74,7 @@ export function GroupDetail() {
 
 function Pools({ groupId }: { groupId: string }) {
   const { t } = useTranslation();
+  const operator = useRole();
   const { data, error, refetch } = useQuery({
     queryKey: ["pools", "all"],
     queryFn: () => ok(api.GET("/api/v1/pools", { params: { query: { limit: MAX_ROWS } } })),
@@ -88,7 +89,7 @@ function Pools({ groupId }: { groupId: string }) {
       ) : !pools ? (
         <Skeleton active paragraph={{ rows: 1 }} title={false} />
       ) : pools.length === 0 ? (
-        <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t("groups.noPools")} />
+        <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t(operator ? "groups.noPools" : "groups.noneOfMine")} />
       ) : (
         <Flex vertical gap="small">
           {pools.map((pool) => (

@@ -111,6 +111,7 @@ export const people = {
     added: "{{username}} is in {{group}} now",
     pools: "Resource pools",
     noPools: "No resource pool is bound to this group: its members see none through it.",
+    noneOfMine: "None of your resource pools is bound to this group.",
     poolsHint: "Which pools a group sees is chosen at the resource pool.",
     nodes: "Nodes: {{count}}",
     offers: "Specifications: {{count}}",

@@ -108,6 +108,7 @@ export const people: typeof en = {
     added: "{{username}} 已加入 {{group}}",
     pools: "资源池",
     noPools: "没有资源池绑定到此用户组:其成员无法通过它看到任何资源池。",
+    noneOfMine: "您的资源池都没有绑定到此用户组。",
     poolsHint: "用户组能看到哪些资源池,在资源池处设置。",
     nodes: "节点:{{count}}",
     offers: "规格:{{count}}",
