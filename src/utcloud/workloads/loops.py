@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 
 from utcloud.common.clock import Clock
 from utcloud.db import Database
@@ -22,7 +23,9 @@ async def place_loop(db: Database, clock: Clock, *, fee_ppm: int) -> None:
     with db.listening(PLACE, CAPACITY_SIGNAL, "billing") as woken:
         while True:
             woken.clear()
+            began = time.perf_counter()
             await place_waiting(db, clock, fee_ppm=fee_ppm)
+            await asyncio.sleep(min(time.perf_counter() - began, _BREATH_S))  # a long line leaves others half the time
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), _SAFETY_NET_S)
 
