@@ -89,7 +89,10 @@ function Pools({ groupId }: { groupId: string }) {
       ) : !pools ? (
         <Skeleton active paragraph={{ rows: 1 }} title={false} />
       ) : pools.length === 0 ? (
-        <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t(operator ? "groups.noPools" : "groups.noneOfMine")} />
+        <Empty
+          image={Empty.PRESENTED_IMAGE_SIMPLE}
+          description={t(operator ? "groups.noPools" : "groups.noneOfMine")}
+        />
       ) : (
         <Flex vertical gap="small">
           {pools.map((pool) => (
