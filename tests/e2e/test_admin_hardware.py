@@ -127,7 +127,7 @@ def test_a_node_with_its_chips_labels_and_work(admin: Screen, cloud: Cloud, note
     admin.go("nodes")
     admin.main.get_by_role("link", name=cloud.node["name"], exact=True).click()
     expect(admin.main.get_by_role("heading", name=cloud.node["name"], exact=True)).to_be_visible()
-    for fact in ("/dev/bm-sophon0", "BM1684X", "SC7", "°C", cloud.user["username"]):
+    for fact in ("/dev/bm-sophon", "BM1684X", "SC7", "°C", cloud.user["username"]):
         expect(admin.main).to_contain_text(fact)
     expect(admin.main).to_contain_text(cloud.spec["name"])
 
@@ -221,7 +221,8 @@ def test_resources(admin: Screen, cloud: Cloud) -> None:
     admin.shot("hardware-custom-resource-taken")
     admin.fill("custom-resource", name="other-name")
     admin.submit()
-    expect(admin.row("other-name")).to_contain_text(f"Shares chips with TPU-{NAME}")
+    for name in ("other-name", f"TPU-{NAME}"):
+        expect(admin.row(f"Shares chips with {name}")).to_be_visible()
     shots(admin, "custom-resources")
 
 

@@ -22,17 +22,17 @@ _ANEW = "-" * 32
 
 _sites, _telemetry = (cast(Table, model.__table__) for model in (Site, Telemetry))
 """Tables instead of classes: a statement of these spares the ORM's part, most of its time."""
-_NOTE = (
+_SAME = (
     update(_sites)
     .where(
         _sites.c.token_hash == bindparam("token"),
         _sites.c.report_digest == bindparam("digest"),
-        _sites.c.last_seen_at >= bindparam("heard_since"),
         _sites.c.removed_at.is_(None),
     )
     .values(last_seen_at=bindparam("now"), clock_offset_ms=bindparam("offset"))
     .returning(_sites.c.id, _sites.c.revision)
 )
+_SAME_AND_HEARD = _SAME.where(_sites.c.last_seen_at >= bindparam("heard_since"))
 _MEASURE = (
     update(_telemetry)
     .where(_telemetry.c.site_id == bindparam("site"))
@@ -49,23 +49,30 @@ class Heard:
 
 
 async def unchanged(tx: Tx, now: datetime, token_hash: str, incoming: Incoming) -> Heard | None:
-    """Note the sign of life of a site that was heard of late and says what it said last; None for any other."""
-    row = (
-        await tx.execute(
-            _NOTE,
-            {
-                "token": token_hash,
-                "digest": "".join(incoming.digest()),
-                "heard_since": now - timedelta(seconds=SILENT_AFTER_S),
-                "now": now,
-                "offset": _offset(now, incoming.report),
-            },
-        )
-    ).one_or_none()
+    """Note the sign of life of a site that says what it said last; None for any other."""
+    values = {
+        "token": token_hash,
+        "digest": "".join(incoming.digest()),
+        "now": now,
+        "offset": _offset(now, incoming.report),
+    }
+    heard_since = now - timedelta(seconds=SILENT_AFTER_S)
+    row = (await tx.execute(_SAME_AND_HEARD, {**values, "heard_since": heard_since})).one_or_none()
     if row is None:
-        return None
+        row = (await tx.execute(_SAME, values)).one_or_none()
+        if row is None:
+            return None
+        await _welcome(tx, now, row.id)
     await _measure(tx, now, row.id, incoming.report)
     return Heard(row.id, row.revision)
+
+
+async def _welcome(tx: Tx, now: datetime, site_id: str) -> None:
+    """The site had been silent, and is as it was."""
+    back = update(Node).where(Node.site_id == site_id, Node.gone.is_(False)).values(ready_since=now)
+    await tx.execute(back.execution_options(synchronize_session=False))
+    emit(tx, CAPACITY_SIGNAL)
+    emit(tx, "ui:miners")
 
 
 async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport | Incoming) -> bool:
@@ -83,16 +90,13 @@ async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport | Incoming
     nodes, rest = incoming.digest()
     heard = is_heard(site.last_seen_at, now)
     changed = site.report_digest[:32] != nodes
-    if changed or not heard:
+    if changed:
         await tx.refresh(site, with_for_update={"key_share": True})
+        nodes = nodes if await store(tx, now, site, incoming, back=not heard) else _ANEW
         emit(tx, CAPACITY_SIGNAL)
         emit(tx, "ui:miners")
-    if changed:
-        nodes = nodes if await store(tx, now, site, incoming, back=not heard) else _ANEW
     elif not heard:
-        there = (Node.site_id == site.id, Node.gone.is_(False))
-        back = update(Node).where(*there).values(ready_since=now)
-        await tx.execute(back.execution_options(synchronize_session=False))
+        await _welcome(tx, now, site.id)
     await _note(tx, site, {**seen, "report_digest": nodes + rest})
     await _measure(tx, now, site.id, report)
     return changed or not heard
