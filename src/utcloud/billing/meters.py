@@ -25,6 +25,9 @@ from utcloud.db import Tx, emit
 LATE_MS = 300_000
 """What is witnessed later than this is noted: the site was silent, or a clock was moved."""
 
+BACK_MS = 10_000
+"""An end this much before the last sign of life is ordinary: the report that spoke of life was under way meanwhile."""
+
 
 def fee_ppm(percent: float) -> int:
     """The platform's share as millionths: 5.0 percent → 50 000."""
@@ -237,9 +240,10 @@ async def close(
     again = meter.closed
     if meter.started_at:
         meter.ended_at = max(ended_at or meter.witnessed_until or meter.started_at, meter.started_at)
-        if meter.witnessed_until and meter.ended_at < meter.witnessed_until:
-            back = (to_ms(meter.witnessed_until) - to_ms(meter.ended_at)) / 1000
-            meter.note = _joined(meter.note, f"it ended {back:g} s before it was last seen to run: a clock was moved")
+        back = to_ms(meter.witnessed_until or meter.ended_at) - to_ms(meter.ended_at)
+        if back > BACK_MS:
+            late = f"it ended {back / 1000:g} s before it was last seen to run: a clock was moved"
+            meter.note = _joined(meter.note, late)
         meter.witnessed_until = meter.ended_at
         meter.cause = meter.cause or cause
         await settle(tx, meter, now or meter.ended_at, final=True)

@@ -107,7 +107,7 @@ async def _ended(
     attempt.exit_code, attempt.log_tail = observed.exit_code, observed.log_tail
     attempt.done = True
     cause = "" if attempt.desired == Phase.STOPPED else attempt.cause  # who asks for an end has no fault to name
-    await meters.close(tx, attempt.id, attempt.ended_at, cause=cause)
+    await meters.close(tx, attempt.id, attempt.ended_at, now=now, cause=cause)
     await capacity.release(tx, attempt.id)
     await edge.drop_route(tx, attempt.replica_id)
     await resources.bump(tx, site.id)
