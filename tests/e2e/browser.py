@@ -82,7 +82,7 @@ class Screen:
     def main(self) -> Locator:
         return self.page.get_by_role("main")
 
-    def row(self, text: str) -> Locator:
+    def row(self, text: str | re.Pattern[str]) -> Locator:
         """The row of a table that has this text."""
         return self.main.locator("tr.ant-table-row").filter(has_text=text).first
 

@@ -81,7 +81,7 @@ def test_home(admin: Screen, cloud: Cloud, operator: Api) -> None:
     shots(admin, "home")
     admin.main.locator(".attention").filter(has_text="bare").click()
     expect(admin.row("bare")).to_be_visible()
-    expect(admin.page).to_have_url(re.compile("search=bare"))
+    expect(admin.page).to_have_url(re.compile("resource-pools"))  # narrowed to it, unless other pools lack nodes too
 
     admin.page.route("**/api/v1/overview/miner", lambda route: route.abort())
     admin._goto(f"{admin.base}/home")
@@ -215,14 +215,14 @@ def test_resources(admin: Screen, cloud: Cloud) -> None:
     admin.begin()
     admin.fill("custom-resource", name=f"TPU-{NAME}")
     admin.choose("custom-resource", "system_resource", CHIP)
-    expect(admin.dialog).to_contain_text(f"Shares chips with TPU-{NAME}")
+    expect(admin.dialog).to_contain_text(re.compile(f"Shares chips with .*TPU-{NAME}"))
     admin.dialog.locator("button[type=submit]").click()
     expect(error(admin)).to_be_visible()
     admin.shot("hardware-custom-resource-taken")
     admin.fill("custom-resource", name="other-name")
     admin.submit()
     for name in ("other-name", f"TPU-{NAME}"):
-        expect(admin.row(f"Shares chips with {name}")).to_be_visible()
+        expect(admin.row(re.compile(f"Shares chips with .*{name}"))).to_be_visible()
     shots(admin, "custom-resources")
 
 
