@@ -13,6 +13,8 @@ from utcloud.common.clock import to_ms
 START = "0" * 64
 """Stands for the hash before the first entry."""
 
+_canonical = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def entry_hash(
     before: str,
@@ -35,4 +37,4 @@ def entry_hash(
     """
     at_ms = to_ms(at) if isinstance(at, datetime) else at
     form = [1, before, seq, ident, key, kind, cause_type, cause_id, note, actor_id, actor_name, at_ms, sorted(lines)]
-    return hashlib.sha256(json.dumps(form, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(_canonical(form).encode()).hexdigest()

@@ -171,7 +171,7 @@ function Offers({ title, specs }: { title: string; specs: Offer[] }) {
   const { t } = useTranslation();
   if (specs.length === 0) return null;
   return (
-    <div className="tags" style={{ display: "flex", maxWidth: 224, marginBlock: 2 }}>
+    <div className="tags breaking" style={{ display: "flex", maxWidth: 224, marginBlock: 2 }}>
       <Typography.Text type="secondary">{title}</Typography.Text>
       {specs.map((spec) => (
         <Tooltip
