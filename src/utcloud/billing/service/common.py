@@ -39,11 +39,11 @@ async def owner_names(tx: Tx, owner_ids: Iterable[str]) -> dict[str, str]:
 
 
 def owners_like(search: str) -> Select[Any]:
-    """The ids of users and groups in whose names ``search`` occurs."""
+    """The ids of users and groups in whose names ``search`` occurs; looked for once, not for each row outside."""
     names = (User.username, User.display_name)
     users = select(User.id).where(or_(*(name.icontains(search, autoescape=True) for name in names)))
     groups = select(Group.id).where(Group.name.icontains(search, autoescape=True))
-    both = union_all(users, groups).subquery()
+    both = union_all(users, groups).cte("owners").prefix_with("MATERIALIZED", dialect="postgresql")
     return select(both.c.id)
 
 
