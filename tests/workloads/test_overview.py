@@ -25,8 +25,7 @@ SHARE = PRICE - PRICE * FEE_PPM // 1_000_000
 
 
 async def home(world: World, actor: Actor | None = None) -> MinerOverviewOut:
-    async with world.db.read() as tx:
-        return await miner_overview(tx, world.now, actor or world.miner)
+    return await miner_overview(world.db, world.now, actor or world.miner)
 
 
 async def attention(world: World, actor: Actor | None = None) -> dict[str, Attention]:

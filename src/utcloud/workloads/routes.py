@@ -162,5 +162,4 @@ async def get_overview(actor: CurrentActor, db: Db, now: Now) -> OverviewOut:
 @router.get("/overview/miner")
 async def get_miner_overview(actor: CurrentActor, db: Db, now: Now) -> MinerOverviewOut:
     """What one's hardware is, does and earns."""
-    async with db.read() as tx:
-        return await overview.miner_overview(tx, now, actor)
+    return await overview.miner_overview(db, now, actor)
