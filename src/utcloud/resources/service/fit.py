@@ -77,4 +77,11 @@ def _fits(needs: dict[str, int], there: dict[str, int]) -> bool:
 
 
 def _times(needs: dict[str, int], there: dict[str, int]) -> int:
-    return min(there.get(name, 0) // quantity for name, quantity in needs.items())
+    most = -1  # a loop: it is most of what a page of pools costs
+    for name, quantity in needs.items():
+        times = there.get(name, 0) // quantity
+        if times == 0:
+            return 0
+        if most < 0 or times < most:
+            most = times
+    return most
