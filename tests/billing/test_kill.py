@@ -38,7 +38,7 @@ from utcloud.protocol import DesiredState, ObservedReplica, Phase, SiteReport
 from utcloud.server import bootstrap
 from utcloud.workloads.states import FINAL
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 
 KILLS = {"sqlite": 40, "postgres": 60}
 LONGEST_S = 0.4
