@@ -99,6 +99,21 @@ async def test_the_first_wrong_row_is_named(
         assert fault.ident == entries[(seq or 0) - 1].id
 
 
+@pytest.mark.parametrize("name", ["a b", "a=b", "a\nb", "a=1\nb", "\n"])
+async def test_an_account_with_an_odd_name_hides_nothing(db: Database, name: str) -> None:
+    entries = await some_books(db)
+    async with db.write() as tx:
+        await unguarded(tx)
+        posting = (await tx.scalars(select(Posting).where(Posting.entry_id == entries[1].id).limit(1))).one()
+        tx.add(Account(id=name + posting.account_id, kind="wallet", owner_id="mallory", balance=0))
+        await tx.flush()
+        posting.account_id = name + posting.account_id
+    fault = (await verify.verified(db)).fault
+    assert fault
+    assert (fault.what, fault.seq) == ("entry", 2)
+    assert "not what they were" in fault.detail
+
+
 async def test_a_forged_entry_at_the_end_needs_a_hash(db: Database) -> None:
     entries = await some_books(db)
     async with db.write() as tx:
