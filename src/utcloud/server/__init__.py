@@ -1,5 +1,7 @@
 """Puts the app together: lifespan, authentication, errors, routers, background loops."""
 
+import gc
+
 from utcloud.common.settings import Settings
 
 _KEEP_ALIVE_S = 75
@@ -14,6 +16,7 @@ def run(settings: Settings) -> None:
     from utcloud.server.logs import configure
 
     configure(settings.log_level)
+    gc.set_threshold(50_000, 20, 20)  # a page over a thousand nodes makes so many objects, and none that needs this
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     settings.server_socket.unlink(missing_ok=True)
     uvicorn.run(

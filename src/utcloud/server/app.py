@@ -49,7 +49,6 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         await app.state.db.start()
         tasks = loops.start(app)
         gc.collect()
-        gc.set_threshold(50_000, 20, 20)  # a page over a thousand nodes makes so many objects, and none that needs this
         gc.freeze()  # what is there now stays: each full collection need not look at it again, for a tenth of a second
         try:
             yield

@@ -1,13 +1,22 @@
 """The one rule of allocation: what is free on which node, and who gets it.
 
 CPU, memory and disk are counted; chips are given singly. A custom resource is only a name: whatever is called by two
-names is still taken once. ``load`` sees the state of many nodes in four queries; everything else is arithmetic on it.
+names is still taken once. ``load`` sees the state of many nodes in one query; everything else is arithmetic on it.
 """
 
 from utcloud.resources.capacity.names import Names, contents_of, describe, items_of, names_of, takes
 from utcloud.resources.capacity.room import Room, lock_pools, release, reserve
 from utcloud.resources.capacity.shortage import Shortage, can_ever_fit, never_fits
-from utcloud.resources.capacity.state import CAPACITY_SIGNAL, Demand, Grant, NodeState, is_heard, is_lost, load
+from utcloud.resources.capacity.state import (
+    CAPACITY_SIGNAL,
+    Demand,
+    Grant,
+    NodeState,
+    amounts_on,
+    is_heard,
+    is_lost,
+    load,
+)
 
 __all__ = [
     "CAPACITY_SIGNAL",
@@ -17,6 +26,7 @@ __all__ = [
     "NodeState",
     "Room",
     "Shortage",
+    "amounts_on",
     "can_ever_fit",
     "contents_of",
     "describe",

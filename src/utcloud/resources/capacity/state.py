@@ -3,12 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, cast, func, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    Select,
+    Subquery,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    type_coerce,
+)
 
 from utcloud.common.clock import to_ms
 from utcloud.db import Tx
+from utcloud.db.pairs import packed, unpacked
 from utcloud.protocol import LOST_AFTER_S, SILENT_AFTER_S
 from utcloud.resources.models import Allocation, Chip, ChipClaim, Node, NodeResource, Site
 
@@ -120,31 +135,98 @@ async def load(tx: Tx, now: datetime, *where: ColumnElement[bool], singly: bool 
     await tx.flush()
     chosen = select(Node.id).where(Node.gone.is_(False), *where)
     now_ms = to_ms(now)
-    nodes = {row[0]: _node(now_ms, *row) for row in await _rows(tx, _NODES.where(_nodes.id.in_(chosen)))}
-    if not nodes:
-        return []
-    for node_id, name, capacity, simulated in await _rows(tx, _RESOURCES.where(_resources.node_id.in_(chosen))):
-        if node := nodes.get(node_id):
-            node.capacity[name] = node.usable[name] = node.free[name] = capacity
-            if simulated:
-                node.simulated.add(name)
-    for node_id, name, quantity, attempts in await _rows(tx, _ALLOCATED.where(_allocations.node_id.in_(chosen))):
-        if node := nodes.get(node_id):
-            node.allocated[name] = quantity
-            node.free[name] = max(node.free.get(name, 0) - quantity, 0)
-            node.attempts = max(node.attempts, attempts)
-    # Chips are counted one by one: what the node says it has in sum does not matter then.
-    for node_id, name, there, healthy, free, simulated in await _rows(tx, _CHIPS.where(_chips.node_id.in_(chosen))):
-        if node := nodes.get(node_id):
-            node.chips[name] = []
-            node.capacity[name], node.usable[name], node.free[name] = there, healthy, free
-            if simulated:
-                node.simulated.add(name)
+    nodes: dict[str, NodeState] = {}
+    for capacity, usable, free, allocated, simulated, chips, attempts, *row in await _rows(tx, _states(chosen)):
+        state = nodes[row[0]] = _node(now_ms, *row)
+        state.capacity, state.usable, state.free = _amounts(capacity), _amounts(usable), _amounts(free)
+        state.allocated = _amounts(allocated)
+        state.simulated = set(simulated.split("\n")) if simulated else set()
+        state.chips = {name: [] for name in chips.split("\n")} if chips else {}
+        state.attempts = attempts or 0
     if singly:
         for node_id, name, *chip in await _rows(tx, _FREE_CHIPS.where(_chips.node_id.in_(chosen))):
             if node := nodes.get(node_id):
                 node.chips[name].append(FreeChip(*chip))
     return list(nodes.values())
+
+
+def _amounts(text: str | None) -> dict[str, int]:
+    return dict(_known_amounts(text))
+
+
+@lru_cache(10_000)
+def _known_amounts(text: str | None) -> dict[str, int]:
+    return dict(unpacked(text))
+
+
+def amounts_on(nodes: Select[str]) -> Subquery:
+    """How much of each resource there is on some nodes, a row for each: what they have of it (``capacity``), what of
+    that is not broken (``usable``), what is ``free`` and ``allocated``, by how many ``attempts``.
+
+    Chips (``singly`` is not NULL then) are counted one by one: what the node says it has in sum does not matter.
+    """
+    held = _ALLOCATED.where(_allocations.node_id.in_(nodes)).subquery()
+    chips = _CHIPS.where(_chips.node_id.in_(nodes)).subquery()
+    allocated = func.coalesce(held.c.quantity, 0)
+    left = case((_resources.capacity > allocated, _resources.capacity - allocated), else_=0)
+    return (
+        select(
+            _resources.node_id,
+            _resources.name,
+            func.coalesce(chips.c.there, _resources.capacity).label("capacity"),
+            func.coalesce(chips.c.healthy, _resources.capacity).label("usable"),
+            func.coalesce(chips.c.free, left).label("free"),
+            allocated.label("allocated"),
+            held.c.attempts,
+            or_(_resources.simulated, func.coalesce(chips.c.simulated, 0) > 0).label("simulated"),
+            chips.c.there.label("singly"),
+        )
+        .outerjoin_from(
+            NodeResource.__table__,
+            held,
+            and_(held.c.node_id == _resources.node_id, held.c.resource == _resources.name),
+        )
+        .outerjoin(chips, and_(chips.c.node_id == _resources.node_id, chips.c.resource == _resources.name))
+        .where(_resources.node_id.in_(nodes))
+        .subquery()
+    )
+
+
+def _states(chosen: Select[str]) -> Select[*tuple[Any, ...]]:
+    """A row for each node, its resources as texts."""
+    there = amounts_on(chosen).c
+    names = func.aggregate_strings(there.name, "\n")
+    texts = (
+        select(
+            there.node_id,
+            packed(there.name, there.capacity).label("capacity"),
+            packed(there.name, there.usable).label("usable"),
+            packed(there.name, there.free).label("free"),
+            packed(there.name, there.allocated).label("allocated"),
+            names.filter(there.simulated).label("simulated"),
+            names.filter(there.singly.is_not(None)).label("chips"),
+            func.max(there.attempts).label("attempts"),
+        )
+        .group_by(there.node_id)
+        .subquery()
+        .c
+    )
+    return (
+        select(
+            texts.capacity,
+            texts.usable,
+            texts.free,
+            texts.allocated,
+            texts.simulated,
+            texts.chips,
+            texts.attempts,
+            *_NODE,
+        )
+        .join_from(Node.__table__, Site.__table__, _sites.id == _nodes.site_id)
+        .outerjoin(texts.node_id.table, texts.node_id == _nodes.id)
+        .where(_nodes.id.in_(chosen))
+        .order_by(_nodes.name, _nodes.id)
+    )
 
 
 async def _rows(tx: Tx, query: Select[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
@@ -178,27 +260,23 @@ _SILENT_MS, _LOST_MS = SILENT_AFTER_S * 1000, LOST_AFTER_S * 1000
 _nodes, _sites, _resources, _allocations, _chips, _claims = (
     model.__table__.c for model in (Node, Site, NodeResource, Allocation, Chip, ChipClaim)
 )
-_NODES: Select[*tuple[Any, ...]] = (
-    select(
-        _nodes.id,
-        _nodes.name,
-        _nodes.site_id,
-        _nodes.pool_id,
-        _sites.miner_id,
-        _nodes.ready,
-        type_coerce(_sites.last_seen_at, BigInteger),
-        _nodes.cordoned,
-        type_coerce(_nodes.drain_at, BigInteger),
-        _nodes.moving_to_pool_id,
-    )
-    .join(Site.__table__, _sites.id == _nodes.site_id)
-    .order_by(_nodes.name, _nodes.id)
-)
-_RESOURCES: Select[*tuple[Any, ...]] = select(
-    _resources.node_id, _resources.name, _resources.capacity, _resources.simulated
+_NODE = (
+    _nodes.id,
+    _nodes.name,
+    _nodes.site_id,
+    _nodes.pool_id,
+    _sites.miner_id,
+    _nodes.ready,
+    type_coerce(_sites.last_seen_at, BigInteger),
+    _nodes.cordoned,
+    type_coerce(_nodes.drain_at, BigInteger),
+    _nodes.moving_to_pool_id,
 )
 _ALLOCATED: Select[*tuple[Any, ...]] = select(
-    _allocations.node_id, _allocations.resource, cast(func.sum(_allocations.quantity), BigInteger), func.count()
+    _allocations.node_id,
+    _allocations.resource,
+    cast(func.sum(_allocations.quantity), BigInteger).label("quantity"),
+    func.count().label("attempts"),
 ).group_by(_allocations.node_id, _allocations.resource)
 _healthy = and_(_chips.present, _chips.healthy)
 _unclaimed = and_(_healthy, _claims.attempt_id.is_(None))
@@ -206,10 +284,10 @@ _CHIPS: Select[*tuple[Any, ...]] = (
     select(
         _chips.node_id,
         _chips.resource,
-        func.count().filter(_chips.present),
-        func.count().filter(_healthy),
-        func.count().filter(_unclaimed),
-        func.count().filter(_chips.present, _chips.simulated),
+        func.count().filter(_chips.present).label("there"),
+        func.count().filter(_healthy).label("healthy"),
+        func.count().filter(_unclaimed).label("free"),
+        func.count().filter(_chips.present, _chips.simulated).label("simulated"),
     )
     .outerjoin(ChipClaim.__table__, _claims.chip_id == _chips.id)
     .group_by(_chips.node_id, _chips.resource)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from sqlalchemy import Row, String, cast, func, or_, select
+from sqlalchemy import Row, func, or_, select
 
 from utcloud.accounts.auth import Actor
 from utcloud.db import Tx
+from utcloud.db.pairs import packed, unpacked
 from utcloud.resources import capacity
 from utcloud.resources.capacity import NodeState, is_heard
 from utcloud.resources.models import Chip, Node, NodeResource, Pool, PoolGroup, PoolSpec, Site, Spec
@@ -51,26 +52,25 @@ async def attention(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
 
 async def _empty_nodes(tx: Tx, actor: Actor) -> dict[str, list[NodeState]]:
     """Pool → what its nodes have, whatever of it is in use: less than ``capacity.load`` sees, and sooner."""
-    amount = NodeResource.name + "=" + cast(NodeResource.capacity, String)
+    amounts = packed(NodeResource.__table__.c.name, NodeResource.__table__.c.capacity)
     query = (
-        select(Node.id, Node.name, Node.site_id, Node.pool_id, Site.miner_id, func.aggregate_strings(amount, "\n"))
+        select(Node.id, Node.name, Node.site_id, Node.pool_id, Site.miner_id, amounts)
         .join(Site, Site.id == Node.site_id)
         .outerjoin(NodeResource, NodeResource.node_id == Node.id)
         .where(visible_nodes(actor), Node.gone.is_(False))
         .group_by(Node.id, Node.name, Node.site_id, Node.pool_id, Site.miner_id)
     )
     inside: dict[str, list[NodeState]] = defaultdict(list)
-    for ident, name, site_id, pool_id, miner_id, amounts in await (await tx.connection()).execute(query):
-        there = _amounts(amounts or "")
+    for ident, name, site_id, pool_id, miner_id, text in await (await tx.connection()).execute(query):
+        there = _amounts(text)
         inside[pool_id].append(NodeState(ident, name, site_id, pool_id, miner_id, ready=False, capacity=there))
     return inside
 
 
 @lru_cache(1000)
-def _amounts(text: str) -> dict[str, int]:
-    """What lines of ``cpu=2000`` say; not to be changed."""
-    pairs = (line.rpartition("=") for line in text.split("\n"))
-    return {name: int(amount) for name, _, amount in pairs if amount.isdecimal()}
+def _amounts(text: str | None) -> dict[str, int]:
+    """Not to be changed."""
+    return dict(unpacked(text))
 
 
 def _nothing(kind: AttentionKind, detail: str) -> Attention:
