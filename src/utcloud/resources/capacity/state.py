@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -23,7 +22,7 @@ from sqlalchemy import (
 
 from utcloud.common.clock import to_ms
 from utcloud.db import Tx
-from utcloud.db.pairs import packed, unpacked
+from utcloud.db.pairs import amounts, packed
 from utcloud.protocol import LOST_AFTER_S, SILENT_AFTER_S
 from utcloud.resources.models import Allocation, Chip, ChipClaim, Node, NodeResource, Site
 
@@ -138,8 +137,8 @@ async def load(tx: Tx, now: datetime, *where: ColumnElement[bool], singly: bool 
     nodes: dict[str, NodeState] = {}
     for capacity, usable, free, allocated, simulated, chips, attempts, *row in await _rows(tx, _states(chosen)):
         state = nodes[row[0]] = _node(now_ms, *row)
-        state.capacity, state.usable, state.free = _amounts(capacity), _amounts(usable), _amounts(free)
-        state.allocated = _amounts(allocated)
+        state.capacity, state.usable = dict(amounts(capacity)), dict(amounts(usable))
+        state.free, state.allocated = dict(amounts(free)), dict(amounts(allocated))
         state.simulated = set(simulated.split("\n")) if simulated else set()
         state.chips = {name: [] for name in chips.split("\n")} if chips else {}
         state.attempts = attempts or 0
@@ -148,15 +147,6 @@ async def load(tx: Tx, now: datetime, *where: ColumnElement[bool], singly: bool 
             if node := nodes.get(node_id):
                 node.chips[name].append(FreeChip(*chip))
     return list(nodes.values())
-
-
-def _amounts(text: str | None) -> dict[str, int]:
-    return dict(_known_amounts(text))
-
-
-@lru_cache(10_000)
-def _known_amounts(text: str | None) -> dict[str, int]:
-    return dict(unpacked(text))
 
 
 def amounts_on(nodes: Select[str]) -> Subquery:
@@ -209,21 +199,11 @@ def _states(chosen: Select[str]) -> Select[*tuple[Any, ...]]:
         )
         .group_by(there.node_id)
         .subquery()
-        .c
     )
     return (
-        select(
-            texts.capacity,
-            texts.usable,
-            texts.free,
-            texts.allocated,
-            texts.simulated,
-            texts.chips,
-            texts.attempts,
-            *_NODE,
-        )
+        select(*(column for column in texts.c if column is not texts.c.node_id), *_NODE)
         .join_from(Node.__table__, Site.__table__, _sites.id == _nodes.site_id)
-        .outerjoin(texts.node_id.table, texts.node_id == _nodes.id)
+        .outerjoin(texts, texts.c.node_id == _nodes.id)
         .where(_nodes.id.in_(chosen))
         .order_by(_nodes.name, _nodes.id)
     )

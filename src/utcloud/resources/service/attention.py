@@ -3,13 +3,12 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
 
 from sqlalchemy import Row, func, or_, select
 
 from utcloud.accounts.auth import Actor
 from utcloud.db import Tx
-from utcloud.db.pairs import packed, unpacked
+from utcloud.db.pairs import amounts, packed
 from utcloud.resources import capacity
 from utcloud.resources.capacity import NodeState, is_heard
 from utcloud.resources.models import Chip, Node, NodeResource, Pool, PoolGroup, PoolSpec, Site, Spec
@@ -52,9 +51,9 @@ async def attention(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
 
 async def _empty_nodes(tx: Tx, actor: Actor) -> dict[str, list[NodeState]]:
     """Pool → what its nodes have, whatever of it is in use: less than ``capacity.load`` sees, and sooner."""
-    amounts = packed(NodeResource.__table__.c.name, NodeResource.__table__.c.capacity)
+    told = packed(NodeResource.__table__.c.name, NodeResource.__table__.c.capacity)
     query = (
-        select(Node.id, Node.name, Node.site_id, Node.pool_id, Site.miner_id, amounts)
+        select(Node.id, Node.name, Node.site_id, Node.pool_id, Site.miner_id, told)
         .join(Site, Site.id == Node.site_id)
         .outerjoin(NodeResource, NodeResource.node_id == Node.id)
         .where(visible_nodes(actor), Node.gone.is_(False))
@@ -62,15 +61,9 @@ async def _empty_nodes(tx: Tx, actor: Actor) -> dict[str, list[NodeState]]:
     )
     inside: dict[str, list[NodeState]] = defaultdict(list)
     for ident, name, site_id, pool_id, miner_id, text in await (await tx.connection()).execute(query):
-        there = _amounts(text)
+        there = amounts(text)
         inside[pool_id].append(NodeState(ident, name, site_id, pool_id, miner_id, ready=False, capacity=there))
     return inside
-
-
-@lru_cache(1000)
-def _amounts(text: str | None) -> dict[str, int]:
-    """Not to be changed."""
-    return dict(unpacked(text))
 
 
 def _nothing(kind: AttentionKind, detail: str) -> Attention:
