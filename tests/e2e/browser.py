@@ -18,6 +18,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 SLOW_MS = 20_000
 UNREACHABLE = "The server cannot be reached"
+NETWORK_CHANGED = ("ERR_NETWORK_CHANGED", "chrome-error://")
 
 
 @contextmanager
@@ -55,7 +56,7 @@ class Screen:
         """Script errors and answers of 5xx that happened while the person was there."""
 
     def log_in(self, username: str, password: str) -> None:
-        self._goto(f"{self.base}/")
+        self.visit(f"{self.base}/")
         expect(self.page.locator("#login_username")).to_be_visible()
         self.fill("login", username=username, password=password)
         self.page.locator("form#login button[type=submit]").click()
@@ -63,18 +64,19 @@ class Screen:
 
     def go(self, path: str) -> None:
         """Go to a page by its address, as with a bookmark."""
-        self._goto(f"{self.base}/{path}")
+        self.visit(f"{self.base}/{path}")
         expect(self.main.locator("h3:not(.ant-skeleton-title)").first).to_be_visible()
         expect(self.main.locator(".ant-skeleton")).to_have_count(0)
 
-    def _goto(self, url: str) -> None:
-        """Chromium drops what it loads whenever a container's bridge comes or goes on this machine; then load again."""
+    def visit(self, url: str) -> None:
+        """Load a page. Chromium drops what it loads whenever a container's bridge comes or goes on this machine, and
+        shows its own error page a moment later, which may interrupt the next try; then load again."""
         for _ in range(10):
             try:
                 self.page.goto(url)
                 return
             except PlaywrightError as error:
-                if "ERR_NETWORK_CHANGED" not in error.message:
+                if not any(sign in error.message for sign in NETWORK_CHANGED):
                     raise
         raise AssertionError(f"the network never stood still for {url}")
 
@@ -163,5 +165,5 @@ class Screen:
     def speak(self, language: str) -> None:
         """Switch the language, as the button in the account's menu does."""
         self.page.evaluate("language => localStorage.setItem('utcloud.language', language)", language)
-        self.page.reload()
+        self.visit(self.page.url)
         expect(self.page.locator(f"html[lang={language}]")).to_have_count(1)

@@ -61,7 +61,7 @@ def test_pages_before_the_login(browser: Browser, stack: Stack, ids: dict[str, s
     faults = {}
     for url in (console, stack.access["admin_url"], f"{console}register", ids["link"], f"{console}invitation#none"):
         screen = Screen.open(browser, console)
-        screen.page.goto(url)
+        screen.visit(url)
         expect(screen.main.locator("h3").first).to_be_visible()
         faults[url] = in_every_look(screen.page)
         screen.page.context.close()

@@ -84,7 +84,7 @@ def test_home(admin: Screen, cloud: Cloud, operator: Api) -> None:
     expect(admin.page).to_have_url(re.compile("resource-pools"))  # narrowed to it, unless other pools lack nodes too
 
     admin.page.route("**/api/v1/overview/miner", lambda route: route.abort())
-    admin._goto(f"{admin.base}/home")
+    admin.visit(f"{admin.base}/home")
     expect(admin.main).to_contain_text("cannot be reached")
     admin.shot("hardware-home-unreachable")
     admin.page.unroute("**/api/v1/overview/miner")
@@ -96,7 +96,7 @@ def test_a_list_keeps_its_search_and_order_in_the_address(admin: Screen, cloud: 
     admin.go("nodes")
     admin.main.get_by_role("searchbox", name="Search").fill("no such server")
     expect(admin.main).to_contain_text("Nothing matches")
-    admin.page.reload()
+    admin.visit(admin.page.url)
     expect(admin.main).to_contain_text("Nothing matches")
     press(admin, "Take search and filters away")
     expect(admin.row(cloud.node["name"])).to_be_visible()

@@ -57,7 +57,7 @@ def _picture(request: pytest.FixtureRequest, admin: Screen) -> Iterator[None]:
 def test_applications(admin: Screen, visitor: Screen, cloud: Cloud) -> None:
     """A visitor applies, is told to wait, and is let in with a first grant; another is rejected and told why."""
     for name in ("sven", "mallory"):
-        visitor.page.goto(visitor.base)
+        visitor.visit(visitor.base)
         visitor.page.get_by_role("link", name="Apply for one").click()
         visitor.fill("register", username=name, password=PASSWORD, note=f"I am {name} and want to train detectors.")
         visitor.shot("console-register")
@@ -110,7 +110,7 @@ def test_invitations(admin: Screen, visitor: Screen, cloud: Cloud, browser: Brow
     admin.shot("admin-invitations")
     admin.narrow_shot("admin-invitations")
 
-    visitor.page.goto(link)
+    visitor.visit(link)
     expect(visitor.main).to_contain_text("7 UNC")
     visitor.shot("console-invitation")
     visitor.narrow_shot("console-invitation")
@@ -122,7 +122,7 @@ def test_invitations(admin: Screen, visitor: Screen, cloud: Cloud, browser: Brow
     expect(visitor.main).to_contain_text("7 UNC", timeout=30_000)
     expect(visitor.page.get_by_role("navigation")).to_be_visible()
     again = Screen.open(browser, visitor.base)
-    again.page.goto(link)
+    again.visit(link)
     expect(again.main.get_by_role("alert")).to_be_visible()
     again.shot("console-invitation-used")
 
@@ -132,8 +132,8 @@ def test_invitations(admin: Screen, visitor: Screen, cloud: Cloud, browser: Brow
     admin.button(admin.row("Whoever has the link"), "Revoke").click()
     admin.confirm()
     expect(admin.row("Whoever has the link")).to_contain_text("Revoked")
-    again.page.goto("about:blank")
-    again.page.goto(revoked)
+    again.visit("about:blank")
+    again.visit(revoked)
     expect(again.main.get_by_role("alert")).to_be_visible()
     again.page.context.close()
 
@@ -357,7 +357,7 @@ def test_in_chinese_and_dark(admin: Screen, cloud: Cloud) -> None:
 def _refused(visitor: Screen, username: str, why: str, password: str = PASSWORD) -> None:
     """Try to log in, and be told why not."""
     visitor.page.context.clear_cookies()
-    visitor.page.goto(visitor.base)
+    visitor.visit(visitor.base)
     visitor.fill("login", username=username, password=password)
     visitor.page.locator("form#login button[type=submit]").click()
     expect(visitor.page.get_by_role("alert")).to_contain_text(why)

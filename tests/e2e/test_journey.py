@@ -78,7 +78,7 @@ def _step(request: pytest.FixtureRequest, journey: Journey) -> Iterator[None]:
 
 def test_01_the_miner_logs_in(journey: Journey) -> None:
     admin, access = journey.admin, journey.stack.access
-    admin.page.goto(access["admin_url"])
+    admin.visit(access["admin_url"])
     expect(admin.page.locator("#login_username")).to_be_visible()
     admin.shot("admin-login")
     admin.fill("login", username="admin", password="wrong password")
@@ -182,7 +182,7 @@ def test_07_a_recharge_with_a_note(journey: Journey) -> None:
 
 def test_08_the_renter_logs_in(journey: Journey) -> None:
     console = journey.console
-    console.page.goto(journey.stack.access["console_url"])
+    console.visit(journey.stack.access["console_url"])
     expect(console.page.locator("#login_username")).to_be_visible()
     console.shot("console-login")
     console.log_in(RENTER, PASSWORD)
