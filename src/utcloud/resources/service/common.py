@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from utcloud.accounts.auth import Actor
 from utcloud.common.errors import Conflict, Invalid
-from utcloud.common.quantity import format_quantity, unit_of
+from utcloud.common.quantity import BASIC, format_quantity, unit_of
 from utcloud.db import Tx, emit
 from utcloud.resources.capacity import Names, NodeState
 from utcloud.resources.models import Node, Site, Spec
@@ -134,13 +134,15 @@ def usages(nodes: Iterable[NodeState]) -> list[Usage]:
             one[1] += node.allocated.get(name, 0)
             one[2] += node.free.get(name, 0)
             one[3] = one[3] or name in node.simulated
-    order = {"cpu": 0, "memory": 1, "disk": 2}
     return [
         usage(name, name, capacity, allocated, free, simulated=simulated)
-        for name, (capacity, allocated, free, simulated) in sorted(
-            sums.items(), key=lambda item: (order.get(item[0], 3), item[0])
-        )
+        for name, (capacity, allocated, free, simulated) in sorted(sums.items(), key=lambda item: basic_first(item[0]))
     ]
+
+
+def basic_first(resource: str) -> tuple[int, str]:
+    """Sorts CPU, memory and disk before the rest, which goes by name."""
+    return BASIC.index(resource) if resource in BASIC else len(BASIC), resource
 
 
 def quantities(names: Names, miner_id: str, items: dict[str, int]) -> list[Quantity]:

@@ -2,12 +2,11 @@
 
 from sqlalchemy import ColumnElement, Integer, cast, func, select
 
-from utcloud.common.quantity import BASIC
 from utcloud.db import Tx
 from utcloud.resources import capacity
 from utcloud.resources.models import Chip, ChipClaim, Node
 from utcloud.resources.schemas import Usage
-from utcloud.resources.service.common import usage
+from utcloud.resources.service.common import basic_first, usage
 
 
 async def totals(tx: Tx, *where: ColumnElement[bool]) -> list[Usage]:
@@ -23,12 +22,9 @@ async def totals(tx: Tx, *where: ColumnElement[bool]) -> list[Usage]:
             func.max(cast(there.simulated, Integer)),
         ).group_by(there.name)
     )
-    order = {name: rank for rank, name in enumerate(BASIC)}
     return [
         usage(name, name, int(total), int(allocated), int(free), simulated=bool(pretended))
-        for name, total, allocated, free, pretended in sorted(
-            rows, key=lambda row: (order.get(row[0], len(order)), row[0])
-        )
+        for name, total, allocated, free, pretended in sorted(rows, key=lambda row: basic_first(row[0]))
     ]
 
 
