@@ -21,6 +21,7 @@ from utcloud.db import sqlite
 Tx = AsyncSession
 _CHANNEL = "utcloud"
 _SIGNALS = "utcloud.signals"
+_MEMORY = "utcloud.memory"
 _NOTIFY = text("SELECT count(pg_notify(:channel, signal)) FROM unnest(CAST(:signals AS text[])) AS signal")
 
 
@@ -38,6 +39,14 @@ def emit(tx: Tx, channel: str) -> None:
     tx.info.setdefault(_SIGNALS, set()).add(channel)
 
 
+def memory(tx: Tx) -> dict[Any, Any]:
+    """What this process keeps of what it read, from one ``read`` to the next. Of a ``write`` nothing is kept: it may
+    have seen what is never committed.
+    """
+    found: dict[Any, Any] = tx.info.get(_MEMORY, {})
+    return found
+
+
 class Database:
     """One database, SQLite or PostgreSQL, told apart by ``url`` (a SQLAlchemy URL with an async driver)."""
 
@@ -49,6 +58,7 @@ class Database:
             options["async_creator"] = self._connect_sqlite
         self.engine = create_async_engine(self.url, **options)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._memory: dict[Any, Any] = {}
         self._one_writer = asyncio.Lock()
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
@@ -73,7 +83,7 @@ class Database:
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:
         """A session for reading; nothing is written."""
-        async with self._sessions() as tx:
+        async with self._sessions(info={_MEMORY: self._memory}) as tx:
             yield tx
 
     @contextlib.asynccontextmanager

@@ -100,8 +100,6 @@ async def free(tx: Tx, now: datetime, node_ids: Sequence[str], why: str) -> None
                 await _lose(tx, now, attempt, replica, why)
             attempt.done = True
             await capacity.release(tx, attempt.id)
-        for site_id in sorted({attempt.site_id for attempt, _, _ in rows}):
-            await resources.bump(tx, site_id)
         await tx.flush()
 
 

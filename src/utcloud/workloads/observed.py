@@ -110,7 +110,6 @@ async def _ended(
     await meters.close(tx, attempt.id, attempt.ended_at, now=now, cause=cause)
     await capacity.release(tx, attempt.id)
     await edge.drop_route(tx, attempt.replica_id)
-    await resources.bump(tx, site.id)
     emit(tx, PLACE)
     if _is_over(attempt, replica):
         return

@@ -15,11 +15,9 @@ from utcloud.resources.models import Node, Site, Telemetry
 from utcloud.resources.reports.incoming import Incoming
 from utcloud.resources.reports.sense import clean, measurements
 from utcloud.resources.reports.store import store
+from utcloud.resources.revisions import not_heard
 
 _MOST_OFFSET_MS = 10**13
-_ANEW = "-" * 32
-"""In place of the nodes' mark: something was not taken over and should be tried again."""
-
 _sites, _telemetry = (cast(Table, model.__table__) for model in (Site, Telemetry))
 """Tables instead of classes: a statement of these spares the ORM's part, most of its time."""
 _SAME = (
@@ -92,7 +90,8 @@ async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport | Incoming
     changed = site.report_digest[:32] != nodes
     if changed:
         await tx.refresh(site, with_for_update={"key_share": True})
-        nodes = nodes if await store(tx, now, site, incoming, back=not heard) else _ANEW
+        taken = await store(tx, now, site, incoming, back=not heard)
+        nodes = nodes if taken else not_heard()
         emit(tx, CAPACITY_SIGNAL)
         emit(tx, "ui:miners")
     elif not heard:

@@ -17,7 +17,7 @@ from utcloud.common.quantity import BASIC, SHARED_MEMORY
 from utcloud.db import Tx, emit, paginate
 from utcloud.resources import capacity
 from utcloud.resources.capacity import CAPACITY_SIGNAL, NodeState
-from utcloud.resources.models import CustomResource, Node, NodeResource, Spec, SpecItem, UnitPrice
+from utcloud.resources.models import CustomResource, NodeResource, Spec, SpecItem, UnitPrice
 from utcloud.resources.schemas import (
     CustomResourceCreate,
     CustomResourceOut,
@@ -37,14 +37,15 @@ from utcloud.resources.service.common import (
     ordered,
     some,
     usage,
+    usages,
     visible,
     visible_nodes,
 )
-from utcloud.resources.service.totals import totals
 
 
 async def list_system_resources(
     tx: Tx,
+    now: datetime,
     actor: Actor,
     *,
     limit: int,
@@ -53,9 +54,9 @@ async def list_system_resources(
     sort: SystemResourceSort = SystemResourceSort.NAME,
 ) -> tuple[list[SystemResourceOut], str | None]:
     """One page of the system resources on the actor's nodes, by name."""
-    seen = visible_nodes(actor)
+    nodes = await capacity.load(tx, now, visible_nodes(actor))
     back = sort is SystemResourceSort.NAME_DESC
-    uses = sorted(await totals(tx, seen), key=lambda use: use.resource, reverse=back)
+    uses = sorted(usages(nodes), key=lambda use: use.resource, reverse=back)
     uses = [use for use in uses if (search or "").lower() in use.resource.lower()]
     if cursor is not None:
         after = str(decode_cursor(cursor, 1)[0])
@@ -64,12 +65,11 @@ async def list_system_resources(
     customs: dict[str, set[str]] = defaultdict(set)
     for custom in await tx.scalars(select(CustomResource).where(visible(actor, CustomResource.miner_id))):
         customs[custom.system_resource].add(custom.name)
-    nodes = await _nodes_with(tx, actor, [use.resource for use in uses])
     items = [
         SystemResourceOut(
             name=use.resource,
             unit=use.unit,
-            nodes=nodes[use.resource],
+            nodes=[NodeRef(id=node.id, name=node.name) for node in nodes if use.resource in node.capacity],
             usage=use,
             simulated=use.simulated,
             custom_names=sorted(customs[use.resource]),
@@ -77,20 +77,6 @@ async def list_system_resources(
         for use in uses
     ]
     return items, encode_cursor(items[-1].name) if more else None
-
-
-async def _nodes_with(tx: Tx, actor: Actor, resources: Sequence[str]) -> dict[str, list[NodeRef]]:
-    """Resource → the actor's nodes that have it, by name."""
-    found: dict[str, list[NodeRef]] = defaultdict(list)
-    rows = await tx.execute(
-        select(NodeResource.name, Node.id, Node.name)
-        .join(Node, Node.id == NodeResource.node_id)
-        .where(visible_nodes(actor), Node.gone.is_(False), NodeResource.name.in_(resources))
-        .order_by(Node.name, Node.id)
-    )
-    for resource, node_id, name in rows:
-        found[resource].append(NodeRef(id=node_id, name=name))
-    return found
 
 
 async def simulated_names(tx: Tx) -> set[str]:

@@ -4,8 +4,6 @@ import hashlib
 from datetime import datetime
 
 from sqlalchemy import func, select, update
-from sqlalchemy.orm.attributes import set_committed_value
-from sqlalchemy.orm.util import identity_key
 
 from utcloud.accounts import audit
 from utcloud.accounts.auth import SYSTEM, Actor
@@ -40,28 +38,6 @@ async def site_for_token(tx: Tx, token: str) -> Site | None:
     return (
         await tx.scalars(select(Site).where(Site.token_hash == hash_of(token), Site.removed_at.is_(None)))
     ).one_or_none()
-
-
-async def bump(tx: Tx, *site_ids: str) -> None:
-    """The desired state of these sites has changed: raise their revisions and wake their agents' long polls.
-
-    What the next report of one says of work is looked at anew even if it says nothing new: it may mean something else
-    now.
-    """
-    rows = await tx.execute(
-        update(Site)
-        .where(Site.id.in_(site_ids))
-        .values(revision=Site.revision + 1, report_digest=func.substr(Site.report_digest, 1, 32))
-        .returning(Site.id, Site.revision)
-        .execution_options(synchronize_session=False)
-    )
-    for site_id, revision in rows:
-        held = tx.identity_map.get(identity_key(Site, site_id))
-        if held is not None:
-            set_committed_value(held, "revision", revision)
-            set_committed_value(held, "report_digest", held.report_digest[:32])
-    for site_id in site_ids:
-        emit(tx, f"site:{site_id}")
 
 
 async def ensure_site(tx: Tx, miner_id: str, name: str, *, renew_token: bool = False) -> tuple[Site, str | None]:
