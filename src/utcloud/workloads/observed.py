@@ -1,5 +1,6 @@
 """What a site witnessed moves replicas, feeds meters and sets routes."""
 
+from collections import defaultdict
 from datetime import datetime
 from typing import cast
 
@@ -22,12 +23,30 @@ PLACE = "placement"
 """The signal that capacity may have come free."""
 
 
-async def witness(tx: Tx, now: datetime, site_id: str, report: SiteReport) -> None:
-    """What a site reports is as before: what runs was seen to run on."""
-    alive = {observed.attempt_id for observed in report.replicas if observed.phase != Phase.ENDED}
-    if alive:
-        known = await tx.scalars(_LIVE, {"site": site_id})  # a site cannot speak for another's work
-        await meters.witness(tx, alive.intersection(known), min(report.sent_at, now))
+async def witness(tx: Tx, now: datetime, said: dict[str, SiteReport]) -> None:
+    """What these sites report is as before: what runs was seen to run on.
+
+    Those that spoke within the same second count as heard at the earliest moment of them.
+    """
+    runs = {
+        observed.attempt_id: site_id
+        for site_id, report in said.items()
+        for observed in report.replicas
+        if observed.phase != Phase.ENDED
+    }
+    if not runs:
+        return
+    alive: dict[int, list[str]] = defaultdict(list)
+    until: dict[int, datetime] = {}
+    for attempt_id, site_id in await tx.execute(_LIVE, {"sites": list(set(runs.values()))}):
+        if runs.get(attempt_id) != site_id:  # a site cannot speak for another's work
+            continue
+        heard = min(said[site_id].sent_at, now)
+        second = int(heard.timestamp())
+        alive[second].append(attempt_id)
+        until[second] = min(heard, until.get(second, heard))
+    for second, attempt_ids in alive.items():
+        await meters.witness(tx, attempt_ids, until[second])
 
 
 async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
@@ -63,8 +82,10 @@ async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
 
 
 _attempts = cast(Table, Attempt.__table__)
-_LIVE = select(_attempts.c.id).where(
-    _attempts.c.site_id == bindparam("site"), _attempts.c.done.is_(False), _attempts.c.started_at.is_not(None)
+_LIVE = select(_attempts.c.id, _attempts.c.site_id).where(
+    _attempts.c.site_id.in_(bindparam("sites", expanding=True)),
+    _attempts.c.done.is_(False),
+    _attempts.c.started_at.is_not(None),
 )
 
 
