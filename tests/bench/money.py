@@ -73,8 +73,8 @@ async def _accrue(world: World) -> list[Figure]:
         assert found.fault is None, found.fault
     finally:
         await db.close()
-    # The watch pauses twenty times as long as it looked, however much changes; everything is posted once an hour.
-    share = look_cpu_s / max(21 * look_s, 0.2 + look_s) + settle_cpu_s / 3600
+    # The watch pauses ``CALM`` times as long as it looked, however much changes; everything is posted once an hour.
+    share = look_cpu_s / max((loops.CALM + 1) * look_s, 0.2 + look_s) + settle_cpu_s / 3600
     how = f"look {look_s:.3f} s (mean of {LOOKS}) + post {settle_s:.2f} s, {count} running attempts"
     details = {"look_s": round(look_s, 4), "settle_s": round(settle_s, 3)}
     calm = look_cpu_s / 30 + settle_cpu_s / 3600

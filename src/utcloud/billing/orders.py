@@ -14,6 +14,7 @@ from utcloud.common.errors import Invalid
 from utcloud.common.ids import new_id
 from utcloud.common.money import amount_for, format_unc
 from utcloud.db import Tx, emit
+from utcloud.db.bulk import among
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ async def rooms(tx: Tx, order_ids: Sequence[str]) -> dict[str, int]:
     rows = await tx.execute(
         select(Order.id, Order.max_cost, func.coalesce(func.sum(Meter.settled - Meter.credited), 0))
         .outerjoin(Meter, Meter.order_id == Order.id)
-        .where(Order.id.in_(list(order_ids)), Order.max_cost.is_not(None))
+        .where(among(tx, Order.id.expression, order_ids), Order.max_cost.is_not(None))
         .group_by(Order.id, Order.max_cost)
     )
     return {ident: max(int(most) - int(settled), 0) for ident, most, settled in rows if most is not None}

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Row, Select, Subquery, and_, case, cast, func, or_, select
 
 from utcloud.db import Tx, memory
+from utcloud.db.bulk import among
 from utcloud.db.pairs import packed, unpacked
 from utcloud.resources.models import Allocation, Chip, ChipClaim, Node, NodeResource, Site
 
@@ -37,7 +38,7 @@ async def holdings_of(tx: Tx, nodes: Select[str], stamps: dict[str, Stamp]) -> d
     kept: dict[str, Holdings] = memory(tx).setdefault("capacity.holdings", {})
     changed = [ident for ident, stamp in stamps.items() if ident not in kept or kept[ident].stamp != stamp]
     if changed:
-        chosen = nodes if len(changed) == len(stamps) else select(_nodes.id).where(_nodes.id.in_(changed))
+        chosen = nodes if len(changed) == len(stamps) else select(_nodes.id).where(among(tx, _nodes.id, changed))
         for row in await rows(tx, _held(chosen)):
             kept[row.id] = _holdings(row)
     return kept
