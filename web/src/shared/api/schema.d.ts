@@ -1414,7 +1414,7 @@ export interface paths {
         };
         /**
          * List Wallets
-         * @description List wallets; ``search`` looks in their owners' names.
+         * @description List wallets; ``search`` looks in their owners' names, ``owner_id`` may be repeated.
          */
         get: operations["list_wallets"];
         put?: never;
@@ -16431,6 +16431,7 @@ export interface operations {
                 /** @description Part of a name, in any case. */
                 search?: string | null;
                 owner?: ("user" | "group") | null;
+                owner_id?: string[];
                 sort?: components["schemas"]["WalletSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
