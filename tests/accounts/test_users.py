@@ -190,6 +190,13 @@ async def test_higher_rooms_have_a_say_in_deleting_and_freezing(operator: Person
     assert frozen == [("admin", "alice", "keep"), ("admin", "alice", "stop")]
 
 
+async def test_a_frozen_user_can_be_told_another_reason(operator: Person, alice: Person) -> None:
+    url = f"/users/{alice.id}"
+    for reason, told in (("late", "late"), ("", "late"), ("unpaid", "unpaid")):
+        frozen = await operator.client.post(f"{url}/freeze", json={"running": "keep", "reason": reason})
+        assert frozen.json()["frozen_reason"] == told
+
+
 async def test_groups_from_begin_to_end(operator: Person, miner: Person, alice: Person, db: Database) -> None:
     made = await operator.client.post("/groups", json={"name": "lab", "user_ids": [alice.id]})
     assert made.status_code == 201

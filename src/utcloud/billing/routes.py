@@ -1,11 +1,12 @@
 """Wallets, recharges, charges and earnings over HTTP."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Query, Response
 
 from utcloud.accounts.auth import CurrentActor
-from utcloud.accounts.schemas import Cursor, IdPath, IdQuery, Moment, Search
+from utcloud.accounts.schemas import Cursor, Ident, IdPath, IdQuery, Moment, Search
 from utcloud.billing import order_routes, service
 from utcloud.billing.schemas import (
     CapOut,
@@ -36,10 +37,11 @@ async def list_wallets(
     cursor: Cursor = None,
     search: Search = None,
     owner: Literal["user", "group"] | None = None,
+    owner_ids: Annotated[Sequence[Ident], Query(alias="owner_id", max_length=100)] = (),
     sort: WalletSort = WalletSort.NEWEST,
     file: export.Wanted = None,
 ) -> Page[WalletOut] | Response:
-    """List wallets; ``search`` looks in their owners' names."""
+    """List wallets; ``search`` looks in their owners' names, ``owner_id`` may be repeated."""
     async with db.read() as tx:
         lacking = await service.lacks_wallets(tx)
     if lacking:
@@ -49,7 +51,7 @@ async def list_wallets(
     async def load(limit: int, cursor: str | None) -> tuple[list[WalletOut], str | None]:
         async with db.read() as tx:
             return await service.list_wallets(
-                tx, now, actor, limit=limit, cursor=cursor, search=search, owner=owner, sort=sort
+                tx, now, actor, limit=limit, cursor=cursor, search=search, owner=owner, owner_ids=owner_ids, sort=sort
             )
 
     if file:

@@ -15,6 +15,7 @@ from utcloud.accounts.schemas import (
     InvitationCreate,
     InvitationOut,
     InvitationPreview,
+    InvitationSort,
     InvitationStatus,
     Role,
     UserCreate,
@@ -70,8 +71,9 @@ async def list_invitations(
     cursor: str | None = None,
     search: str | None = None,
     status: InvitationStatus | None = None,
+    sort: InvitationSort = InvitationSort.NEWEST,
 ) -> tuple[list[InvitationOut], str | None]:
-    """One page of invitations, newest first."""
+    """One page of invitations."""
     actor.require_operator()
     query = select(Invitation)
     if search:
@@ -86,7 +88,11 @@ async def list_invitations(
             InvitationStatus.REVOKED: Invitation.revoked_at.is_not(None),
         }
         query = query.where(condition[status])
-    rows, after = await paginate(tx, query, Invitation.id, limit=limit, cursor=cursor)
+    order_by = {"expires_at": Invitation.expires_at, "email": Invitation.email}.get(sort.removeprefix("-"))
+    descending = sort.startswith("-")
+    rows, after = await paginate(
+        tx, query, Invitation.id, limit=limit, cursor=cursor, order_by=order_by, descending=descending
+    )
     return await invitations_out(tx, now, rows), after
 
 

@@ -1,6 +1,7 @@
 """The rules of sites, nodes, resources, specifications and pools: one face, several files."""
 
 from utcloud.resources.revisions import bump
+from utcloud.resources.service import owners  # noqa: F401 - hangs itself into accounts
 from utcloud.resources.service.common import InUseCheck, pool_in_use_checks, spec_in_use_checks
 from utcloud.resources.service.lifecycle import (
     WorkLost,

@@ -1414,7 +1414,7 @@ export interface paths {
         };
         /**
          * List Wallets
-         * @description List wallets; ``search`` looks in their owners' names.
+         * @description List wallets; ``search`` looks in their owners' names, ``owner_id`` may be repeated.
          */
         get: operations["list_wallets"];
         put?: never;
@@ -2310,7 +2310,7 @@ export interface paths {
         };
         /**
          * List Audit Events
-         * @description Who did what, newest first: an operator sees all, a miner what was done to his objects, others what they did.
+         * @description Who did what, newest first: an operator sees all, others what they did and what was done to what is theirs.
          */
         get: operations["list_audit_events"];
         put?: never;
@@ -3568,6 +3568,11 @@ export interface components {
             expires_at: string;
         };
         /**
+         * InvitationSort
+         * @enum {string}
+         */
+        InvitationSort: "-created_at" | "created_at" | "expires_at" | "-expires_at" | "email" | "-email";
+        /**
          * InvitationStatus
          * @enum {string}
          */
@@ -4003,6 +4008,11 @@ export interface components {
              */
             changed_at: string;
         };
+        /**
+         * NotebookSort
+         * @enum {string}
+         */
+        NotebookSort: "-created_at" | "created_at" | "name" | "-name" | "state" | "-state";
         /**
          * NoticeKind
          * @enum {string}
@@ -6384,6 +6394,9 @@ export interface operations {
                 search?: string;
                 /** @description Only those in one of these states. */
                 state?: components["schemas"]["State"][];
+                sort?: components["schemas"]["NotebookSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -6398,6 +6411,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_NotebookOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -16416,6 +16431,7 @@ export interface operations {
                 /** @description Part of a name, in any case. */
                 search?: string | null;
                 owner?: ("user" | "group") | null;
+                owner_id?: string[];
                 sort?: components["schemas"]["WalletSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
@@ -21528,6 +21544,9 @@ export interface operations {
                 /** @description Part of a name, in any case. */
                 search?: string | null;
                 status?: components["schemas"]["InvitationStatus"] | null;
+                sort?: components["schemas"]["InvitationSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -21542,6 +21561,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_InvitationOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
