@@ -49,6 +49,8 @@ class Database:
             options["async_creator"] = self._connect_sqlite
         self.engine = create_async_engine(self.url, **options)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        snapshots = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        self._readers = async_sessionmaker(snapshots, expire_on_commit=False)
         self._one_writer = asyncio.Lock()
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
@@ -72,8 +74,11 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:
-        """A session for reading; nothing is written."""
-        async with self._sessions() as tx:
+        """A session for reading one state of everything; nothing is written.
+
+        PostgreSQL shows all its statements the same snapshot. On SQLite no other task runs between them.
+        """
+        async with self._readers() as tx:
             yield tx
 
     @contextlib.asynccontextmanager

@@ -27,7 +27,7 @@ async def witness(tx: Tx, now: datetime, site_id: str, report: SiteReport) -> No
     alive = {observed.attempt_id for observed in report.replicas if observed.phase != Phase.ENDED}
     if alive:
         known = await tx.scalars(_LIVE, {"site": site_id})  # a site cannot speak for another's work
-        await meters.witness(tx, alive.intersection(known), min(report.sent_at, now))
+        await meters.witness(tx, alive.intersection(known), min(report.sent_at, now), now=now)
 
 
 async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
@@ -59,7 +59,7 @@ async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
         if attempt.started_at is not None:
             alive.append(attempt.id)
     if alive:
-        await meters.witness(tx, alive, min(report.sent_at, now))
+        await meters.witness(tx, alive, min(report.sent_at, now), now=now)
 
 
 _attempts = cast(Table, Attempt.__table__)
@@ -76,7 +76,7 @@ def _is_over(attempt: Attempt, replica: Replica) -> bool:
 async def _started(tx: Tx, now: datetime, attempt: Attempt, observed: ObservedReplica) -> None:
     if observed.started_at and attempt.started_at is None:
         attempt.started_at = min(max(observed.started_at, attempt.created_at), now)
-        await meters.start(tx, attempt.id, attempt.started_at)
+        await meters.start(tx, attempt.id, attempt.started_at, now=now)
 
 
 async def _alive(tx: Tx, now: datetime, attempt: Attempt, replica: Replica, observed: ObservedReplica) -> None:
@@ -102,7 +102,8 @@ async def _ended(
         await _started(tx, now, attempt, observed)
         attempt.cause = observed.cause
     if attempt.started_at is not None:
-        ended_at = max(attempt.started_at, min(observed.ended_at or now, now))
+        known = observed.ended_at or await meters.seen_until(tx, attempt.id) or attempt.started_at
+        ended_at = max(attempt.started_at, min(known, now))
         attempt.ended_at = min(ended_at, attempt.ended_at or ended_at)
     attempt.exit_code, attempt.log_tail = observed.exit_code, observed.log_tail
     attempt.done = True
