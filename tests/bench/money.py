@@ -50,7 +50,7 @@ def accrual() -> list[Figure]:
 async def _accrue(world: World) -> list[Figure]:
     now = world.now + timedelta(hours=1)
     connection = await asyncpg.connect(_dsn(world.url))
-    await connection.execute("UPDATE meters SET witnessed_until = $1 WHERE NOT closed", to_ms(now))
+    await connection.execute("UPDATE meters SET witnessed_until = $1, heard_at = $1 WHERE NOT closed", to_ms(now))
     await connection.execute("VACUUM ANALYZE meters")
     await connection.close()
     db = Database(world.url)

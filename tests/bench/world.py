@@ -429,6 +429,7 @@ def _money(world: World, rows: Rows) -> None:
             hold=0 if closed else PRICE // 60,
             started_at=begin,
             witnessed_until=at,
+            heard_at=at,
             ended_at=at if closed else None,
             closed=closed,
             settled=PRICE,

@@ -6,12 +6,11 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import BigInteger, func, select, true, type_coerce
 
 from utcloud.billing.models import Account, Meter, Posting
-from utcloud.billing.sums import PAID
+from utcloud.billing.sums import PAID, share
 from utcloud.common.clock import from_ms
 from utcloud.db import Tx
 
 _DAY_MS = 86_400_000
-_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +49,8 @@ async def earned(tx: Tx, now: datetime, miner_id: str | None, days: int = 14) ->
 
 async def _accrued(tx: Tx, miner_id: str | None) -> int:
     """The miner's share of what is not in the journal yet; within 64 bits, as in ``sums``."""
-    fee = (PAID // _MILLION) * Meter.fee_ppm + (PAID % _MILLION) * Meter.fee_ppm // _MILLION
-    share = PAID - fee - (Meter.settled - Meter.settled_fee)
-    query = select(func.sum(share)).where(Meter.closed.is_(False))
+    net = PAID - share(PAID, Meter.fee_ppm) - (Meter.settled - Meter.credited - Meter.settled_fee)
+    query = select(func.sum(net)).where(Meter.closed.is_(False))
     if miner_id is not None:
         query = query.where(Meter.payee_id == miner_id)
     return int(await tx.scalar(query) or 0)

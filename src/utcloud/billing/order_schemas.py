@@ -187,7 +187,7 @@ class EntryOut(BaseModel):
 
 
 class LedgerFault(BaseModel):
-    """The first row that is wrong. ``what``: entry, posting, account or meter."""
+    """The first row that is wrong. ``what``: entry, posting, account, meter or order."""
 
     what: str
     id: str

@@ -16,9 +16,11 @@ from utcloud.common.clock import to_ms
 from utcloud.db import Tx
 from utcloud.protocol import SILENT_AFTER_S
 
+_MILLION = 1_000_000
 Int = ColumnElement[int]
-_started, _witnessed, _ended = (
-    type_coerce(column, BigInteger) for column in (Meter.started_at, Meter.witnessed_until, Meter.ended_at)
+_started, _witnessed, _heard, _ended = (
+    type_coerce(column, BigInteger)
+    for column in (Meter.started_at, Meter.witnessed_until, Meter.heard_at, Meter.ended_at)
 )
 _price: Int = Meter.price.expression
 
@@ -37,8 +39,8 @@ def runs(now: datetime) -> ColumnElement[bool]:
     return and_(
         Meter.closed.is_(False),
         _ended.is_(None),
-        _witnessed.is_not(None),
-        _witnessed >= to_ms(now) - SILENT_AFTER_S * 1000,
+        _started.is_not(None),
+        _heard >= to_ms(now) - SILENT_AFTER_S * 1000,
     )
 
 
@@ -50,9 +52,14 @@ PAID = AMOUNT - Meter.waived - Meter.credited
 OUTSTANDING = AMOUNT - Meter.settled - Meter.waived
 
 
+def share(amount: Int, ppm: Int) -> Int:
+    """``ppm`` millionths of an amount that is not negative, rounded down."""
+    return (amount // _MILLION) * ppm + (amount % _MILLION) * ppm // _MILLION
+
+
 def elapsed_by(now: datetime) -> Int:
-    """The same, with what runs counted as running until ``now``, witnessed or not."""
-    return case((runs(now), _positive(literal(to_ms(now)) - _started)), else_=ELAPSED)
+    """``solvency.elapsed_by`` in SQL."""
+    return ELAPSED + case((runs(now), _positive(literal(to_ms(now)) - _heard)), else_=literal(0))
 
 
 def cost_since(moment: datetime, now: datetime) -> Int:

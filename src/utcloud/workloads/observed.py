@@ -46,7 +46,7 @@ async def witness(tx: Tx, now: datetime, said: dict[str, SiteReport]) -> None:
         alive[second].append(attempt_id)
         until[second] = min(heard, until.get(second, heard))
     for second, attempt_ids in alive.items():
-        await meters.witness(tx, attempt_ids, until[second])
+        await meters.witness(tx, attempt_ids, until[second], now=now)
 
 
 async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
@@ -78,7 +78,7 @@ async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
         if attempt.started_at is not None:
             alive.append(attempt.id)
     if alive:
-        await meters.witness(tx, alive, min(report.sent_at, now))
+        await meters.witness(tx, alive, min(report.sent_at, now), now=now)
 
 
 _attempts = cast(Table, Attempt.__table__)
@@ -97,7 +97,7 @@ def _is_over(attempt: Attempt, replica: Replica) -> bool:
 async def _started(tx: Tx, now: datetime, attempt: Attempt, observed: ObservedReplica) -> None:
     if observed.started_at and attempt.started_at is None:
         attempt.started_at = min(max(observed.started_at, attempt.created_at), now)
-        await meters.start(tx, attempt.id, attempt.started_at)
+        await meters.start(tx, attempt.id, attempt.started_at, now=now)
 
 
 async def _alive(tx: Tx, now: datetime, attempt: Attempt, replica: Replica, observed: ObservedReplica) -> None:
@@ -123,7 +123,8 @@ async def _ended(
         await _started(tx, now, attempt, observed)
         attempt.cause = observed.cause
     if attempt.started_at is not None:
-        ended_at = max(attempt.started_at, min(observed.ended_at or now, now))
+        known = observed.ended_at or await meters.seen_until(tx, attempt.id) or attempt.started_at
+        ended_at = max(attempt.started_at, min(known, now))
         attempt.ended_at = min(ended_at, attempt.ended_at or ended_at)
     attempt.exit_code, attempt.log_tail = observed.exit_code, observed.log_tail
     attempt.done = True
