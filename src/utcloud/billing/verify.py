@@ -181,8 +181,9 @@ async def _wrong_balance(tx: Tx) -> Fault | None:
     if row is None:
         return None
     ident, kind, balance, posted = row
-    detail = f"the balance of this {kind} account is {format_unc(balance)} UNC, its postings sum to "
-    return Fault("account", ident, None, detail + f"{format_unc(int(posted))} UNC")
+    has, sums_to = format_unc(balance), format_unc(int(posted))
+    detail = f"the balance of this {kind} account is {has} UNC, its postings sum to {sums_to} UNC"
+    return Fault("account", ident, None, detail)
 
 
 async def _wrong_meter(tx: Tx) -> Fault | None:

@@ -236,7 +236,7 @@ def _system(name: str, systems: set[str], meant: set[str]) -> str:
         return next(iter(meant))
     if meant:
         raise Invalid(
-            f"{name!r} is the name of {' and of '.join(sorted(meant))} at different miners.",
+            f"{name!r} is the name of {' and '.join(sorted(meant))} at different miners.",
             field=f"resources.{name}",
             cure=f"Write {' or '.join(sorted(meant))}.",
         )

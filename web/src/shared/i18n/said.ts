@@ -1,0 +1,164 @@
+import i18n from "i18next";
+import catalogue from "./zh/said.json";
+
+/**
+ * What the server says, in the reader's language.
+ *
+ * The server writes English with its values filled in: `Pool 'lab' has no nodes`. `zh/said.json` holds its templates,
+ * `Pool {0} has no nodes`, and their Chinese. Values are said too, unless the Chinese marks one as a name or as a
+ * person's own words: `{0=}`. Templates under `parts` stand only within others. What no template fits stays as it is.
+ */
+export function said(text: string): string;
+export function said(text: string | null | undefined): string | undefined;
+export function said(text: string | null | undefined): string | undefined {
+  if (!text || i18n.language !== "zh") return text ?? undefined;
+  return inChinese(text);
+}
+
+/** Several texts as one, in the reader's language: what is wrong, and the cure. */
+export function together(...texts: (string | null | undefined)[]): string {
+  const [stop, space] = i18n.language === "zh" ? ["。", ""] : [".", " "];
+  const whole = texts.flatMap((text) => said(text) || []);
+  return whole.map((text) => (/[.!?。]$/.test(text) ? text : text + stop)).join(space);
+}
+
+export function inChinese(text: string): string {
+  let known = memory.get(text);
+  if (known === undefined) {
+    known = say(text, 0) ?? text;
+    if (memory.size >= MOST_REMEMBERED) memory.clear();
+    memory.set(text, known);
+  }
+  return known;
+}
+
+const MOST_REMEMBERED = 1000;
+const memory = new Map<string, string>();
+
+interface Template {
+  /** What stands before, between and after the values. */
+  literals: string[];
+  chinese: string;
+}
+
+const sentences = new Map(Object.entries(catalogue.texts));
+const everything = new Map([...sentences, ...Object.entries(catalogue.parts)]);
+
+/** The most specific ones first. */
+function templates(texts: Map<string, string>): Template[] {
+  const letters = ({ literals }: Template) => literals.join("").length;
+  return [...texts]
+    .map(([english, chinese]) => ({ literals: english.split(/\{\d\}/), chinese }))
+    .filter(({ literals }) => literals.length > 1)
+    .sort((one, other) => letters(other) - letters(one));
+}
+
+const [SENTENCES, EVERYTHING] = [templates(sentences), templates(everything)];
+
+/** How deep values lie within values; deeper ones stay English. */
+const DEEPEST = 6;
+const OUTER_JOINTS: [string | RegExp, string][] = [
+  [/(?<=[.!?]) /, ""],
+  ["; ", ";"],
+  [": ", ":"],
+];
+/** Only within a text: a person's own words may have them too. */
+const INNER_JOINTS: typeof OUTER_JOINTS = [
+  [", ", "、"],
+  [" and ", "和"],
+  [" or ", "或"],
+];
+/** What begins with a value does not begin with a whole text. */
+const STOP = /[;.] /;
+const QUOTED = /^'[^']*'$|^"[^"]*"$/;
+const FIGURE_FIRST = /^(-?\d[^ ]*) (.+)$/s;
+
+/** The Chinese of a text, or of a value at this depth within one; undefined when nothing of it is known. */
+function say(text: string, depth: number): string | undefined {
+  if (depth > DEEPEST) return undefined;
+  const bare = text.trim();
+  if (depth && QUOTED.test(bare)) return `“${bare.slice(1, -1)}”`;
+  return whole(bare, depth) ?? after(bare, depth) ?? joined(bare, depth);
+}
+
+function whole(text: string, depth: number): string | undefined {
+  const exact = (depth ? everything : sentences).get(text);
+  if (exact !== undefined) return exact;
+  for (const { literals, chinese } of depth ? EVERYTHING : SENTENCES) {
+    const values = match(text, literals);
+    if (values && (literals[0] || !STOP.test(values[0] ?? ""))) return fill(chinese, values, depth);
+  }
+  return undefined;
+}
+
+/** The values that fill a template's gaps to make `text`. Linear: each literal is looked for once, from the left. */
+function match(text: string, literals: string[]): string[] | undefined {
+  const first = literals[0] ?? "";
+  const last = literals[literals.length - 1] ?? "";
+  if (!text.startsWith(first) || !text.endsWith(last)) return undefined;
+  const end = text.length - last.length;
+  const values: string[] = [];
+  let from = first.length;
+  for (const literal of literals.slice(1, -1)) {
+    const at = text.indexOf(literal, from);
+    if (at < 0) return undefined;
+    values.push(text.slice(from, at));
+    from = at + literal.length;
+  }
+  if (from > end) return undefined;
+  return [...values, text.slice(from, end)];
+}
+
+function fill(chinese: string, values: string[], depth: number): string {
+  let out = "";
+  for (const piece of chinese.split(/(\{\d=?\})/)) {
+    const gap = /^\{(\d)(=?)\}$/.exec(piece);
+    if (!gap) {
+      out = beside(out, piece);
+      continue;
+    }
+    const value = values[Number(gap[1])] ?? "";
+    out = beside(out, gap[2] ? own(value) : (say(value, depth + 1) ?? own(value)));
+  }
+  return out;
+}
+
+/** A person's own words, after the server's colon or stop. */
+function own(value: string): string {
+  if (value === ".") return "。";
+  return value.replace(/^: /, ":").replace(QUOTED, (quoted) => `“${quoted.slice(1, -1)}”`);
+}
+
+/** Two pieces of a text: a space stands between Chinese and Latin letters or figures, and nowhere else beside Chinese. */
+function beside(left: string, right: string): string {
+  if (!left || !right) return left + right;
+  const [before, after] = [left.trimEnd(), right.trimStart()];
+  const [a, b] = [before.slice(-1), after.slice(0, 1)];
+  if ((HAN.test(a) && LATIN.test(b)) || (LATIN.test(a) && HAN.test(b))) return `${before} ${after}`;
+  if (WIDE.test(a) || WIDE.test(b)) return before + after;
+  return left + right;
+}
+
+const HAN = /\p{Script=Han}/u;
+const LATIN = /[\p{Script=Latin}\d]/u;
+const WIDE = /[\p{Script=Han}“”。、]/u;
+
+/** `3 waiting before you`, `2GB memory`: a figure before what is known. */
+function after(text: string, depth: number): string | undefined {
+  const figure = FIGURE_FIRST.exec(text);
+  const rest = figure && whole(figure[2] ?? "", Math.max(depth, 1));
+  return figure && rest ? beside(figure[1] ?? "", rest) : undefined;
+}
+
+/** Several texts in one. */
+function joined(text: string, depth: number): string | undefined {
+  for (const [english, chinese] of depth ? [...OUTER_JOINTS, ...INNER_JOINTS] : OUTER_JOINTS) {
+    const pieces = text.split(english);
+    const known = pieces.length > 1 ? pieces.map((piece) => say(piece, depth)) : [];
+    if (known.every((one) => one === undefined)) continue;
+    return known
+      .map((one, place) => one ?? own(pieces[place] ?? ""))
+      .reduce((out, piece) => beside(beside(out, chinese || (out.endsWith("。") ? "" : " ")), piece));
+  }
+  return undefined;
+}
