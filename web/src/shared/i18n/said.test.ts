@@ -1,5 +1,6 @@
+import i18n from "i18next";
 import { expect, test } from "vitest";
-import { inChinese } from "./said";
+import { inChinese, said, together } from "./said";
 import catalogue from "./zh/said.json";
 
 const gaps = (text: string) => [...new Set([...text.matchAll(/\{(\d)=?\}/g)].map((gap) => gap[1]))].sort();
@@ -66,4 +67,16 @@ test("long texts take no long time", () => {
     inChinese(`${text} is in use by ${text}.`);
   }
   expect(performance.now() - begun).toBeLessThan(5_000);
+});
+
+test("only who reads Chinese is told in Chinese", async () => {
+  const [wrong, cure] = ["Field required", "Choose another name."];
+  await i18n.init({ lng: "en" });
+  expect(said(wrong)).toBe(wrong);
+  expect(said(null)).toBe(undefined);
+  expect(together(wrong, null, cure)).toBe("Field required. Choose another name.");
+  expect(together()).toBe("");
+  await i18n.changeLanguage("zh");
+  expect(said(wrong)).toBe("此项必填");
+  expect(together(wrong, cure)).toBe("此项必填。请换一个名称。");
 });

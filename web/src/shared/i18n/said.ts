@@ -18,8 +18,9 @@ export function said(text: string | null | undefined): string | undefined {
 /** Several texts as one, in the reader's language: what is wrong, and the cure. */
 export function together(...texts: (string | null | undefined)[]): string {
   const [stop, space] = i18n.language === "zh" ? ["。", ""] : [".", " "];
-  const whole = texts.flatMap((text) => said(text) || []);
-  return whole.map((text) => (/[.!?。]$/.test(text) ? text : text + stop)).join(space);
+  return texts
+    .flatMap((text) => said(text) || [])
+    .reduce((out, text) => (out ? `${out}${/[.!?。]$/.test(out) ? "" : stop}${space}${text}` : text), "");
 }
 
 export function inChinese(text: string): string {
