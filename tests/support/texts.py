@@ -54,6 +54,7 @@ NOT_SHOWN = {
     "no token at *",
     "*, cgroup v{*",
     "unknown ({0})",
+    "{0} ({1})",
 }
 """Texts that no page shows: headers, what only a program or the log reads."""
 

@@ -238,7 +238,7 @@ def _system(name: str, systems: set[str], meant: set[str]) -> str:
         raise Invalid(
             f"{name!r} is the name of {' and '.join(sorted(meant))} at different miners.",
             field=f"resources.{name}",
-            cure=f"Write {' or '.join(sorted(meant))}.",
+            cure=f"Choose one of: {', '.join(sorted(meant))}.",
         )
     raise Invalid(
         f"There is no resource {name[:80]!r}.",

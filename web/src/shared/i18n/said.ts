@@ -6,7 +6,8 @@ import catalogue from "./zh/said.json";
  *
  * The server writes English with its values filled in: `Pool 'lab' has no nodes`. `zh/said.json` holds its templates,
  * `Pool {0} has no nodes`, and their Chinese. Values are said too, unless the Chinese marks one as a name or as a
- * person's own words: `{0=}`. Templates under `parts` stand only within others. What no template fits stays as it is.
+ * person's own words: `{0=}`; `{0#}` takes nothing but a figure. Templates under `parts` stand only within others.
+ * What no template fits stays as it is.
  */
 export function said(text: string): string;
 export function said(text: string | null | undefined): string | undefined;
@@ -26,13 +27,15 @@ export function together(...texts: (string | null | undefined)[]): string {
 export function inChinese(text: string): string {
   let known = memory.get(text);
   if (known === undefined) {
-    known = say(text, 0) ?? text;
+    known = (text.length > LONGEST ? undefined : say(text, 0)) ?? text;
     if (memory.size >= MOST_REMEMBERED) memory.clear();
     memory.set(text, known);
   }
   return known;
 }
 
+/** Longer ones are no texts of the server's. */
+const LONGEST = 3000;
 const MOST_REMEMBERED = 1000;
 const memory = new Map<string, string>();
 
@@ -40,6 +43,8 @@ interface Template {
   /** What stands before, between and after the values. */
   literals: string[];
   chinese: string;
+  /** The values that are figures. */
+  figures: number[];
 }
 
 const sentences = new Map(Object.entries(catalogue.texts));
@@ -49,7 +54,11 @@ const everything = new Map([...sentences, ...Object.entries(catalogue.parts)]);
 function templates(texts: Map<string, string>): Template[] {
   const letters = ({ literals }: Template) => literals.join("").length;
   return [...texts]
-    .map(([english, chinese]) => ({ literals: english.split(/\{\d\}/), chinese }))
+    .map(([english, chinese]) => ({
+      literals: english.split(/\{\d\}/),
+      chinese,
+      figures: [...chinese.matchAll(/\{(\d)#\}/g)].map((gap) => Number(gap[1])),
+    }))
     .filter(({ literals }) => literals.length > 1)
     .sort((one, other) => letters(other) - letters(one));
 }
@@ -63,31 +72,47 @@ const OUTER_JOINTS: [string | RegExp, string][] = [
   ["; ", ";"],
   [": ", ":"],
 ];
-/** Only within a text: a person's own words may have them too. */
+/** Only within a text, where a person's own words may not be; and not within brackets. */
 const INNER_JOINTS: typeof OUTER_JOINTS = [
-  [", ", "、"],
-  [" and ", "和"],
-  [" or ", "或"],
+  [/, (?![^()]*\))/, "、"],
+  [/ and (?![^()]*\))/, "和"],
+  [/ or (?![^()]*\))/, "或"],
 ];
 /** What begins with a value does not begin with a whole text. */
 const STOP = /[;.] /;
 const QUOTED = /^'[^']*'$|^"[^"]*"$/;
-const FIGURE_FIRST = /^(-?\d[^ ]*) (.+)$/s;
+const FIGURE = /^-?\d\S*$/;
+const FIGURE_FIRST = /^(-?\d\S*) (.+)$/s;
 
 /** The Chinese of a text, or of a value at this depth within one; undefined when nothing of it is known. */
 function say(text: string, depth: number): string | undefined {
   if (depth > DEEPEST) return undefined;
   const bare = text.trim();
   if (depth && QUOTED.test(bare)) return `“${bare.slice(1, -1)}”`;
-  return whole(bare, depth) ?? after(bare, depth) ?? joined(bare, depth);
+  const list = depth ? joined(bare, depth) : undefined;
+  if (list?.whole) return list.text;
+  return whole(bare, depth) ?? otherwise(bare, depth) ?? after(bare, depth) ?? (list ?? joined(bare, depth))?.text;
 }
 
 function whole(text: string, depth: number): string | undefined {
   const exact = (depth ? everything : sentences).get(text);
   if (exact !== undefined) return exact;
-  for (const { literals, chinese } of depth ? EVERYTHING : SENTENCES) {
+  for (const { literals, chinese, figures } of depth ? EVERYTHING : SENTENCES) {
     const values = match(text, literals);
-    if (values && (literals[0] || !STOP.test(values[0] ?? ""))) return fill(chinese, values, depth);
+    if (!values || (!literals[0] && STOP.test(values[0] ?? ""))) continue;
+    if (figures.every((place) => FIGURE.test(values[place] ?? ""))) return fill(chinese, values, depth);
+  }
+  return undefined;
+}
+
+/** A text that was made a sentence, or a part of one: with a stop, with another first letter. */
+function otherwise(text: string, depth: number): string | undefined {
+  const bare = text.replace(/\.$/, "");
+  const [first = "", rest = ""] = [bare.slice(0, 1), bare.slice(1)];
+  const turned = (first === first.toUpperCase() ? first.toLowerCase() : first.toUpperCase()) + rest;
+  for (const form of new Set([bare, turned, `${turned}.`])) {
+    const known = form === text ? undefined : whole(form, depth);
+    if (known) return bare === text || known.endsWith("。") ? known : `${known}。`;
   }
   return undefined;
 }
@@ -101,7 +126,7 @@ function match(text: string, literals: string[]): string[] | undefined {
   const values: string[] = [];
   let from = first.length;
   for (const literal of literals.slice(1, -1)) {
-    const at = text.indexOf(literal, from);
+    const at = next(text, literal, from);
     if (at < 0) return undefined;
     values.push(text.slice(from, at));
     from = at + literal.length;
@@ -110,16 +135,23 @@ function match(text: string, literals: string[]): string[] | undefined {
   return [...values, text.slice(from, end)];
 }
 
+/** Where a literal comes next; a mere space ends a word that is known, such as `custom resource`, else any. */
+function next(text: string, literal: string, from: number): number {
+  const at = text.indexOf(literal, from);
+  const second = literal === " " ? text.indexOf(literal, at + 1) : -1;
+  return second > 0 && everything.has(text.slice(from, second)) ? second : at;
+}
+
 function fill(chinese: string, values: string[], depth: number): string {
   let out = "";
-  for (const piece of chinese.split(/(\{\d=?\})/)) {
-    const gap = /^\{(\d)(=?)\}$/.exec(piece);
+  for (const piece of chinese.split(/(\{\d[=#]?\})/)) {
+    const gap = /^\{(\d)([=#]?)\}$/.exec(piece);
     if (!gap) {
       out = beside(out, piece);
       continue;
     }
     const value = values[Number(gap[1])] ?? "";
-    out = beside(out, gap[2] ? own(value) : (say(value, depth + 1) ?? own(value)));
+    out = beside(out, gap[2] === "=" ? own(value) : (say(value, depth + 1) ?? own(value)));
   }
   return out;
 }
@@ -144,22 +176,30 @@ const HAN = /\p{Script=Han}/u;
 const LATIN = /[\p{Script=Latin}\d]/u;
 const WIDE = /[\p{Script=Han}“”。、]/u;
 
-/** `3 waiting before you`, `2GB memory`: a figure before what is known. */
+/** `3 notebooks`, `2GB memory`, `3 TPU1684X`: a figure before what is known, or within a text before a name. */
 function after(text: string, depth: number): string | undefined {
   const figure = FIGURE_FIRST.exec(text);
-  const rest = figure && whole(figure[2] ?? "", Math.max(depth, 1));
-  return figure && rest ? beside(figure[1] ?? "", rest) : undefined;
+  if (!figure) return undefined;
+  const [, count = "", what = ""] = figure;
+  const noun = everything.get(what) ?? everything.get(what.replace(/s$/, ""));
+  if (noun && /^\d+$/.test(count)) return beside(`${count} 个`, noun);
+  const rest = whole(what, Math.max(depth, 1));
+  if (rest) return beside(count, rest);
+  return depth && !what.includes(" ") ? text : undefined;
 }
 
-/** Several texts in one. */
-function joined(text: string, depth: number): string | undefined {
+/** Several texts in one; `whole` when all of them are known. */
+function joined(text: string, depth: number): { text: string; whole: boolean } | undefined {
   for (const [english, chinese] of depth ? [...OUTER_JOINTS, ...INNER_JOINTS] : OUTER_JOINTS) {
     const pieces = text.split(english);
     const known = pieces.length > 1 ? pieces.map((piece) => say(piece, depth)) : [];
     if (known.every((one) => one === undefined)) continue;
-    return known
-      .map((one, place) => one ?? own(pieces[place] ?? ""))
-      .reduce((out, piece) => beside(beside(out, chinese || (out.endsWith("。") ? "" : " ")), piece));
+    return {
+      text: known
+        .map((one, place) => one ?? own(pieces[place] ?? ""))
+        .reduce((out, piece) => beside(beside(out, chinese || (out.endsWith("。") ? "" : " ")), piece)),
+      whole: known.every((one) => one !== undefined),
+    };
   }
   return undefined;
 }
