@@ -214,8 +214,9 @@ async def _wrong_balance(tx: Tx) -> Fault | None:
     posted_to, ident, kind, balance, posted = row
     if ident is None:
         return Fault("account", posted_to, None, "it is missing, and there are postings to it")
-    detail = f"the balance of this {kind} account is {format_unc(balance)} UNC, its postings sum to "
-    return Fault("account", ident, None, detail + f"{format_unc(int(posted))} UNC")
+    has, sums_to = format_unc(balance), format_unc(int(posted))
+    detail = f"the balance of this {kind} account is {has} UNC, its postings sum to {sums_to} UNC"
+    return Fault("account", ident, None, detail)
 
 
 async def _wrong_meter(tx: Tx) -> Fault | None:

@@ -150,5 +150,6 @@ def _words(data: dict[str, Any], where: _Path, message: str, *, cut: bool) -> st
         item = _at(data, where[:4])
         name = item.get("uid", item.get("name")) if isinstance(item, dict) else None
         rest = ".".join(str(part)[:80] for part in inside[2:])
-        text = f"{str(inside[0]).removesuffix('s')} {name or inside[1]}{f': {rest}' if rest else ''}"
+        which = name or inside[1]
+        text = f"{f'chip {which}' if inside[0] == 'chips' else f'resource {which}'}{f': {rest}' if rest else ''}"
     return f"{text} was {'cut' if cut else 'left out'}: {message[0].lower()}{message[1:]}"

@@ -1,4 +1,5 @@
 import type { Schemas } from "@shared/api/client";
+import { said } from "@shared/i18n/said";
 import { Copyable, Moment } from "@shared/ui/bits";
 import { Collapse, Descriptions, Drawer, Flex, Table, Tag, Typography } from "antd";
 import type { ReactNode } from "react";
@@ -126,5 +127,9 @@ function Value({ value }: { value: unknown }): ReactNode {
   if (typeof value === "boolean") return t(value ? "audit.yes" : "audit.no");
   if (Array.isArray(value) && value.every((one) => typeof one !== "object")) return value.join(", ") || "–";
   if (typeof value === "object") return <code style={{ overflowWrap: "anywhere" }}>{JSON.stringify(value)}</code>;
-  return <span style={{ overflowWrap: "anywhere" }}>{String(value)}</span>;
+  return (
+    <span style={{ overflowWrap: "anywhere" }}>
+      {typeof value === "string" && value.includes(" ") ? said(value) : String(value)}
+    </span>
+  );
 }

@@ -1,5 +1,6 @@
 import { CheckCircleFilled, ExclamationCircleFilled, InfoCircleFilled, WarningFilled } from "@ant-design/icons";
 import type { Schemas } from "@shared/api/client";
+import { said } from "@shared/i18n/said";
 import { Card, Flex, Tag, Typography, theme } from "antd";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router-dom";
@@ -69,7 +70,7 @@ export function HomeAttention({ items }: { items: Attention[] }) {
                   <Typography.Text strong>{t(`home.kind.${one.kind}`, { count: one.count })}</Typography.Text>
                   {one.object_name && <div>{one.object_name}</div>}
                   <Typography.Text type="secondary" className="reason" style={{ maxWidth: "none" }}>
-                    {SPECIFIC.has(one.kind) ? one.detail : t(`home.cure.${one.kind as Cured}`)}
+                    {SPECIFIC.has(one.kind) ? said(one.detail) : t(`home.cure.${one.kind as Cured}`)}
                   </Typography.Text>
                 </div>
               </Flex>

@@ -1,6 +1,7 @@
 import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
 import { ApiError } from "@shared/api/problem";
+import { said } from "@shared/i18n/said";
 import { Copyable, type State, STATES, StateTag, Unc, When } from "@shared/ui/bits";
 import { Filter } from "@shared/ui/Filter";
 import { FormDialog } from "@shared/ui/FormDialog";
@@ -53,7 +54,7 @@ export function Work() {
           <StateTag state={value} />
           {reason && (
             <Typography.Text type="secondary" className="reason">
-              {reason}
+              {said(reason)}
             </Typography.Text>
           )}
         </>

@@ -1,5 +1,6 @@
 import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
+import { said } from "@shared/i18n/said";
 import { Simulated, type State, STATES, StateTag, Unc, When } from "@shared/ui/bits";
 import { useAct, useConfirm } from "@shared/ui/feedback";
 import { Filter } from "@shared/ui/Filter";
@@ -50,7 +51,7 @@ export function Notebooks() {
           </span>
           {notebook.reason && (
             <Typography.Text type={state === "failed" ? "danger" : "secondary"} className="reason">
-              {notebook.reason}
+              {said(notebook.reason)}
             </Typography.Text>
           )}
         </>

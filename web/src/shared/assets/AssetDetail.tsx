@@ -1,5 +1,6 @@
 import { api, ok, type Schemas } from "../api/client";
 import { formatBytes } from "../format";
+import { said } from "../i18n/said";
 import { Copyable, Moment, When } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 import { FormDialog } from "../ui/FormDialog";
@@ -56,7 +57,7 @@ export function AssetDetail({ kind, id }: { kind: AssetKind; id: string }) {
             </Tag>
             {version.reason && (
               <Typography.Text type={status === "failed" ? "danger" : "secondary"} className="reason">
-                {version.reason}
+                {said(version.reason)}
               </Typography.Text>
             )}
           </>

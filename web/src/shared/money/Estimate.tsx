@@ -4,6 +4,7 @@ import { useDeferredValue } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
 import { formatDuration, formatUnc } from "../format";
+import { said, together } from "../i18n/said";
 import { Unc } from "../ui/bits";
 
 type Estimated = Schemas["EstimateOut"];
@@ -44,7 +45,7 @@ export function Estimate({ wish }: { wish: Wish }) {
           </>
         )
       }
-      description={data.refusal ? [data.refusal, data.cure].filter(Boolean).join(" ") : <Words estimate={data} />}
+      description={data.refusal ? together(data.refusal, data.cure) : <Words estimate={data} />}
     />
   );
 }
@@ -70,7 +71,7 @@ function Words({ estimate }: { estimate: Estimated }) {
           ? t("estimate.forever")
           : t("estimate.lasts", {
               time: formatDuration(hours_possible * HOUR_S),
-              ends: end ? t(`estimate.ends.${end}`) : t("estimate.ends.cap", { cap: ends_by }),
+              ends: end ? t(`estimate.ends.${end}`) : t("estimate.ends.cap", { cap: said(ends_by) }),
             })}{" "}
         {t("estimate.kept")}
       </div>

@@ -6,6 +6,7 @@ import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
 import { formatUnc } from "../format";
 import { LANGUAGES, type Language } from "../i18n";
+import { said } from "../i18n/said";
 import { queryClient } from "../query";
 import { When } from "../ui/bits";
 import { Filter } from "../ui/Filter";
@@ -22,6 +23,7 @@ const COLOURS: Record<Kind, string> = {
 };
 export const KINDS = Object.keys(COLOURS) as Kind[];
 const AMOUNTS = ["available", "burn_per_hour", "cost", "amount", "balance", "credited"];
+const SAYINGS = ["reason", "note"];
 
 /** What happened to one's money; looking at it marks it as seen. */
 export function Notices() {
@@ -82,7 +84,11 @@ function Detail({ notice }: { notice: Notice }) {
           {label} <When at={String(value)} />
         </span>,
       ];
-    const text = AMOUNTS.includes(key) ? formatUnc(String(value)) : String(value);
+    const text = AMOUNTS.includes(key)
+      ? formatUnc(String(value))
+      : SAYINGS.includes(key)
+        ? said(String(value))
+        : String(value);
     return [
       <span key={key}>
         {label} <strong>{text}</strong>

@@ -3,6 +3,7 @@ import { Button, Flex, Typography } from "antd";
 import { useTranslation } from "react-i18next";
 import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
+import { said } from "../i18n/said";
 import { useRole, useSession } from "../session";
 import { Moment, Simulated, Unc } from "../ui/bits";
 import { Filter } from "../ui/Filter";
@@ -101,7 +102,7 @@ function useOrderColumns(side: Schemas["Side"], onShow: (id: string) => void): C
           </span>
           {order.reason && (
             <Typography.Text type="secondary" className="reason">
-              {order.reason}
+              {said(order.reason)}
             </Typography.Text>
           )}
         </>

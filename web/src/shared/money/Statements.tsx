@@ -4,6 +4,7 @@ import { Button, Descriptions, Drawer, Flex, Skeleton, Table, Tag, Typography } 
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
+import { said } from "../i18n/said";
 import { Moment, Unc } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 import { type Column, ListPage } from "../ui/ListPage";
@@ -119,7 +120,7 @@ function Statement({ month, side }: { month: string; side: Side }) {
             render: (_, line) => (
               <>
                 {t([`statements.kinds.${line.kind}`, "statements.kinds.other"] as never)}
-                {line.text && ` · ${line.text}`}
+                {line.text && ` · ${line.workload_id ? line.text : said(line.text)}`}
                 {line.spec && <span className="reason">{line.spec}</span>}
               </>
             ),

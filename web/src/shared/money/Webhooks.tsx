@@ -2,6 +2,7 @@ import { App, Button, Checkbox, Drawer, Flex, Form, Input, Switch, Tag, Typograp
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
+import { said } from "../i18n/said";
 import { Copyable, When } from "../ui/bits";
 import { FormDialog } from "../ui/FormDialog";
 import { useAct, useConfirm } from "../ui/feedback";
@@ -200,7 +201,7 @@ function Deliveries({ webhook }: { webhook: Webhook }) {
       render: (state: Delivery["state"], one) => (
         <>
           <Tag color={STATE_COLOURS[state]}>{t(`webhooks.states.${state}`)}</Tag>
-          {one.error && <span className="reason">{one.error}</span>}
+          {one.error && <span className="reason">{said(one.error)}</span>}
         </>
       ),
     },
