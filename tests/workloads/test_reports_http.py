@@ -218,3 +218,17 @@ async def test_a_removed_nodes_chip_may_stand_elsewhere(
 async def shown_by_id(world: World, clock: FakeClock, ident: str) -> NodeDetail:
     async with world.db.read() as tx:
         return await service.get_node(tx, clock.now(), world.miner, ident)
+
+
+async def test_a_resource_whose_name_has_two_lines_harms_no_page(
+    world: World, clock: FakeClock, agent: httpx.AsyncClient
+) -> None:
+    report = json.loads(body(world, clock))
+    report["nodes"][0]["resources"] += [{"name": "a\nb=c", "capacity": 3}, {"name": "\n", "capacity": 4}]
+    report["nodes"][0]["labels"] = {"room": "\ud800"}
+    await told(agent, json.dumps(report))
+    node = await shown(world, clock)
+    assert {use.resource: use.capacity for use in node.resources if use.resource.startswith("a")} == {"a b=c": 3}
+    assert any("blank" in flag for flag in node.flags)
+    assert any("half a character" in flag for flag in node.flags)
+    assert node.model_dump_json()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from utcloud.accounts.schemas import Ident, Input, Text
+from utcloud.accounts.schemas import Ident, Input, ShortText, Text
 from utcloud.resources.schemas.common import PoolRef, Usage
 from utcloud.resources.schemas.pools import Moving
 
@@ -14,7 +14,6 @@ MOST_LABELS = 64
 LabelKey = Annotated[
     str, StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$")
 ]
-LabelValue = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Grace = Annotated[int, Field(ge=0, le=10_080, strict=True)]
 """Minutes: a week at most."""
 
@@ -117,7 +116,7 @@ class NodeDetail(NodeOut):
 
 class NodeUpdate(Input):
     own_labels: Annotated[
-        dict[LabelKey, LabelValue] | None, Field(max_length=MOST_LABELS, examples=[{"rack": "4", "room": "north"}])
+        dict[LabelKey, ShortText] | None, Field(max_length=MOST_LABELS, examples=[{"rack": "4", "room": "north"}])
     ] = None
     """All of them: those that are left out go."""
 
