@@ -518,6 +518,8 @@ export interface paths {
         /**
          * List Specs
          * @description List specifications; ``search`` looks in name and description, ``resource`` is one that they name.
+         *
+         *     ``never_fits``: those that a pool offers though none of its nodes can hold them, or the others.
          */
         get: operations["list_specs"];
         put?: never;
@@ -2310,7 +2312,7 @@ export interface paths {
         };
         /**
          * List Audit Events
-         * @description Who did what, newest first: an operator sees all, a miner what was done to his objects, others what they did.
+         * @description Who did what, newest first: an operator sees all, others what they did and what was done to what is theirs.
          */
         get: operations["list_audit_events"];
         put?: never;
@@ -4609,6 +4611,12 @@ export interface components {
              */
             training_spec_ids: string[];
         };
+        /**
+         * PoolLack
+         * @description What a pool may be without: nodes, so that nothing can start in it; groups, so that nobody may use it.
+         * @enum {string}
+         */
+        PoolLack: "nodes" | "groups";
         /** PoolOut */
         PoolOut: {
             /** Id */
@@ -7532,6 +7540,7 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Part of a name, in any case. */
                 search?: string | null;
+                clock_off?: boolean | null;
                 sort?: components["schemas"]["SiteSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
@@ -7954,6 +7963,7 @@ export interface operations {
                 site_id?: string | null;
                 cordoned?: boolean | null;
                 flagged?: boolean | null;
+                unhealthy?: boolean | null;
                 sort?: components["schemas"]["NodeSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
@@ -9534,6 +9544,7 @@ export interface operations {
                 pool_id?: string | null;
                 resource?: string | null;
                 miner_id?: string | null;
+                never_fits?: boolean | null;
                 sort?: components["schemas"]["SpecSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
@@ -10373,6 +10384,7 @@ export interface operations {
                 miner_id?: string | null;
                 group_id?: string | null;
                 spec_id?: string | null;
+                without?: components["schemas"]["PoolLack"] | null;
                 sort?: components["schemas"]["PoolSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
