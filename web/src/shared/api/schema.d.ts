@@ -4009,7 +4009,7 @@ export interface components {
          * NoticeKind
          * @enum {string}
          */
-        NoticeKind: "low_balance" | "workload_stopped" | "order_settled" | "recharged";
+        NoticeKind: "low_balance" | "stop_announced" | "workload_stopped" | "order_settled" | "recharged";
         /**
          * NoticeOut
          * @description Something that happened to one's money.
@@ -5837,6 +5837,7 @@ export interface components {
              * Kinds
              * @default [
              *       "low_balance",
+             *       "stop_announced",
              *       "workload_stopped",
              *       "order_settled",
              *       "recharged"
