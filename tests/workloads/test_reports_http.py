@@ -212,7 +212,8 @@ async def test_a_removed_nodes_chip_may_stand_elsewhere(
     await told(agent, body(world, clock))
     back = await shown_by_id(world, clock, ident)
     assert (back.status, back.chips) == (NodeStatus.READY, [])
-    assert back.flags == [f"chip node-a-chip-{index} left out: it stands on another node already" for index in (0, 1)]
+    why = "stands on node node-a of another site already; if it was moved here, remove that node"
+    assert back.flags == [f"chip node-a-chip-{index} left out: it {why}" for index in (0, 1)]
 
 
 async def shown_by_id(world: World, clock: FakeClock, ident: str) -> NodeDetail:
