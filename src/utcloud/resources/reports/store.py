@@ -95,8 +95,8 @@ async def _chips(tx: Tx, node_ids: list[str], uids: list[str]) -> dict[str, _Sta
     found: dict[str, _Standing] = {}
     for column, values in ((Chip.node_id, node_ids), (Chip.uid, uids)):
         for batch in _batches(values):
-            for chip, *where, attempt_id in await tx.execute(query.where(column.in_(batch))):
-                found[chip.uid] = _Standing(chip, *where, attempt_id is not None)
+            for chip, site_id, miner_id, node, gone, attempt_id in await tx.execute(query.where(column.in_(batch))):
+                found[chip.uid] = _Standing(chip, site_id, miner_id, node, gone, attempt_id is not None)
     return found
 
 
