@@ -31,6 +31,7 @@ from utcloud.resources.schemas import (
     SpecUpdate,
 )
 from utcloud.resources.service import prices
+from utcloud.resources.service.attention import never_fitting
 from utcloud.resources.service.common import (
     changed,
     check_ids,
@@ -106,11 +107,7 @@ async def _never_fitting(tx: Tx, now: datetime, actor: Actor) -> set[str]:
         .where(visible(actor, Spec.miner_id))
         .distinct()
     )
-    offered = [(row.pool_id, row.id) for row in offers if row.pool_id in inside]
-    items = await capacity.items_of(tx, {spec_id for _, spec_id in offered})
-    miners = {node.miner_id for nodes in inside.values() for node in nodes}
-    fits = Fits(inside, await capacity.names_of(tx, miners))
-    return {spec_id for pool_id, spec_id in offered if not fits.ever(pool_id, items[spec_id])}
+    return {offer.id for offer in await never_fitting(tx, inside, offers.all())}
 
 
 async def get_spec(tx: Tx, now: datetime, actor: Actor, spec_id: str) -> SpecOut:
