@@ -241,7 +241,9 @@ class BillingEvent(Base):
 
     __tablename__ = "billing_events"
     __table_args__ = (
-        CheckConstraint("kind in ('low_balance', 'workload_stopped', 'order_settled', 'recharged')", name="kind"),
+        CheckConstraint(
+            "kind in ('low_balance', 'stop_announced', 'workload_stopped', 'order_settled', 'recharged')", name="kind"
+        ),
         Index("ix_billing_events_owner", "owner_id", "id"),
         Index("ix_billing_events_at", "at"),
     )

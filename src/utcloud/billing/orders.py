@@ -128,13 +128,16 @@ async def settle(tx: Tx, now: datetime, order_id: str, reason: str) -> None:
     emit(tx, f"ui:{order.owner_id}")
 
 
-async def told_to_stop(tx: Tx, now: datetime, order_ids: Iterable[str], reason: str) -> None:
-    """The platform stops work of these orders: their owners shall hear why."""
+async def told_to_stop(
+    tx: Tx, now: datetime, order_ids: Iterable[str], reason: str, *, at: datetime | None = None
+) -> None:
+    """Work of these orders is stopped by others than its owners, now or ``at`` a later time: they shall hear why."""
+    later = {"stops_at": at.isoformat(timespec="seconds")} if at else {}
     query = select(Order, Account).join(Account, Account.id == Order.wallet_id).where(Order.id.in_(set(order_ids)))
     for order, wallet in (await tx.execute(query)).all():
         events.record(
             tx,
-            "workload_stopped",
+            "stop_announced" if at else "workload_stopped",
             wallet,
             at=now,
             user_id=order.owner_id,
@@ -143,6 +146,7 @@ async def told_to_stop(tx: Tx, now: datetime, order_ids: Iterable[str], reason: 
             workload_kind=order.workload_kind,
             order_id=order.id,
             reason=reason,
+            **later,
         )
 
 

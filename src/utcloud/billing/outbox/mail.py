@@ -16,6 +16,10 @@ _TEXTS: dict[str, dict[str, tuple[str, str]]] = {
             "{burn_per_hour} UNC per hour it will be empty at {runs_out_at}. Recharge it, or stop what you do "
             "not need: work is stopped in time, and its files are kept.",
         ),
+        "stop_announced": (
+            "{workload} will be stopped",
+            "{workload} will be stopped at {stops_at}: {reason}. Save your work: its files are kept.",
+        ),
         "workload_stopped": ("{workload} was stopped", "{workload} was stopped: {reason}"),
         "order_settled": ("{workload} is settled", "The order for {workload} ({spec}) is settled: it cost {cost} UNC."),
         "recharged": ("Machine hours: {amount} UNC", "{amount} UNC were booked into the wallet. {note}"),
@@ -25,6 +29,10 @@ _TEXTS: dict[str, dict[str, tuple[str, str]]] = {
             "机时余额不足",
             "钱包余额 {available} UNC;按目前每小时 {burn_per_hour} UNC 的用量,将于 {runs_out_at} "
             "用完。请充值,或停止不需要的任务:任务会在用完之前停止,文件会保留。",
+        ),
+        "stop_announced": (
+            "{workload} 即将停止",
+            "{workload} 将于 {stops_at} 停止:{reason}。请保存您的工作:文件会保留。",
         ),
         "workload_stopped": ("{workload} 已停止", "{workload} 已停止:{reason}"),
         "order_settled": ("{workload} 已结算", "{workload}({spec})的订单已结算:共 {cost} UNC。"),

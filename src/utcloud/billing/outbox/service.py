@@ -31,7 +31,7 @@ from utcloud.common.settings import Settings
 from utcloud.db import Tx, emit, paginate
 
 MAX_WEBHOOKS = 20
-MAIL_BY_DEFAULT = [NoticeKind.LOW_BALANCE, NoticeKind.WORKLOAD_STOPPED]
+MAIL_BY_DEFAULT = [NoticeKind.LOW_BALANCE, NoticeKind.STOP_ANNOUNCED, NoticeKind.WORKLOAD_STOPPED]
 OUTBOX = "outbox"
 """The signal that there is something to send."""
 

@@ -148,21 +148,26 @@ async def _of_offers(tx: Tx, actor: Actor, inside: dict[str, list[NodeState]]) -
     if inside and not await tx.scalar(select(Spec.id).where(visible(actor, Spec.miner_id)).limit(1)):
         found.append(_nothing(AttentionKind.NO_SPECS, "Nothing can be rented yet. Make a specification with a price."))
     names = {pool.id: pool.name for pool in pools}
-    return [*found, *await _never_fitting(tx, inside, names, [offer for offer in offers if offer.pool_id in inside])]
+    return [*found, *_never_fit(names, await never_fitting(tx, inside, offers))]
 
 
 def _named(pools: Sequence[Pool]) -> Named:
     return [(pool.id, pool.name) for pool in pools]
 
 
-async def _never_fitting(
-    tx: Tx, inside: dict[str, list[NodeState]], pools: dict[str, str], offers: Sequence[Row[str, str, str]]
-) -> list[Attention]:
-    """Specifications that a pool offers, none of whose nodes can hold them even when it is empty."""
+async def never_fitting(
+    tx: Tx, inside: dict[str, list[NodeState]], offers: Sequence[Row[*tuple[str, ...]]]
+) -> list[Row[*tuple[str, ...]]]:
+    """Those of ``offers`` (rows with ``pool_id`` and the spec's ``id``) that no node of their pool can hold, even when
+    it is empty. Pools without nodes are passed over."""
+    offers = [offer for offer in offers if offer.pool_id in inside]
     items = await capacity.items_of(tx, {offer.id for offer in offers})
     miners = {node.miner_id for nodes in inside.values() for node in nodes}
     fits = Fits(inside, await capacity.names_of(tx, miners))
-    never = [offer for offer in offers if not fits.ever(offer.pool_id, items[offer.id])]
+    return [offer for offer in offers if not fits.ever(offer.pool_id, items[offer.id])]
+
+
+def _never_fit(pools: dict[str, str], never: Sequence[Row[*tuple[str, ...]]]) -> list[Attention]:
     places = some(sorted({pools[offer.pool_id] for offer in never}))
     specs = list(dict.fromkeys((offer.id, offer.name) for offer in never))
     detail = f"It fits no node of pool {places}, not even an empty one."

@@ -1,9 +1,9 @@
 """Sites: places with an agent of their own, which joins by a token."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 
 from utcloud.accounts import audit
 from utcloud.accounts.auth import SYSTEM, Actor
@@ -11,9 +11,11 @@ from utcloud.accounts.service import usernames
 from utcloud.common.errors import NotFound
 from utcloud.common.ids import new_id, new_secret
 from utcloud.db import Tx, emit, paginate
+from utcloud.protocol import SILENT_AFTER_S
 from utcloud.resources.capacity import CAPACITY_SIGNAL, is_heard, is_lost, lock_pools
 from utcloud.resources.models import Allocation, Node, Site
 from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteOut, SiteSort
+from utcloud.resources.service.attention import MOST_CLOCK_OFFSET_MS
 from utcloud.resources.service.common import changed, flush_name, in_use, name_taken, ordered, visible
 from utcloud.resources.service.lifecycle import on_nodes_removed
 from utcloud.resources.service.pools import default_pool
@@ -97,14 +99,23 @@ async def list_sites(
     limit: int,
     cursor: str | None = None,
     search: str | None = None,
+    clock_off: bool | None = None,
     sort: SiteSort = SiteSort.NAME,
 ) -> tuple[list[SiteOut], str | None]:
     """One page of sites."""
     query = select(Site).where(Site.removed_at.is_(None), visible(actor, Site.miner_id))
     if search:
         query = query.where(Site.name.icontains(search, autoescape=True))
+    if clock_off is not None:
+        query = query.where(_is_clock_off(now) if clock_off else ~_is_clock_off(now))
     sites, after = await paginate(tx, query, Site.id, limit=limit, cursor=cursor, **ordered(sort, {"name": Site.name}))
     return await _sites_out(tx, now, sites), after
+
+
+def _is_clock_off(now: datetime) -> ColumnElement[bool]:
+    """That its clock is wrong: of a site that is not heard nobody knows."""
+    heard = Site.last_seen_at >= now - timedelta(seconds=SILENT_AFTER_S)
+    return and_(heard.is_(True), func.abs(Site.clock_offset_ms) > MOST_CLOCK_OFFSET_MS)
 
 
 async def delete_site(tx: Tx, now: datetime, actor: Actor, site_id: str) -> None:

@@ -518,6 +518,8 @@ export interface paths {
         /**
          * List Specs
          * @description List specifications; ``search`` looks in name and description, ``resource`` is one that they name.
+         *
+         *     ``never_fits``: those that a pool offers though none of its nodes can hold them, or the others.
          */
         get: operations["list_specs"];
         put?: never;
@@ -4017,7 +4019,7 @@ export interface components {
          * NoticeKind
          * @enum {string}
          */
-        NoticeKind: "low_balance" | "workload_stopped" | "order_settled" | "recharged";
+        NoticeKind: "low_balance" | "stop_announced" | "workload_stopped" | "order_settled" | "recharged";
         /**
          * NoticeOut
          * @description Something that happened to one's money.
@@ -4619,6 +4621,12 @@ export interface components {
              */
             training_spec_ids: string[];
         };
+        /**
+         * PoolLack
+         * @description What a pool may be without: nodes, so that nothing can start in it; groups, so that nobody may use it.
+         * @enum {string}
+         */
+        PoolLack: "nodes" | "groups";
         /** PoolOut */
         PoolOut: {
             /** Id */
@@ -5839,6 +5847,7 @@ export interface components {
              * Kinds
              * @default [
              *       "low_balance",
+             *       "stop_announced",
              *       "workload_stopped",
              *       "order_settled",
              *       "recharged"
@@ -7547,6 +7556,7 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Part of a name, in any case. */
                 search?: string | null;
+                clock_off?: boolean | null;
                 sort?: components["schemas"]["SiteSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
@@ -7969,6 +7979,7 @@ export interface operations {
                 site_id?: string | null;
                 cordoned?: boolean | null;
                 flagged?: boolean | null;
+                unhealthy?: boolean | null;
                 sort?: components["schemas"]["NodeSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
@@ -9549,6 +9560,7 @@ export interface operations {
                 pool_id?: string | null;
                 resource?: string | null;
                 miner_id?: string | null;
+                never_fits?: boolean | null;
                 sort?: components["schemas"]["SpecSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
@@ -10388,6 +10400,7 @@ export interface operations {
                 miner_id?: string | null;
                 group_id?: string | null;
                 spec_id?: string | null;
+                without?: components["schemas"]["PoolLack"] | null;
                 sort?: components["schemas"]["PoolSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;

@@ -17,7 +17,8 @@ type Notice = Schemas["NoticeOut"];
 type Kind = Schemas["NoticeKind"];
 const COLOURS: Record<Kind, string> = {
   low_balance: "red",
-  workload_stopped: "orange",
+  stop_announced: "orange",
+  workload_stopped: "volcano",
   order_settled: "blue",
   recharged: "green",
 };

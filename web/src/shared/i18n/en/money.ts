@@ -135,6 +135,7 @@ export const money = {
     language: "Language of mail",
     kinds: {
       low_balance: "Machine hours run low",
+      stop_announced: "Task will be stopped",
       workload_stopped: "Task stopped",
       order_settled: "Order settled",
       recharged: "Recharged",
@@ -145,6 +146,7 @@ export const money = {
       burn_per_hour: "per hour",
       runs_out_at: "runs out",
       workload: "task",
+      stops_at: "stops",
       reason: "because",
       cost: "cost",
       credited: "credited",

@@ -135,6 +135,7 @@ export const money: typeof en = {
     language: "邮件语言",
     kinds: {
       low_balance: "机时不足",
+      stop_announced: "任务即将停止",
       workload_stopped: "任务被停止",
       order_settled: "订单已结算",
       recharged: "已充值",
@@ -145,6 +146,7 @@ export const money: typeof en = {
       burn_per_hour: "每小时",
       runs_out_at: "用完时间",
       workload: "任务",
+      stops_at: "停止时间",
       reason: "原因",
       cost: "费用",
       credited: "退还",
