@@ -169,7 +169,7 @@ async def test_the_list_sorts_pages_and_comes_as_a_file(operator: Person, invite
         found: list[str] = []
         cursor: dict[str, str] = {}
         while True:
-            page = (await operator.client.get("/invitations", params={"sort": sort, "limit": 3} | cursor)).json()
+            page = (await operator.client.get("/invitations", params={"sort": sort, "limit": "3"} | cursor)).json()
             found += [one["email"].partition("@")[0] for one in page["items"]]
             if page["next_cursor"] is None:
                 return found

@@ -1,6 +1,7 @@
 """Clocks that are moved, or off: what is billed stays bounded and is flagged, and work still stops in time."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +12,7 @@ from utcloud.billing.verify import verified
 from utcloud.common.money import MICRO, amount_for, format_unc
 from utcloud.db import Database
 from utcloud.protocol import ObservedReplica, Phase
+from utcloud.resources import capacity
 from utcloud.resources.service import attention
 from utcloud.workloads.schemas import State
 
@@ -68,7 +70,8 @@ async def test_an_agent_whose_clock_is_off_is_stopped_in_time(world: World, limi
             await world.recharge(tx, world.renter, LIMIT - 100 * MICRO)
     if limit == "cap":
         await cap(world, world.renter.id, daily=LIMIT)
-    notebook = await world.create(**({"max_cost": format_unc(LIMIT)} if limit == "max_cost" else {}))
+    limits: dict[str, Any] = {"max_cost": format_unc(LIMIT)} if limit == "max_cost" else {}
+    notebook = await world.create(**limits)
     site = OffSite(world, timedelta(minutes=minutes))
     (attempt,) = await site.run()
     began = world.now
@@ -89,7 +92,7 @@ async def test_a_clock_that_is_off_is_shown_to_the_miner(world: World) -> None:
     site = OffSite(world, timedelta(minutes=-4))
     await site.run()
     async with world.db.read() as tx:
-        found = await attention.attention(tx, world.now, world.miner)
+        found = await attention.attention(tx, world.now, world.miner, await capacity.load(tx, world.now))
     assert "clock_off" in [one.kind for one in found]
 
 

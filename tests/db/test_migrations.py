@@ -109,7 +109,8 @@ async def _keeps_rows(url: str) -> None:
         "journal_entries (id, idempotency_key, kind, cause_type, cause_id, note, actor_id, actor_name, at)"
         " VALUES ('je_1', 'k1', 'recharge', '', '', 'über \"x\"', '', '', 0)",
         *(
-            f"postings (entry_id, account_id, amount, at) VALUES ('{entry}', '{account}', {amount}, {int(entry[-1]) - 1})"
+            "postings (entry_id, account_id, amount, at)"
+            f" VALUES ('{entry}', '{account}', {amount}, {int(entry[-1]) - 1})"
             for entry, account, amount in (("je_1", "a", 3), ("je_1", "b", -3), ("je_2", "a", 2), ("je_2", "b", -2))
         ),
     ]

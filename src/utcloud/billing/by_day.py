@@ -49,7 +49,7 @@ async def earned(tx: Tx, now: datetime, miner_id: str | None, days: int = 14) ->
 
 async def _accrued(tx: Tx, miner_id: str | None) -> int:
     """The miner's share of what is not in the journal yet; within 64 bits, as in ``sums``."""
-    net = PAID - share(PAID, Meter.fee_ppm) - (Meter.settled - Meter.credited - Meter.settled_fee)
+    net = PAID - share(PAID, Meter.fee_ppm.expression) - (Meter.settled - Meter.credited - Meter.settled_fee)
     query = select(func.sum(net)).where(Meter.closed.is_(False))
     if miner_id is not None:
         query = query.where(Meter.payee_id == miner_id)

@@ -250,7 +250,7 @@ async def _wrong_meter(tx: Tx) -> Fault | None:
         .where(
             or_(
                 Meter.closed.is_(True) & (sums.OUTSTANDING != 0),
-                Meter.settled_fee != sums.share(net, Meter.fee_ppm),
+                Meter.settled_fee != sums.share(net, Meter.fee_ppm.expression),
                 Account.owner_id != func.coalesce(Meter.group_id, Meter.payer_id),
             )
         )
