@@ -15,7 +15,11 @@ def _catalogue() -> dict[str, dict[str, str]]:
 
 def test_every_text_has_its_chinese() -> None:
     known = {english for section in _catalogue().values() for english in section}
-    missing = [f'    {json.dumps(text)}: "",   <- {place}' for text, place in texts().items() if text not in known]
+    missing = [
+        f'    {json.dumps(text, ensure_ascii=False)}: "",   <- {place}'
+        for text, place in texts().items()
+        if text not in known
+    ]
     help_ = (
         f"Give these texts their Chinese in {CATALOGUE}, in alphabetical order: under texts, or under parts when they "
         "stand only within another text; {0=} marks a name or a person's own words. A text that no page shows belongs "

@@ -134,8 +134,11 @@ def _said(node: ast.AST) -> Iterator[ast.expr]:
         for inner in _values(node):
             yield from _said(inner)
         return
-    for child in ast.iter_child_nodes(node):
-        yield from _said(child)
+    for name, child in ast.iter_fields(node):
+        if name not in ("annotation", "returns"):
+            for one in child if isinstance(child, list) else [child]:
+                if isinstance(one, ast.AST):
+                    yield from _said(one)
 
 
 def _is_sum(node: ast.AST) -> bool:

@@ -1,5 +1,5 @@
 import type { Schemas } from "@shared/api/client";
-import { said } from "@shared/i18n/said";
+import { said, saidWord } from "@shared/i18n/said";
 import { Copyable, Moment } from "@shared/ui/bits";
 import { Collapse, Descriptions, Drawer, Flex, Table, Tag, Typography } from "antd";
 import type { ReactNode } from "react";
@@ -34,7 +34,7 @@ function Detail({ event, onFollow }: { event: Event; onFollow: () => void }) {
     [
       t("audit.object"),
       <span key="object" className="tags">
-        {event.object_type} <Typography.Text strong>{event.object_name}</Typography.Text>
+        {saidWord(event.object_type)} <Typography.Text strong>{event.object_name}</Typography.Text>
         {event.object_id && <Copyable text={event.object_id} />}
       </span>,
     ],

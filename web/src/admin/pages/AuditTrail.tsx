@@ -1,5 +1,6 @@
 import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
+import { saidWord } from "@shared/i18n/said";
 import { Moment } from "@shared/ui/bits";
 import { type Column, ListPage } from "@shared/ui/ListPage";
 import { MoreFilters } from "@shared/ui/MoreFilters";
@@ -57,7 +58,7 @@ export function AuditTrail() {
       key: "object",
       render: (_, event) => (
         <>
-          <Typography.Text type="secondary">{event.object_type}</Typography.Text> {event.object_name}
+          <Typography.Text type="secondary">{saidWord(event.object_type)}</Typography.Text> {event.object_name}
         </>
       ),
     },

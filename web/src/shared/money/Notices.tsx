@@ -6,7 +6,7 @@ import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
 import { formatUnc } from "../format";
 import { LANGUAGES, type Language } from "../i18n";
-import { said } from "../i18n/said";
+import { said, saidWord } from "../i18n/said";
 import { queryClient } from "../query";
 import { When } from "../ui/bits";
 import { Filter } from "../ui/Filter";
@@ -25,6 +25,7 @@ const COLOURS: Record<Kind, string> = {
 export const KINDS = Object.keys(COLOURS) as Kind[];
 const AMOUNTS = ["available", "burn_per_hour", "cost", "amount", "balance", "credited"];
 const SAYINGS = ["reason", "note"];
+const KINDS_OF = ["change", "workload_kind"];
 
 /** What happened to one's money; looking at it marks it as seen. */
 export function Notices() {
@@ -89,7 +90,9 @@ function Detail({ notice }: { notice: Notice }) {
       ? formatUnc(String(value))
       : SAYINGS.includes(key)
         ? said(String(value))
-        : String(value);
+        : KINDS_OF.includes(key)
+          ? saidWord(String(value))
+          : String(value);
     return [
       <span key={key}>
         {label} <strong>{text}</strong>

@@ -141,6 +141,10 @@ export const money = {
       recharged: "Recharged",
     },
     detail: {
+      by: "by",
+      change: "kind",
+      seconds: "seconds",
+      workload_kind: "kind",
       available: "available",
       balance: "balance",
       burn_per_hour: "per hour",

@@ -141,6 +141,10 @@ export const money: typeof en = {
       recharged: "已充值",
     },
     detail: {
+      by: "操作者",
+      change: "类型",
+      seconds: "秒数",
+      workload_kind: "类型",
       available: "可用",
       balance: "余额",
       burn_per_hour: "每小时",
