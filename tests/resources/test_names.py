@@ -42,6 +42,21 @@ async def test_custom_resource(people: People) -> None:
         assert {"TPU1684X", CHIP} <= await service.simulated_names(tx)
 
 
+async def test_a_chosen_node_that_is_gone_stays_chosen(people: People) -> None:
+    """A name for one node must not become one for all while that node is away."""
+    site = await join(people, people.mina, node(chips=2), node("other", chips=1))
+    first = (await ok(people.mina.client.get("/nodes", params={"search": "node-1"})))["items"][0]["id"]
+    body = {"name": "TPU", "system_resource": CHIP, "node_ids": [first]}
+    made = await ok(people.mina.client.post("/custom-resources", json=body), 201)
+    async with people.db.write() as tx:
+        await heard(tx, people.clock.now(), site, node("other", chips=1))
+    (shown,) = (await ok(people.mina.client.get("/custom-resources")))["items"]
+    assert ([one["name"] for one in shown["nodes"]], shown["usage"]["capacity"]) == (["node-1"], 0)
+    change = {"node_ids": [first], "description": "away"}
+    changed = await ok(people.mina.client.patch(f"/custom-resources/{made['id']}", json=change))
+    assert [one["id"] for one in changed["nodes"]] == [first]
+
+
 async def test_a_name_is_never_of_a_name(people: People) -> None:
     """No cycles, no chains: a custom resource names what nodes have."""
     await join(people, people.mina, node(chips=3))

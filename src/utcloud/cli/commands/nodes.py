@@ -40,7 +40,7 @@ def _work(node: Json) -> str:
     if node["moving_to"]:
         return f"moves to {node['moving_to']['name']}"
     if node["drain_at"]:
-        return "drained"
+        return "drains" if node["replicas"] else "drained"
     return "cordoned" if node["cordoned"] else "open"
 
 

@@ -39,7 +39,7 @@ class CustomResourceOut(BaseModel):
     system_resource: str
     description: str
     nodes: list[NodeRef]
-    """The chosen nodes; empty: all that have it."""
+    """The chosen nodes, those that are gone among them; empty: all that have it."""
     usage: Usage
     simulated: bool
     used_by_specs: list[str]

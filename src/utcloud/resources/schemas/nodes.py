@@ -14,10 +14,6 @@ from utcloud.resources.schemas.pools import Moving
 MOST_LABELS = 64
 _KEY = said(r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$", "write a key such as example.org/rack")
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=_KEY)]
-LabelValue = Annotated[
-    str,
-    StringConstraints(max_length=255, pattern=said(r"^[^\x00-\x1f\x7f]*$", "it has characters that cannot be seen")),
-]
 Grace = Annotated[int, Field(ge=0, le=10_080, strict=True)]
 """Minutes: a week at most."""
 

@@ -17,7 +17,7 @@ from utcloud.common.quantity import BASIC, SHARED_MEMORY
 from utcloud.db import Tx, emit, paginate
 from utcloud.resources import capacity
 from utcloud.resources.capacity import CAPACITY_SIGNAL, NodeState
-from utcloud.resources.models import CustomResource, NodeResource, Spec, SpecItem, UnitPrice
+from utcloud.resources.models import CustomResource, Node, NodeResource, Spec, SpecItem, UnitPrice
 from utcloud.resources.schemas import (
     CustomResourceCreate,
     CustomResourceOut,
@@ -179,7 +179,7 @@ async def update_custom_resource(
     custom = await _get(tx, actor, ident)
     if body.node_ids is not None:
         nodes = await capacity.load(tx, now, nodes_of(custom.miner_id))
-        custom.node_ids = _choose_nodes(body.node_ids, nodes, custom.system_resource)
+        custom.node_ids = _choose_nodes(body.node_ids, nodes, custom.system_resource, kept=custom.node_ids)
         emit(tx, CAPACITY_SIGNAL)
     if body.description is not None:
         custom.description = body.description
@@ -213,11 +213,12 @@ async def _get(tx: Tx, actor: Actor, ident: str) -> CustomResource:
     return custom
 
 
-def _choose_nodes(given: list[str], nodes: Sequence[NodeState], system: str) -> list[str]:
-    chosen = check_ids("node_ids", "node", given, [node.id for node in nodes])
+def _choose_nodes(given: list[str], nodes: Sequence[NodeState], system: str, kept: Sequence[str] = ()) -> list[str]:
+    """Those that are ``kept`` may stay though they are gone: they may come back."""
     by_id = {node.id: node for node in nodes}
+    chosen = check_ids("node_ids", "node", given, [*by_id, *kept])
     for number, ident in enumerate(chosen):
-        if system not in by_id[ident].capacity:
+        if ident in by_id and system not in by_id[ident].capacity:
             raise Invalid(
                 f"Node {by_id[ident].name} has no {system}.",
                 field=f"node_ids.{number}",
@@ -248,6 +249,8 @@ async def _customs_out(tx: Tx, now: datetime, customs: Sequence[CustomResource])
             there[node.miner_id, name].append(node)
     used = await _used_by(tx, customs)
     users = await usernames(tx, miners)
+    chosen_ids = {ident for custom in customs for ident in custom.node_ids}
+    names = {row.id: row.name for row in await tx.execute(select(Node.id, Node.name).where(Node.id.in_(chosen_ids)))}
     found = []
     for custom in customs:
         system, chosen = custom.system_resource, set(custom.node_ids)
@@ -266,7 +269,10 @@ async def _customs_out(tx: Tx, now: datetime, customs: Sequence[CustomResource])
                 name=custom.name,
                 system_resource=system,
                 description=custom.description,
-                nodes=[NodeRef(id=node.id, name=node.name) for node in nodes] if chosen else [],
+                nodes=sorted(
+                    (NodeRef(id=ident, name=names[ident]) for ident in chosen if ident in names),
+                    key=lambda node: (node.name, node.id),
+                ),
                 usage=use,
                 simulated=use.simulated,
                 used_by_specs=used.get((custom.miner_id, custom.name), []),

@@ -13,11 +13,12 @@ from utcloud.common.ids import new_id, new_secret
 from utcloud.db import Tx, emit, paginate
 from utcloud.protocol import SILENT_AFTER_S
 from utcloud.resources.capacity import CAPACITY_SIGNAL, is_heard, is_lost, lock_pools
-from utcloud.resources.models import Allocation, Node, Site
+from utcloud.resources.models import Node, Site
 from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteOut, SiteSort
 from utcloud.resources.service.attention import MOST_CLOCK_OFFSET_MS
-from utcloud.resources.service.common import changed, flush_name, in_use, name_taken, ordered, visible
+from utcloud.resources.service.common import changed, flush_name, in_use, name_taken, ordered, some, visible
 from utcloud.resources.service.lifecycle import on_nodes_removed
+from utcloud.resources.service.moves import busy
 from utcloud.resources.service.pools import default_pool
 
 TOKEN_PREFIX = "utcs_"  # noqa: S105 - what site tokens begin with
@@ -129,11 +130,13 @@ async def delete_site(tx: Tx, now: datetime, actor: Actor, site_id: str) -> None
         for hook in on_nodes_removed:
             await hook(tx, now, list(await tx.scalars(nodes)), f"node lost: site {site.name} was removed by its miner")
     await lock_pools(tx, await tx.scalars(select(Node.pool_id).where(Node.site_id == site.id).distinct()))
-    attempts = await tx.scalar(
-        select(func.count(func.distinct(Allocation.attempt_id))).where(Allocation.node_id.in_(nodes))
-    )
-    if attempts:
-        raise in_use(f"Site {site.name!r}", f"{attempts} running replicas", "Drain its nodes first.")
+    held = await busy(tx, list(await tx.scalars(nodes)))
+    if held:
+        raise in_use(
+            f"Site {site.name!r}",
+            f"work on {some(list(held.values()))}",
+            "Drain these nodes first, or stop what runs there.",
+        )
     audit.record(tx, actor, "site.delete", "site", site.id, site.name)
     site.removed_at = now
     site.token_hash = f"removed:{site.id}"

@@ -33,6 +33,7 @@ from utcloud.resources.schemas import (
 from utcloud.resources.service import prices
 from utcloud.resources.service.attention import never_fitting
 from utcloud.resources.service.common import (
+    basic_first,
     changed,
     check_ids,
     flush_name,
@@ -119,7 +120,7 @@ async def preview_spec(tx: Tx, now: datetime, actor: Actor, given: list[SpecItem
     actor.require_miner()
     nodes, names, items = await _read_items(tx, now, actor, given)
     takes = capacity.takes(items)
-    shortage = capacity.never_fits(nodes, names, takes, 1, "your nodes")
+    shortage = capacity.never_fits(nodes, names, takes, 1, "your hardware")
     unit_prices = (await prices.prices_of(tx, [actor.id]))[actor.id]
     lines, missing = prices.quote(names, actor.id, unit_prices, items)
     return SpecPreview(
@@ -287,13 +288,13 @@ def _quantity(system: str, item: SpecItemIn, field: str) -> int:
 
 
 def _refuse_what_never_fits(nodes: Sequence[NodeState], names: Names, items: dict[str, int]) -> None:
-    shortage = capacity.never_fits(nodes, names, items, 1, "your nodes")
+    shortage = capacity.never_fits(nodes, names, items, 1, "your hardware")
     if shortage is None:
         return
     largest = max(nodes, key=lambda node: (node.chips_total, node.capacity.get("cpu", 0), node.name))
     has = ", ".join(
         f"{format_quantity(name, amount) if amount else 0} {'CPU' if name == 'cpu' else name}"
-        for name, amount in largest.capacity.items()
+        for name, amount in sorted(largest.capacity.items(), key=lambda item: basic_first(item[0]))
     )
     raise Conflict(
         f"None of your nodes can ever hold it: it {shortage.detail}.",
