@@ -12,8 +12,8 @@ import { AuditDrawer } from "./AuditDrawer";
 
 type Event = Schemas["AuditEventOut"];
 const OBJECTS = [
-  ...["algorithm", "application", "custom_resource", "dataset", "group", "image", "invitation", "model", "node"],
-  ...["notebook", "pool", "replica", "session", "site", "spec", "token", "user", "wallet"],
+  ...["algorithm", "application", "custom_resource", "dataset", "delivery", "group", "image", "invitation", "model"],
+  ...["node", "notebook", "order", "pool", "replica", "site", "spec", "token", "user", "wallet", "webhook"],
 ];
 const WORD = /^[a-z_.-]+$/;
 const ADDRESS = /^[0-9A-Fa-f.:]+$/;
@@ -56,9 +56,9 @@ export function AuditTrail() {
       title: t("audit.object"),
       key: "object",
       render: (_, event) => (
-        <>
+        <span className="long">
           <Typography.Text type="secondary">{event.object_type}</Typography.Text> {event.object_name}
-        </>
+        </span>
       ),
     },
     { title: t("audit.ip"), dataIndex: "ip", render: (address) => <span className="number">{address || "–"}</span> },

@@ -74,7 +74,7 @@ export const people = {
     runningStop: "Stop it",
     runningStopHint: "Files are kept, billing ends.",
     runningKeep: "Let it run on",
-    runningKeepHint: "It goes on at the user's cost until it ends or the machine hours do.",
+    runningKeepHint: "It goes on at the user's cost until it ends or the machine hours do. A terminal that is connected now stays so.",
     freezeReason: "Reason",
     freezeReasonHint: "The user reads it when trying to log in.",
     freezeDone: "Frozen: {{count}}",

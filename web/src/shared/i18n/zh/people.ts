@@ -71,7 +71,7 @@ export const people: typeof en = {
     runningStop: "停止",
     runningStopHint: "文件保留,计费结束。",
     runningKeep: "继续运行",
-    runningKeepHint: "费用由该用户承担,直到任务结束或机时用完。",
+    runningKeepHint: "费用由该用户承担,直到任务结束或机时用完。此刻已连接的终端会保持连接。",
     freezeReason: "原因",
     freezeReasonHint: "用户尝试登录时会看到。",
     freezeDone: "已冻结:{{count}}",
