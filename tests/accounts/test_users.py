@@ -134,6 +134,12 @@ async def test_the_last_active_operator_stays(app: FastAPI, operator: Person) ->
         problem(await second.client.delete(f"/users/{second.id}"), 409, "last_operator")
 
 
+async def test_nobody_shuts_himself_out(app: FastAPI, operator: Person) -> None:
+    async with person(app, "second", Role.OPERATOR):
+        problem(await operator.client.post(f"/users/{operator.id}/freeze"), 409, "oneself")
+        problem(await operator.client.delete(f"/users/{operator.id}"), 409, "oneself")
+
+
 async def test_two_operators_cannot_freeze_each_other(app: FastAPI, operator: Person, db: Database) -> None:
     async with person(app, "second", Role.OPERATOR) as second:
         await asyncio.gather(

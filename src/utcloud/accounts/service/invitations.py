@@ -32,6 +32,11 @@ from utcloud.db import Database, Tx, emit, paginate
 _HINT = 6
 
 
+def _name(invitation: Invitation) -> str:
+    """What the audit trail calls it: for whom it is, or how its code begins."""
+    return invitation.email or f"{invitation.hint}…"
+
+
 def _hash(code: str) -> str:
     return hashlib.sha256(code.encode()).hexdigest()
 
@@ -57,7 +62,7 @@ async def create(tx: Tx, now: datetime, actor: Actor, body: InvitationCreate) ->
     tx.add(invitation)
     await tx.flush()
     detail = {"roles": invitation.roles, "group_ids": invitation.group_ids, "grant": format_unc(body.grant)}
-    audit.record(tx, actor, "invitation.create", "invitation", invitation.id, invitation.email, detail)
+    audit.record(tx, actor, "invitation.create", "invitation", invitation.id, _name(invitation), detail)
     emit(tx, "ui:miners")
     return invitation, code
 
@@ -109,7 +114,7 @@ async def revoke(tx: Tx, now: datetime, actor: Actor, invitation_id: str) -> Non
     if invitation.revoked_at is not None:
         return
     invitation.revoked_at = now
-    audit.record(tx, actor, "invitation.revoke", "invitation", invitation.id, invitation.email)
+    audit.record(tx, actor, "invitation.revoke", "invitation", invitation.id, _name(invitation))
     emit(tx, "ui:miners")
 
 
@@ -153,7 +158,9 @@ async def accept(db: Database, now: datetime, body: InvitationAccept, *, ip: str
         note = "first grant, with the invitation"
         await grant(tx, now, giver, user, invitation.grant, note, f"invitation:{invitation.id}")
         detail = {"user_id": user.id, "invited_by": inviter.username}
-        audit.record(tx, actor_of(user, ip), "invitation.accept", "invitation", invitation.id, invitation.email, detail)
+        audit.record(
+            tx, actor_of(user, ip), "invitation.accept", "invitation", invitation.id, _name(invitation), detail
+        )
         emit(tx, "ui:miners")
     return user
 

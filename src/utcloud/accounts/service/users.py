@@ -203,6 +203,7 @@ async def freeze_user(tx: Tx, actor: Actor, user_id: str, running: Running = Run
     if user.status == UserStatus.FROZEN and running == Running.KEEP and reason == user.frozen_reason:
         return user
     await _require_another_operator(tx, user, "be frozen")
+    _require_not_oneself(actor, user, "freeze")
     user.status, user.frozen_reason = UserStatus.FROZEN, reason
     await end_sessions(tx, user.id)
     for hook in on_freeze:
@@ -237,6 +238,7 @@ async def delete_user(tx: Tx, actor: Actor, user_id: str) -> None:
     actor.require_operator()
     user = await get_user(tx, user_id)
     await _require_another_operator(tx, user, "be deleted")
+    _require_not_oneself(actor, user, "delete")
     for check in on_delete_checks:
         await check(tx, actor, user)
     try:
@@ -322,6 +324,11 @@ async def _require_another_operator(tx: Tx, user: User, what: str) -> None:
             cure="Make another user an operator first.",
             code="last_operator",
         )
+
+
+def _require_not_oneself(actor: Actor, user: User, what: str) -> None:
+    if user.id == actor.id:
+        raise Conflict(f"You cannot {what} yourself.", cure="Ask another operator.", code="oneself")
 
 
 def _changed(tx: Tx, actor: Actor, action: str, user: User, detail: dict[str, object] | None = None) -> None:

@@ -1,10 +1,11 @@
 import type { Schemas } from "@shared/api/client";
-import { said, saidWord } from "@shared/i18n/said";
+import { said } from "@shared/i18n/said";
 import { Copyable, Moment } from "@shared/ui/bits";
 import { Collapse, Descriptions, Drawer, Flex, Table, Tag, Typography } from "antd";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router-dom";
+import { ActorName, ObjectKind } from "./AuditWords";
 
 type Event = Schemas["AuditEventOut"];
 type Detail = Record<string, unknown>;
@@ -26,7 +27,7 @@ function Detail({ event, onFollow }: { event: Event; onFollow: () => void }) {
     [
       t("audit.actor"),
       <span key="actor" className="tags">
-        {event.actor_name || "–"}
+        <ActorName id={event.actor_id} name={event.actor_name} />
         {event.actor_id && <Copyable text={event.actor_id} />}
       </span>,
     ],
@@ -34,7 +35,7 @@ function Detail({ event, onFollow }: { event: Event; onFollow: () => void }) {
     [
       t("audit.object"),
       <span key="object" className="tags">
-        {saidWord(event.object_type)} <Typography.Text strong>{event.object_name}</Typography.Text>
+        <ObjectKind kind={event.object_type} /> <Typography.Text strong>{event.object_name}</Typography.Text>
         {event.object_id && <Copyable text={event.object_id} />}
       </span>,
     ],

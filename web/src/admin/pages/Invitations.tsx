@@ -33,7 +33,7 @@ export function Invitations() {
       title: t("invitations.for"),
       dataIndex: "email",
       sort: "email",
-      render: (email) => email || t("invitations.anyone"),
+      render: (email) => <span className="long">{email || t("invitations.anyone")}</span>,
     },
     {
       title: t("common.status"),

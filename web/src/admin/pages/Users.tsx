@@ -42,7 +42,12 @@ export function Users() {
       sort: "username",
       render: (username, user) => (
         <>
-          <Button type="link" style={{ padding: 0, height: "auto", fontWeight: 600 }} onClick={() => setShown(user.id)}>
+          <Button
+            type="link"
+            className="long"
+            style={{ padding: 0, height: "auto", fontWeight: 600 }}
+            onClick={() => setShown(user.id)}
+          >
             {username}
           </Button>
           <Typography.Text type="secondary" className="reason">

@@ -53,14 +53,26 @@ export function Work() {
         <>
           <StateTag state={value} />
           {reason && (
-            <Typography.Text type="secondary" className="reason">
+            <Typography.Text type="secondary" className="reason" style={{ maxWidth: 260 }}>
               {said(reason)}
             </Typography.Text>
           )}
         </>
       ),
     },
-    { title: t("common.spec"), dataIndex: "spec" },
+    {
+      title: `${t("common.spec")} · ${t("common.price")}`,
+      dataIndex: "spec",
+      sort: "price",
+      render: (name, { price }) => (
+        <>
+          <span className="long">{name}</span>
+          <Typography.Text type="secondary" className="reason">
+            <Unc value={price} perHour />
+          </Typography.Text>
+        </>
+      ),
+    },
     {
       title: t("work.node"),
       dataIndex: "node",
@@ -82,13 +94,6 @@ export function Work() {
           )}
         </>
       ),
-    },
-    {
-      title: t("common.price"),
-      dataIndex: "price",
-      sort: "price",
-      align: "right",
-      render: (value) => <Unc value={value} perHour />,
     },
     { title: t("work.cost"), dataIndex: "cost", align: "right", render: (value) => <Unc value={value} /> },
     { title: t("common.since"), dataIndex: "since", sort: "since", render: (at) => <When at={at} /> },

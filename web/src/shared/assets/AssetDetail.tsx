@@ -155,7 +155,9 @@ export function AssetDetail({ kind, id }: { kind: AssetKind; id: string }) {
         size="small"
         pagination={false}
         scroll={{ x: "max-content" }}
-        locale={{ emptyText: t("assets.noVersions") }}
+        locale={{
+          emptyText: <Typography.Text type="secondary">{t("assets.noVersions")}</Typography.Text>,
+        }}
       />
       <Modal
         title={`${data.name} v${files?.number ?? ""}`}
