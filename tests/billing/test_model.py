@@ -110,7 +110,7 @@ class MoneyMachine(RuleBasedStateMachine):
         self.operator = Actor("us_op", "op", is_operator=True)
         async with self.db.write() as tx:
             self.specs = [
-                await world.add_spec(tx, f"spec-{number}", {"cpu": 500, "memory": GB}, price=price)
+                await world.add_spec(tx, f"spec-{number}", {"cpu": 2500, "memory": GB}, price=price)
                 for number, price in enumerate(prices)
             ]
             group = Group(id=new_id("grp"), name="team")
