@@ -1,7 +1,6 @@
 """Clocks that are moved, or off: what is billed stays bounded and is flagged, and work still stops in time."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
