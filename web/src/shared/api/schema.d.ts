@@ -1397,6 +1397,8 @@ export interface paths {
         /**
          * Verify Ledger
          * @description Check the whole journal; JSON lines tell how far it is, the last one what was found. For operators.
+         *
+         *     ``head``: a number and a hash that were noted before, such as ``7:5feceb66…``; that entry must still have that hash.
          */
         get: operations["verify_ledger"];
         put?: never;
@@ -3586,7 +3588,7 @@ export interface components {
         Kind: "notebook" | "task";
         /**
          * LedgerFault
-         * @description The first row that is wrong. ``what``: entry, posting, account or meter.
+         * @description The first row that is wrong. ``what``: entry, posting, account, meter or order.
          */
         LedgerFault: {
             /** What */
@@ -16336,7 +16338,9 @@ export interface operations {
     };
     verify_ledger: {
         parameters: {
-            query?: never;
+            query?: {
+                head?: string | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
