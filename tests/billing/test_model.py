@@ -466,6 +466,7 @@ class MoneyMachine(RuleBasedStateMachine):
             assert wallet.balance >= 0
 
 
+@pytest.mark.timeout(900)
 def test_whatever_comes(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Some hundred steps; a failure prints the steps that lead to it, and how to have them again."""
 
