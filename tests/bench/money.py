@@ -233,10 +233,11 @@ class Books:
                 self.balances[account] += amount
                 postings.append((ids, account, amount, to_ms(at)))
         self.postings += len(postings)
-        names = "id seq hash idempotency_key kind cause_type cause_id note actor_id actor_name at"
-        await connection.copy_records_to_table("journal_entries", records=entries, columns=names.split())
-        names = "entry_id account_id amount at"
-        await connection.copy_records_to_table("postings", records=postings, columns=names.split())
+        async with connection.transaction():
+            names = "id seq hash idempotency_key kind cause_type cause_id note actor_id actor_name at"
+            await connection.copy_records_to_table("journal_entries", records=entries, columns=names.split())
+            names = "entry_id account_id amount at"
+            await connection.copy_records_to_table("postings", records=postings, columns=names.split())
         await rows.copy(self.world.url)
 
     def _entry(self, number: int, at: datetime, rows: Rows) -> tuple[str, tuple[str, str], list[tuple[str, int]]]:

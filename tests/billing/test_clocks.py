@@ -1,17 +1,17 @@
 """Clocks that are moved, or off: what is billed stays bounded and is flagged, and work still stops in time."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.billing.test_orders import cap, look
 from tests.workloads.world import PRICE, World
+from utcloud.billing import service
 from utcloud.billing.verify import verified
 from utcloud.common.money import MICRO, amount_for, format_unc
 from utcloud.db import Database
-from utcloud.protocol import ObservedReplica, Phase
+from utcloud.protocol import HEARTBEAT_S, SILENT_AFTER_S, ObservedReplica, Phase
 from utcloud.resources import capacity
 from utcloud.resources.service import attention
 from utcloud.workloads.schemas import State
@@ -70,8 +70,7 @@ async def test_an_agent_whose_clock_is_off_is_stopped_in_time(world: World, limi
             await world.recharge(tx, world.renter, LIMIT - 100 * MICRO)
     if limit == "cap":
         await cap(world, world.renter.id, daily=LIMIT)
-    limits: dict[str, Any] = {"max_cost": format_unc(LIMIT)} if limit == "max_cost" else {}
-    notebook = await world.create(**limits)
+    notebook = await world.create(max_cost=format_unc(LIMIT) if limit == "max_cost" else None)
     site = OffSite(world, timedelta(minutes=minutes))
     (attempt,) = await site.run()
     began = world.now
@@ -94,6 +93,23 @@ async def test_a_clock_that_is_off_is_shown_to_the_miner(world: World) -> None:
     async with world.db.read() as tx:
         found = await attention.attention(tx, world.now, world.miner, await capacity.load(tx, world.now))
     assert "clock_off" in [one.kind for one in found]
+
+
+async def test_what_is_shown_lags_a_heartbeat_and_nothing_more(world: World) -> None:
+    """The platform in the report lagged half an hour."""
+    assert HEARTBEAT_S + SILENT_AFTER_S < 60
+    await world.run(await world.create())
+    began = world.now
+    for second in range(0, 65, 5):
+        if second % HEARTBEAT_S == 0:
+            await world.report()
+        async with world.db.read() as tx:
+            (charge,), _ = await service.list_charges(tx, world.renter, service.ChargeFilter(), limit=9)
+            wallet = await service.wallet_of(tx, world.now, world.renter.id)
+        ran = (world.now - began).total_seconds()
+        assert ran - HEARTBEAT_S < charge.seconds <= ran
+        assert charge.amount == wallet.accrued == amount_for(PRICE, round(charge.seconds * 1000))
+        world.later(5)
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

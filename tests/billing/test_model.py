@@ -110,7 +110,7 @@ class MoneyMachine(RuleBasedStateMachine):
         self.operator = Actor("us_op", "op", is_operator=True)
         async with self.db.write() as tx:
             self.specs = [
-                await world.add_spec(tx, f"spec-{number}", {"cpu": 500, "memory": GB}, price=price)
+                await world.add_spec(tx, f"spec-{number}", {"cpu": 2500, "memory": GB}, price=price)
                 for number, price in enumerate(prices)
             ]
             group = Group(id=new_id("grp"), name="team")
@@ -466,6 +466,7 @@ class MoneyMachine(RuleBasedStateMachine):
             assert wallet.balance >= 0
 
 
+@pytest.mark.timeout(900)
 def test_whatever_comes(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Some hundred steps; a failure prints the steps that lead to it, and how to have them again."""
 

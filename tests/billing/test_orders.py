@@ -372,6 +372,42 @@ async def test_a_fault_is_credited_as_the_order_says(world: World, policy: str, 
     assert (await verified(world.db)).fault is None
 
 
+async def test_a_credit_after_the_months_end_goes_to_who_paid_and_widens_no_cap(world: World) -> None:
+    group = await a_group(world)
+    await cap(world, group, world.renter.id, daily=2 * MICRO, monthly=100 * MICRO)
+    world.later(31 * 86_400 - 3600)
+    await world.report()
+    notebook = await world.create(payer="group", group_id=group)
+    (attempt,) = await world.run(notebook)
+    async with world.db.write() as tx:
+        (await tx.scalars(select(Order))).one().fault_credit = "whole"
+        await meters.witness(tx, [attempt], world.later(3600 + 600))
+    await loops.settle_due(world.db, world.now)
+    assert await world.balance("wallet", group) == 10 * MICRO - PRICE * 7 // 6
+    await world.see(attempt, Phase.ENDED, ended_at=world.now, exit_code=1, cause="engine")
+    await world.see(attempt, Phase.ENDED, ended_at=world.now, exit_code=1, cause="engine")
+    assert await world.balance("wallet", group) == 10 * MICRO
+    assert await world.balance("wallet", world.renter.id) == 100 * MICRO
+    assert await world.balance("fee", "platform") == await world.balance("earnings", world.miner.id) == 0
+    async with world.db.read() as tx:
+        wallet = await service.wallet_of(tx, world.now, group)
+        for one in await service.list_caps(tx, world.now, world.renter, wallet.id):
+            for found, limit in ((one.daily, 2 * MICRO), (one.monthly, 100 * MICRO)):
+                assert found
+                assert (found.spent, found.left) == (0, limit), "no more than in any other month"
+    assert (await verified(world.db)).fault is None
+
+
+async def test_waived_time_is_not_credited(world: World) -> None:
+    """Of two hours the maximum paid for one; the credit of the last hour finds nothing that was paid."""
+    notebook = await world.create(max_cost="1.5")
+    (attempt,) = await world.run(notebook)
+    world.later(2 * 3600)
+    await world.see(attempt, Phase.ENDED, ended_at=world.now, exit_code=1, cause="engine")
+    (order,) = await orders_of(world)
+    assert (order.cost, order.waived, order.credited) == (PRICE, PRICE, 0)
+
+
 async def test_what_the_renter_stops_is_not_credited_whatever_the_site_says(world: World) -> None:
     notebook = await world.create()
     (attempt,) = await world.run(notebook)

@@ -109,9 +109,9 @@ async def _keeps_rows(url: str) -> None:
         "journal_entries (id, idempotency_key, kind, cause_type, cause_id, note, actor_id, actor_name, at)"
         " VALUES ('je_1', 'k1', 'recharge', '', '', 'über \"x\"', '', '', 0)",
         *(
-            "postings (entry_id, account_id, amount, at)"
-            f" VALUES ('{entry}', '{account}', {amount}, {int(entry[-1]) - 1})"
-            for entry, account, amount in (("je_1", "a", 3), ("je_1", "b", -3), ("je_2", "a", 2), ("je_2", "b", -2))
+            f"postings (entry_id, account_id, amount, at) VALUES ('{entry}', '{account}', {amount}, {at})"
+            for entry, at, given in (("je_1", 0, 3), ("je_2", 1, 2))
+            for account, amount in (("a", given), ("b", -given))
         ),
     ]
     async with database.engine.begin() as connection:

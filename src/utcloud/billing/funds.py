@@ -8,7 +8,7 @@ from utcloud.common.money import amount_for, format_unc
 HOLD_MS = 60_000
 """A new meter holds back what it costs in this time, so that a graceful stop is always paid for."""
 
-NOT_A_MEMBER = "The group that pays for it no longer does: its owner is not a member of it any more"
+NOT_A_MEMBER = "the group that pays for it no longer does: its owner is not a member of it any more"
 
 
 def hold_for(price: int) -> int:

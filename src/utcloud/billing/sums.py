@@ -63,9 +63,13 @@ def elapsed_by(now: datetime) -> Int:
 
 
 def cost_since(moment: datetime, now: datetime) -> Int:
-    """What a meter costs its payer from ``moment`` until ``now``, by the formula at both ends."""
+    """What a meter costs its payer from ``moment`` until ``now``, by the formula at both ends.
+
+    What was waived or credited lay at its end; so far as it lay before ``moment``, it gives no room after it.
+    """
     whole, before = elapsed_by(now), _positive(literal(to_ms(moment)) - _started)
-    return cost(whole) - cost(case((before < whole, before), else_=whole)) - Meter.waived - Meter.credited
+    since = cost(whole) - cost(case((before < whole, before), else_=whole))
+    return _positive(since - Meter.waived - Meter.credited)
 
 
 def columns(now: datetime) -> list[ColumnElement[Any]]:

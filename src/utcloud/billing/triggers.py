@@ -2,10 +2,10 @@
 
 ``create_all`` attaches these to the tables (see ``models``); migrations run the same statements one by one.
 
-PostgreSQL looks at all postings that one statement adds: they sum to zero for each entry, and are all that it has.
-SQLite knows no such thing; there the postings come first, the entry is refused unless its postings sum to zero, and
-nothing comes after it. SQLite would also let ``INSERT OR REPLACE`` take a row's place, without asking any trigger on
-deletions: so an entry must be the next one, under an id and a key of its own.
+PostgreSQL looks at all postings that one statement adds: they sum to zero for each entry, and the entry was written in
+the same transaction (not in a savepoint of it). SQLite knows no such thing; there the postings come first, the entry is
+refused unless its postings sum to zero, and nothing comes after it. SQLite would also let ``INSERT OR REPLACE`` take a
+row's place without asking any trigger on deletions: so an entry must be the next one, under an id and key of its own.
 """
 
 from sqlalchemy import DDL, Table, event
@@ -25,7 +25,8 @@ BEGIN
   IF EXISTS (SELECT 1 FROM added GROUP BY entry_id HAVING sum(amount) <> 0) THEN
     RAISE EXCEPTION 'the postings of a journal entry sum to zero' USING ERRCODE = 'check_violation';
   END IF;
-  IF (SELECT count(*) FROM postings WHERE entry_id IN (SELECT entry_id FROM added)) > (SELECT count(*) FROM added) THEN
+  IF EXISTS (SELECT 1 FROM journal_entries
+    WHERE id IN (SELECT entry_id FROM added) AND xmin <> pg_current_xact_id()::xid) THEN
     RAISE EXCEPTION 'the journal is append-only: nothing is added to an entry' USING ERRCODE = 'restrict_violation';
   END IF;
   RETURN NULL;

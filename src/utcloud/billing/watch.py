@@ -179,7 +179,7 @@ async def _not_members(tx: Tx, now: datetime) -> list[_End]:
         Meter.closed.is_(False), Meter.group_id.is_not(None), ~is_member
     )
     rows = await tx.execute(query.distinct())
-    return [_End(now, NOT_A_MEMBER.lower(), wallet_id=wallet_id, payer_id=payer_id) for wallet_id, payer_id in rows]
+    return [_End(now, NOT_A_MEMBER, wallet_id=wallet_id, payer_id=payer_id) for wallet_id, payer_id in rows]
 
 
 async def _attempts(tx: Tx, end: _End) -> list[str]:

@@ -121,7 +121,7 @@ function Found({ state }: { state: Verification }) {
           <>
             <div>{t("ledger.head")}</div>
             <span style={{ overflowWrap: "anywhere" }}>
-              <Copyable text={state.head} />
+              <Copyable text={`${state.checked}:${state.head}`} />
             </span>
           </>
         )

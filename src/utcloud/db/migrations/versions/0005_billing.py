@@ -72,9 +72,10 @@ def _sums_to_zero() -> None:
             "CREATE OR REPLACE FUNCTION utcloud_sum_to_zero() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
             "IF EXISTS (SELECT 1 FROM added GROUP BY entry_id HAVING sum(amount) <> 0) THEN "
             "RAISE EXCEPTION 'the postings of a journal entry sum to zero' USING ERRCODE = 'check_violation'; END IF; "
-            "IF (SELECT count(*) FROM postings WHERE entry_id IN (SELECT entry_id FROM added)) > "
-            "(SELECT count(*) FROM added) THEN RAISE EXCEPTION 'the journal is append-only: nothing is added to an "
-            "entry' USING ERRCODE = 'restrict_violation'; END IF; "
+            "IF EXISTS (SELECT 1 FROM journal_entries WHERE id IN (SELECT entry_id FROM added) "
+            "AND xmin <> pg_current_xact_id()::xid) THEN "
+            "RAISE EXCEPTION 'the journal is append-only: nothing is added to an entry' "
+            "USING ERRCODE = 'restrict_violation'; END IF; "
             "RETURN NULL; END $$"
         )
         op.execute(
