@@ -129,7 +129,9 @@ class _Funds:
         by_payer: dict[tuple[str, str], list[Opening]] = defaultdict(list)
         for opening in group:
             if opening.group_id and (opening.group_id, opening.payer_id) not in self.members:
-                return Forbidden(f"It cannot start: {NOT_A_MEMBER}.", cure="Start something new and pay for it yourself.")
+                return Forbidden(
+                    f"It cannot start: {NOT_A_MEMBER}.", cure="Start something new and pay for it yourself."
+                )
             by_payer[self.wallets[opening.wallet_owner].id, opening.payer_id].append(opening)
         wallets = {wallet.id: wallet for wallet in self.wallets.values()}
         for (wallet_id, payer_id), own in by_payer.items():
