@@ -76,10 +76,11 @@ export function Notices() {
 }
 
 function Detail({ notice }: { notice: Notice }) {
-  const { t } = useTranslation();
+  const { t, i18n } = useTranslation();
   const parts = Object.entries(notice.detail).flatMap(([key, value]) => {
-    if (value === null || value === "" || key.endsWith("_id")) return [];
-    const label = t([`notices.detail.${key}`, key] as never, { defaultValue: key });
+    const name = `notices.detail.${key}`;
+    if (value === null || value === "" || !i18n.exists(name)) return []; // what only a webhook's program needs
+    const label = t(name as never);
     if (key.endsWith("_at"))
       return [
         <span key={key}>
