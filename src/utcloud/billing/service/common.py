@@ -1,7 +1,7 @@
 """What the rules of this room share: who sees which wallet, names of owners."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select, true, union_all
 
@@ -36,6 +36,14 @@ async def owner_names(tx: Tx, owner_ids: Iterable[str]) -> dict[str, str]:
     users = select(User.id, User.username).where(User.id.in_(wanted))
     groups = select(Group.id, Group.name).where(Group.id.in_(wanted))
     return {ident: name for ident, name in await tx.execute(union_all(users, groups))}  # noqa: C416
+
+
+async def owners_of(tx: Tx, owner_ids: Iterable[str]) -> dict[str, tuple[Literal["user", "group"], str]]:
+    """What the owners of wallets are, and their names, by id; who is not there any longer is a user without a name."""
+    wanted = set(owner_ids)
+    names = await owner_names(tx, wanted)
+    groups = set(await tx.scalars(select(Group.id).where(Group.id.in_(wanted))))
+    return {ident: ("group" if ident in groups else "user", names.get(ident, "")) for ident in wanted}
 
 
 def owners_like(search: str) -> Select[Any]:

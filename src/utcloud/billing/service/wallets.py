@@ -12,7 +12,7 @@ from utcloud.accounts.service import group_in_use_checks, on_delete_checks
 from utcloud.billing import caps, journal, sums
 from utcloud.billing.models import Account, Cap, Meter, Posting
 from utcloud.billing.schemas import CapOut, CapSpent, CapUpdate, WalletOut, WalletSort, WalletUpdate
-from utcloud.billing.service.common import is_manager, owner_names, owners_like, visible_wallets
+from utcloud.billing.service.common import is_manager, owner_names, owners_like, owners_of, visible_wallets
 from utcloud.billing.solvency import Use, outlook
 from utcloud.billing.watch import is_low
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound
@@ -112,8 +112,7 @@ async def _require_keeper(tx: Tx, actor: Actor, wallet: Account, cure: str = "As
 
 
 async def _wallets_out(tx: Tx, now: datetime, wallets: Sequence[Account]) -> list[WalletOut]:
-    names = await owner_names(tx, {wallet.owner_id for wallet in wallets})
-    groups = set(await tx.scalars(select(Group.id).where(Group.id.in_([wallet.owner_id for wallet in wallets]))))
+    owners = await owners_of(tx, [wallet.owner_id for wallet in wallets])
     uses = await sums.use_of(tx, [wallet.id for wallet in wallets], now)
     found = []
     for wallet in wallets:
@@ -122,8 +121,8 @@ async def _wallets_out(tx: Tx, now: datetime, wallets: Sequence[Account]) -> lis
             WalletOut(
                 id=wallet.id,
                 owner_id=wallet.owner_id,
-                owner_name=names.get(wallet.owner_id, ""),
-                owner="group" if wallet.owner_id in groups else "user",
+                owner_name=owners[wallet.owner_id][1],
+                owner=owners[wallet.owner_id][0],
                 balance=wallet.balance,
                 accrued=state.accrued,
                 held=state.held,
