@@ -30,7 +30,7 @@ from utcloud.accounts.models import Group, GroupMember, User
 from utcloud.billing import orders
 from utcloud.billing.models import BillingEvent
 from utcloud.billing.outbox import loops
-from utcloud.billing.outbox.addresses import is_public
+from utcloud.billing.outbox.addresses import is_public, look_up
 from utcloud.billing.outbox.models import Delivery
 from utcloud.billing.watch import Watch
 from utcloud.common.clock import SystemClock
@@ -443,7 +443,6 @@ async def test_a_message_that_cannot_be_sent_keeps_no_other(
 ) -> None:
     other = await ok(people.boris.client.post("/webhooks", json={"url": "https://odd.example/"}), 201)
     await ok(people.boris.client.post(f"/webhooks/{other['id']}/test"), 202)
-    look_up = loops.look_up
 
     async def odd(url: str, *, private: bool) -> Any:
         if "odd" in url:

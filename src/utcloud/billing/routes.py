@@ -36,10 +36,11 @@ async def list_wallets(
     cursor: Cursor = None,
     search: Search = None,
     owner: Literal["user", "group"] | None = None,
+    mine: bool = False,
     sort: WalletSort = WalletSort.NEWEST,
     file: export.Wanted = None,
 ) -> Page[WalletOut] | Response:
-    """List wallets; ``search`` looks in their owners' names."""
+    """List wallets; ``search`` looks in their owners' names, ``mine`` are one's own and those of one's groups."""
     async with db.read() as tx:
         lacking = await service.lacks_wallets(tx)
     if lacking:
@@ -49,7 +50,7 @@ async def list_wallets(
     async def load(limit: int, cursor: str | None) -> tuple[list[WalletOut], str | None]:
         async with db.read() as tx:
             return await service.list_wallets(
-                tx, now, actor, limit=limit, cursor=cursor, search=search, owner=owner, sort=sort
+                tx, now, actor, limit=limit, cursor=cursor, search=search, owner=owner, mine=mine, sort=sort
             )
 
     if file:

@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, ColumnElement, and_, case, func, literal, sel
 from utcloud.billing.models import Meter
 from utcloud.billing.solvency import MS_PER_HOUR, Use
 from utcloud.common.clock import to_ms
+from utcloud.common.money import MICRO
 from utcloud.db import Tx
 from utcloud.protocol import SILENT_AFTER_S
 
@@ -48,6 +49,10 @@ AMOUNT = cost(ELAPSED)
 PAID = AMOUNT - Meter.waived - Meter.credited
 """What it costs its payer, so far or in the end."""
 OUTSTANDING = AMOUNT - Meter.settled - Meter.waived
+"""What of it is not in the journal yet."""
+_FEE = (PAID // MICRO) * Meter.fee_ppm + (PAID % MICRO) * Meter.fee_ppm // MICRO
+OUTSTANDING_SHARE = PAID - _FEE - (Meter.settled - Meter.credited - Meter.settled_fee)
+"""The miner's part of that; the fee is cumulative, so it is not a share of ``OUTSTANDING``."""
 
 
 def elapsed_by(now: datetime) -> Int:
@@ -59,6 +64,14 @@ def cost_since(moment: datetime, now: datetime) -> Int:
     """What a meter costs its payer from ``moment`` until ``now``, by the formula at both ends."""
     whole, before = elapsed_by(now), _positive(literal(to_ms(moment)) - _started)
     return cost(whole) - cost(case((before < whole, before), else_=whole)) - Meter.waived - Meter.credited
+
+
+async def outstanding_share(tx: Tx, miner_id: str | None) -> int:
+    """What a miner earned that is not in the journal yet; ``miner_id`` None: all miners together."""
+    query = select(func.sum(OUTSTANDING_SHARE)).where(Meter.closed.is_(False))
+    if miner_id is not None:
+        query = query.where(Meter.payee_id == miner_id)
+    return int(await tx.scalar(query) or 0)
 
 
 def columns(now: datetime) -> list[ColumnElement[Any]]:

@@ -16,6 +16,10 @@ Load = Callable[[int, str | None], Awaitable[tuple[Sequence[BaseModel], str | No
 """Takes a limit and a cursor; returns one page's rows and the next cursor, or None."""
 
 PAGE = 500
+_FORMULA = tuple(
+    "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+)
+"""With what a cell begins that a spreadsheet may run; some take the wide forms as well."""
 
 
 class FileKind(StrEnum):
@@ -112,7 +116,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
-    if text[:1] in "=+-@\t\r" and not _is_number(text):
+    if text[:1] in _FORMULA and not _is_number(text):
         return f"'{text}"  # else a spreadsheet would run it as a formula
     return text
 

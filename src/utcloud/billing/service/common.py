@@ -23,8 +23,11 @@ def managed_groups(user_id: str) -> Select[str]:
 
 def visible_wallets(actor: Actor) -> ColumnElement[bool]:
     """Operators and miners see all wallets, others their own and those of their groups."""
-    if actor.is_operator or actor.is_miner:
-        return true()
+    return true() if actor.is_operator or actor.is_miner else my_wallets(actor)
+
+
+def my_wallets(actor: Actor) -> ColumnElement[bool]:
+    """One's own wallet and those of the groups that one is in."""
     return or_(Account.owner_id == actor.id, Account.owner_id.in_(groups_of(actor.id)))
 
 
@@ -59,3 +62,8 @@ async def is_manager(tx: Tx, actor: Actor, group_id: str) -> bool:
     """Whether the actor manages the group."""
     mine = and_(GroupMember.group_id == group_id, GroupMember.user_id == actor.id, GroupMember.role == "manager")
     return await tx.scalar(select(GroupMember.user_id).where(mine)) is not None
+
+
+async def is_keeper(tx: Tx, actor: Actor, wallet: Account) -> bool:
+    """Whether the actor is the wallet's owner, a manager of the group that owns it, or an operator."""
+    return actor.is_operator or wallet.owner_id == actor.id or await is_manager(tx, actor, wallet.owner_id)
