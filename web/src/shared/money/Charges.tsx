@@ -3,11 +3,13 @@ import { useTranslation } from "react-i18next";
 import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
 import { formatDuration } from "../format";
+import { useRole } from "../session";
 import { Copyable, Moment, Simulated, Unc } from "../ui/bits";
 import { Filter } from "../ui/Filter";
 import { by, type Column, ListPage } from "../ui/ListPage";
 import { OrderDrawer } from "./OrderDrawer";
 import { daysQuery, Period } from "./Period";
+import { useWalletChoice, WalletFilter } from "./WalletFilter";
 
 type Charge = Schemas["ChargeOut"];
 
@@ -18,21 +20,38 @@ export function Charges({ side }: { side: Schemas["Side"] }) {
   const [since, setSince] = useAddress("since");
   const [until, setUntil] = useAddress("until");
   const [order, setOrder] = useAddress("order");
-  const query = { role: side, open: state && state === "open", ...daysQuery(since, until) };
+  const choice = useWalletChoice(side === "payer");
+  const operator = useRole() && side === "payee";
+  const [hardware, setHardware] = useAddress<"mine">("hardware");
+  const query = {
+    role: operator && !hardware ? undefined : side,
+    wallet_id: choice.id,
+    open: state && state === "open",
+    ...daysQuery(since, until),
+  };
   return (
     <>
       <ListPage<Charge>
         about={t("charges.about")}
         queryKey={["charges", query]}
         load={({ limit, cursor }) => ok(api.GET("/api/v1/charges", { params: { query: { limit, cursor, ...query } } }))}
-        columns={useChargeColumns(side)}
+        columns={useChargeColumns(side, choice.chosen?.owner === "group")}
         rowKey={(charge) => charge.id}
         file={{ path: "/api/v1/charges", query }}
         empty={t(side === "payer" ? "charges.empty" : "charges.emptyMiner")}
         searchable={false}
-        filtered={Boolean(state || since)}
+        filtered={Boolean(state || since || choice.id || hardware)}
         filters={
           <>
+            <WalletFilter choice={choice} />
+            {operator && (
+              <Filter
+                label={t("orders.hardware")}
+                value={hardware}
+                onChange={setHardware}
+                options={[{ value: "mine", label: t("orders.mine") }]}
+              />
+            )}
             <Filter
               label={t("common.status")}
               value={state}
@@ -58,10 +77,12 @@ export function Charges({ side }: { side: Schemas["Side"] }) {
   );
 }
 
-function useChargeColumns(side: Schemas["Side"]): Column<Charge>[] {
+function useChargeColumns(side: Schemas["Side"], shared: boolean): Column<Charge>[] {
   const { t } = useTranslation();
   const payer: Column<Charge>[] =
-    side === "payee" ? [{ title: t("common.user"), dataIndex: "payer_name", sorter: by((row) => row.payer_name) }] : [];
+    side === "payee" || shared
+      ? [{ title: t("common.user"), dataIndex: "payer_name", sorter: by((row) => row.payer_name) }]
+      : [];
   return [
     {
       title: t("charges.task"),

@@ -10,6 +10,7 @@ import { type Column, ListPage } from "../ui/ListPage";
 import { OrderState, Stars } from "./bits";
 import { OrderDrawer } from "./OrderDrawer";
 import { daysQuery, Period } from "./Period";
+import { useWalletChoice, WalletFilter } from "./WalletFilter";
 
 type Order = Schemas["OrderOut"];
 type State = Order["state"];
@@ -25,8 +26,11 @@ export function Orders({ side }: { side: Schemas["Side"] }) {
   const [since, setSince] = useAddress("since");
   const [until, setUntil] = useAddress("until");
   const [shown, setShown] = useAddress("order");
+  const choice = useWalletChoice(side === "payer");
   const query = {
-    role: operator && !hardware ? undefined : side,
+    // Of a group's wallet, its managers see the orders of all members.
+    role: (operator && !hardware) || choice.id ? undefined : side,
+    wallet_id: choice.id,
     state,
     rated: rated && rated === "yes",
     ...daysQuery(since, until),
@@ -38,12 +42,13 @@ export function Orders({ side }: { side: Schemas["Side"] }) {
         about={t(side === "payer" ? "orders.about" : "orders.aboutMiner")}
         queryKey={["orders", query]}
         load={(page) => ok(api.GET("/api/v1/orders", { params: { query: { ...page, ...query } } }))}
-        columns={useOrderColumns(side, setShown)}
+        columns={useOrderColumns(side, choice.chosen?.owner === "group", setShown)}
         rowKey={(order) => order.id}
         file={{ path: "/api/v1/orders", query }}
-        filtered={Boolean(state || rated || since || hardware)}
+        filtered={Boolean(state || rated || since || hardware || choice.id)}
         filters={
           <>
+            <WalletFilter choice={choice} />
             <Filter
               label={t("common.status")}
               value={state}
@@ -83,9 +88,10 @@ export function Orders({ side }: { side: Schemas["Side"] }) {
   );
 }
 
-function useOrderColumns(side: Schemas["Side"], onShow: (id: string) => void): Column<Order>[] {
+function useOrderColumns(side: Schemas["Side"], shared: boolean, onShow: (id: string) => void): Column<Order>[] {
   const { t } = useTranslation();
-  const renter: Column<Order>[] = side === "payee" ? [{ title: t("orders.renter"), dataIndex: "owner_name" }] : [];
+  const renter: Column<Order>[] =
+    side === "payee" || shared ? [{ title: t("orders.renter"), dataIndex: "owner_name" }] : [];
   return [
     {
       title: t("orders.order"),

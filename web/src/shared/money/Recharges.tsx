@@ -5,6 +5,7 @@ import { api, ok, type Schemas } from "../api/client";
 import { Moment, Unc } from "../ui/bits";
 import { by, type Column, ListPage } from "../ui/ListPage";
 import { daysQuery, Period } from "./Period";
+import { useWalletChoice, WalletFilter } from "./WalletFilter";
 
 type Recharge = Schemas["RechargeOut"];
 
@@ -13,9 +14,11 @@ export function Recharges({ everyone }: { everyone?: boolean }) {
   const { t } = useTranslation();
   const [since, setSince] = useAddress("since");
   const [until, setUntil] = useAddress("until");
-  const query = daysQuery(since, until);
+  const choice = useWalletChoice(!everyone);
+  const wallet_id = everyone ? undefined : (choice.id ?? choice.own?.id);
+  const query = { wallet_id, ...daysQuery(since, until) };
   const owner: Column<Recharge>[] = everyone
-    ? [{ title: t("common.user"), dataIndex: "owner_name", sorter: by((row) => row.owner_name) }]
+    ? [{ title: t("wallet.owner"), dataIndex: "owner_name", sorter: by((row) => row.owner_name) }]
     : [];
   const columns: Column<Recharge>[] = [
     { title: t("recharges.at"), dataIndex: "at", sorter: by((row) => row.at), render: (at) => <Moment at={at} /> },
@@ -49,14 +52,18 @@ export function Recharges({ everyone }: { everyone?: boolean }) {
       rowKey={(row) => row.id}
       file={{ path: "/api/v1/recharges", query }}
       filtered={Boolean(since)}
+      searchable={everyone}
       filters={
-        <Period
-          value={[since, until]}
-          onChange={(from, to) => {
-            setSince(from);
-            setUntil(to);
-          }}
-        />
+        <>
+          <WalletFilter choice={choice} />
+          <Period
+            value={[since, until]}
+            onChange={(from, to) => {
+              setSince(from);
+              setUntil(to);
+            }}
+          />
+        </>
       }
       empty={t(everyone ? "recharges.emptyMiner" : "recharges.empty")}
     />

@@ -3,12 +3,15 @@ import { useQuery } from "@tanstack/react-query";
 import { Button, Descriptions, Drawer, Flex, Skeleton, Table, Tag, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { api, ok, type Schemas } from "../api/client";
+import { api, MAX_ROWS, ok, type Schemas } from "../api/client";
 import { Moment, Unc } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 import { type Column, ListPage } from "../ui/ListPage";
+import { Entries } from "./Entries";
+import { useWalletChoice, WalletFilter } from "./WalletFilter";
 
 type Side = Schemas["Side"];
+type Of = { role: Side; wallet_id: string | undefined };
 type Month = Schemas["StatementMonthOut"];
 type Line = Schemas["StatementLineOut"];
 
@@ -16,6 +19,9 @@ type Line = Schemas["StatementLineOut"];
 export function Statements({ side }: { side: Side }) {
   const { t } = useTranslation();
   const [shown, setShown] = useState<string>();
+  const choice = useWalletChoice(side === "payer");
+  const managed = useManagedGroups(side === "payer");
+  const of: Of = { role: side, wallet_id: choice.id };
   const columns: Column<Month>[] = [
     {
       title: t("statements.month"),
@@ -47,30 +53,55 @@ export function Statements({ side }: { side: Side }) {
       align: "right",
       render: (value) => <Unc value={value} strong />,
     },
-    { key: "actions", render: (_, row) => <PdfButton month={row.month} side={side} /> },
+    { key: "actions", render: (_, row) => <PdfButton month={row.month} of={of} /> },
   ];
   return (
     <>
       <ListPage
         about={t(`statements.about.${side}`)}
-        queryKey={["statements", side]}
-        load={() => ok(api.GET("/api/v1/statements", { params: { query: { role: side } } }))}
+        queryKey={["statements", of]}
+        load={() => ok(api.GET("/api/v1/statements", { params: { query: of } }))}
         columns={columns}
         rowKey={(row) => row.month}
         searchable={false}
+        filters={
+          managed.length > 0 && (
+            <WalletFilter
+              choice={choice}
+              only={({ owner, owner_id }) => owner === "user" || managed.includes(owner_id)}
+            />
+          )
+        }
         empty={t("statements.empty")}
         local
       />
-      <Drawer title={shown} open={Boolean(shown)} onClose={() => setShown(undefined)} size={880} destroyOnHidden>
-        {shown && <Statement month={shown} side={side} />}
+      <Drawer
+        title={[shown, choice.chosen?.owner_name].filter(Boolean).join(" · ")}
+        open={Boolean(shown)}
+        onClose={() => setShown(undefined)}
+        size={880}
+        destroyOnHidden
+      >
+        {shown && <Statement month={shown} of={of} />}
       </Drawer>
     </>
   );
 }
 
-function PdfButton({ month, side }: { month: string; side: Side }) {
+/** The groups that one manages: their statements are open to one. */
+function useManagedGroups(enabled: boolean): string[] {
+  const { data } = useQuery({
+    queryKey: ["groups", "mine"],
+    queryFn: () => ok(api.GET("/api/v1/groups", { params: { query: { mine: true, limit: MAX_ROWS } } })),
+    enabled,
+  });
+  return data?.items.filter(({ my_role }) => my_role === "manager").map(({ id }) => id) ?? [];
+}
+
+function PdfButton({ month, of }: { month: string; of: Of }) {
   const { t, i18n } = useTranslation();
-  const query = new URLSearchParams({ role: side, format: "pdf", lang: i18n.language });
+  const wallet = of.wallet_id && { wallet_id: of.wallet_id };
+  const query = new URLSearchParams({ role: of.role, ...wallet, format: "pdf", lang: i18n.language });
   return (
     <Button size="small" icon={<FilePdfOutlined aria-hidden />} href={`/api/v1/statements/${month}?${query}`} download>
       {t("statements.pdf")}
@@ -78,11 +109,11 @@ function PdfButton({ month, side }: { month: string; side: Side }) {
   );
 }
 
-function Statement({ month, side }: { month: string; side: Side }) {
+function Statement({ month, of }: { month: string; of: Of }) {
   const { t } = useTranslation();
   const { data, error, refetch } = useQuery({
-    queryKey: ["statements", side, month],
-    queryFn: () => ok(api.GET("/api/v1/statements/{month}", { params: { path: { month }, query: { role: side } } })),
+    queryKey: ["statements", of, month],
+    queryFn: () => ok(api.GET("/api/v1/statements/{month}", { params: { path: { month }, query: of } })),
   });
   if (error && !data) return <ErrorCard error={error} retry={refetch} />;
   if (!data) return <Skeleton active />;
@@ -139,8 +170,23 @@ function Statement({ month, side }: { month: string; side: Side }) {
         ]}
       />
       <div>
-        <PdfButton month={month} side={side} />
+        <PdfButton month={month} of={of} />
       </div>
+      <section>
+        <Typography.Title level={5}>{t("statements.bookings")}</Typography.Title>
+        <Entries
+          queryKey={["statements", of, month, "entries"]}
+          load={({ limit, cursor }) =>
+            ok(
+              api.GET("/api/v1/statements/{month}/entries", {
+                params: { path: { month }, query: { limit, cursor, ...of } },
+              }),
+            )
+          }
+          file={{ path: `/api/v1/statements/${month}/entries`, query: of }}
+          empty={t("statements.noBookings")}
+        />
+      </section>
     </Flex>
   );
 }
