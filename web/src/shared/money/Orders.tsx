@@ -1,4 +1,3 @@
-import { useQuery } from "@tanstack/react-query";
 import { Button, Flex, Typography } from "antd";
 import { useTranslation } from "react-i18next";
 import { useAddress } from "../address";
@@ -10,6 +9,7 @@ import { type Column, ListPage } from "../ui/ListPage";
 import { OrderState, Stars } from "./bits";
 import { OrderDrawer } from "./OrderDrawer";
 import { daysQuery, Period } from "./Period";
+import { RatingOf } from "./RatingOf";
 import { useWalletChoice, WalletFilter } from "./WalletFilter";
 
 type Order = Schemas["OrderOut"];
@@ -178,20 +178,6 @@ function useOrderColumns(side: Schemas["Side"], shared: boolean, onShow: (id: st
 
 /** What renters gave to one's hardware, or to all. */
 function Ratings({ everybody }: { everybody: boolean }) {
-  const { t } = useTranslation();
   const { user } = useSession();
-  const miner_id = everybody ? undefined : user.id;
-  const { data } = useQuery({
-    queryKey: ["ratings", miner_id],
-    queryFn: () => ok(api.GET("/api/v1/ratings", { params: { query: { miner_id } } })),
-  });
-  if (!data) return null;
-  if (data.average === null) return <Typography.Text type="secondary">{t("rating.noneYet")}</Typography.Text>;
-  return (
-    <span className="tags">
-      <Stars value={data.average} />
-      <strong>{t("rating.average", { average: data.average })}</strong>
-      <Typography.Text type="secondary">· {t("rating.count", { count: data.count })}</Typography.Text>
-    </span>
-  );
+  return <RatingOf miner_id={everybody ? undefined : user.id} />;
 }

@@ -330,6 +330,7 @@ export const money = {
     none: "Not rated",
     average: "{{average}} of 5 on average",
     count: "ratings: {{count}}",
+    ofPool: "Renters of this pool:",
     noneYet: "No ratings yet",
   },
   estimate: {

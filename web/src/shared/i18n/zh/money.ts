@@ -321,6 +321,7 @@ export const money: typeof en = {
     none: "未评价",
     average: "平均 {{average}} / 5",
     count: "评价数:{{count}}",
+    ofPool: "租用者对该资源池的评价:",
     noneYet: "还没有评价",
   },
   estimate: {
