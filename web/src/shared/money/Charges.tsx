@@ -2,7 +2,7 @@ import { Button, Tag, Tooltip, Typography } from "antd";
 import { useTranslation } from "react-i18next";
 import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
-import { formatDuration } from "../format";
+import { formatDuration, formatUnc } from "../format";
 import { useRole } from "../session";
 import { Copyable, Moment, Simulated, Unc } from "../ui/bits";
 import { Filter } from "../ui/Filter";
@@ -12,6 +12,8 @@ import { daysQuery, Period } from "./Period";
 import { useWalletChoice, WalletFilter } from "./WalletFilter";
 
 type Charge = Schemas["ChargeOut"];
+/** What of the amount nobody pays. */
+const LESS = ["waived", "credited"] as const;
 
 /** Consumption records: what one paid, or what one was paid. */
 export function Charges({ side }: { side: Schemas["Side"] }) {
@@ -89,7 +91,7 @@ function useChargeColumns(side: Schemas["Side"], shared: boolean): Column<Charge
       dataIndex: "workload",
       sorter: by((row) => row.workload),
       render: (name, charge) => (
-        <>
+        <div style={{ maxWidth: 260 }}>
           <span className="tags">
             <Typography.Text strong>{name}</Typography.Text>
             <Simulated when={charge.simulated} />
@@ -100,7 +102,7 @@ function useChargeColumns(side: Schemas["Side"], shared: boolean): Column<Charge
             {charge.attempt > 1 && ` · ${t("charges.attempt", { n: charge.attempt })}`}
             {charge.group_name && ` · ${t("running.fromGroup", { group: charge.group_name })}`}
           </Typography.Text>
-        </>
+        </div>
       ),
     },
     ...payer,
@@ -118,16 +120,17 @@ function useChargeColumns(side: Schemas["Side"], shared: boolean): Column<Charge
       ),
     },
     {
-      title: t("charges.start"),
+      title: `${t("charges.start")} · ${t("charges.end")}`,
       dataIndex: "started_at",
       sorter: by((row) => row.started_at),
-      render: (at) => <Moment at={at} />,
-    },
-    {
-      title: t("charges.end"),
-      dataIndex: "ended_at",
-      sorter: by((row) => row.ended_at),
-      render: (at) => <Moment at={at} />,
+      render: (at, charge) => (
+        <>
+          <Moment at={at} />
+          <Typography.Text type="secondary" className="reason">
+            <Moment at={charge.ended_at} />
+          </Typography.Text>
+        </>
+      ),
     },
     {
       title: t("charges.seconds"),
@@ -142,13 +145,18 @@ function useChargeColumns(side: Schemas["Side"], shared: boolean): Column<Charge
     },
     {
       title: t("charges.amount"),
-      dataIndex: "amount",
+      dataIndex: "paid",
       align: "right",
       fixed: "end",
-      sorter: by((row) => Number(row.amount)),
-      render: (value, charge) => (
+      sorter: by((row) => Number(row.paid)),
+      render: (paid, charge) => (
         <>
-          <Unc value={value} strong />
+          <Unc value={paid} strong />
+          {LESS.filter((key) => Number(charge[key]) > 0).map((key) => (
+            <Typography.Text key={key} type="secondary" className="reason">
+              {formatUnc(charge.amount)} − {t(`charges.${key}`)} {formatUnc(charge[key])}
+            </Typography.Text>
+          ))}
           {side === "payee" && (
             <Typography.Text type="secondary" className="reason">
               {t("charges.share")} <Unc value={charge.miner_share} />

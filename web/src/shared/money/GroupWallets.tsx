@@ -33,7 +33,7 @@ export function GroupWallets() {
             key={group.id}
             title={group.name}
             extra={
-              <span className="tags">
+              <Flex gap="middle" wrap align="center">
                 <Link to={`/time-management?tab=sums&wallet=${wallet.id}`}>{t("time.costs")}</Link>
                 {manager && (
                   <Link to={`/time-management?tab=statements&wallet=${wallet.id}`}>{t("statements.tab")}</Link>
@@ -44,9 +44,9 @@ export function GroupWallets() {
                     {t("wallet.give")}
                   </Button>
                 )}
-              </span>
+              </Flex>
             }
-            styles={{ title: { whiteSpace: "normal" }, header: { flexWrap: "wrap" } }}
+            className="wrapping"
           >
             <Flex vertical gap="middle">
               <WalletCards wallet={wallet} />

@@ -8,7 +8,7 @@ import { Copyable, Moment, Simulated, Unc } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 import { Entries } from "./Entries";
 import { OrderLines } from "./OrderLines";
-import { OrderState } from "./bits";
+import { OrderState, useCapWords } from "./bits";
 import { Rating } from "./Rating";
 
 type Order = Schemas["OrderDetail"];
@@ -101,6 +101,7 @@ function Result({ order }: { order: Order }) {
 
 function Agreed({ order }: { order: Order }) {
   const { t } = useTranslation();
+  const capWords = useCapWords();
   const facts: Fact[] = [
     [t("orders.created"), <Moment key="at" at={order.created_at} />],
     [t("orders.renter"), order.owner_name],
@@ -117,7 +118,7 @@ function Agreed({ order }: { order: Order }) {
     [t("orders.estimate"), <Unc key="estimate" value={order.estimate} />],
     [t("orders.maxCost"), order.max_cost ? <Unc key="max" value={order.max_cost} /> : t("orders.noLimit")],
     [t("orders.maxHours"), order.max_hours ? t("orders.hours", { count: order.max_hours }) : t("orders.noLimit")],
-    [t("orders.capsThen"), order.caps.length ? order.caps.join("; ") : t("caps.none")],
+    [t("orders.capsThen"), order.caps.length ? order.caps.map(capWords).join("; ") : t("caps.none")],
     [t("orders.fault"), t([`orders.faults.${order.fault_credit}`, "orders.faults.none"] as never)],
     [t("orders.fee"), `${order.fee_percent} %`],
     [t("common.id"), <Copyable key="id" text={order.id} />],

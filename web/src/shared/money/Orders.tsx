@@ -97,9 +97,9 @@ function useOrderColumns(side: Schemas["Side"], shared: boolean, onShow: (id: st
       title: t("orders.order"),
       dataIndex: "workload",
       render: (name, order) => (
-        <>
+        <div style={{ maxWidth: 280 }}>
           <span className="tags">
-            <Button type="link" style={{ padding: 0 }} onClick={() => onShow(order.id)}>
+            <Button type="link" className="wrapped" onClick={() => onShow(order.id)}>
               {name}
             </Button>
             <OrderState state={order.state} />
@@ -110,7 +110,7 @@ function useOrderColumns(side: Schemas["Side"], shared: boolean, onShow: (id: st
               {order.reason}
             </Typography.Text>
           )}
-        </>
+        </div>
       ),
     },
     ...renter,

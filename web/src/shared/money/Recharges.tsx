@@ -52,10 +52,10 @@ export function Recharges({ everyone }: { everyone?: boolean }) {
       rowKey={(row) => row.id}
       file={{ path: "/api/v1/recharges", query }}
       filtered={Boolean(since)}
-      searchable={everyone}
+      searchable={Boolean(everyone)}
       filters={
         <>
-          <WalletFilter choice={choice} />
+          <WalletFilter choice={choice} fallback={choice.own?.id} />
           <Period
             value={[since, until]}
             onChange={(from, to) => {

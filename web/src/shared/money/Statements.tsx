@@ -1,12 +1,13 @@
 import { FilePdfOutlined } from "@ant-design/icons";
 import { useQuery } from "@tanstack/react-query";
-import { Button, Descriptions, Drawer, Flex, Skeleton, Table, Tag, Typography } from "antd";
+import { Button, Descriptions, Drawer, Flex, Skeleton, Tag, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, MAX_ROWS, ok, type Schemas } from "../api/client";
 import { Moment, Unc } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 import { type Column, ListPage } from "../ui/ListPage";
+import { Rows } from "../ui/list/Rows";
 import { Entries } from "./Entries";
 import { useWalletChoice, WalletFilter } from "./WalletFilter";
 
@@ -68,6 +69,7 @@ export function Statements({ side }: { side: Side }) {
           managed.length > 0 && (
             <WalletFilter
               choice={choice}
+              fallback={choice.own?.id}
               only={({ owner, owner_id }) => owner === "user" || managed.includes(owner_id)}
             />
           )
@@ -136,39 +138,7 @@ function Statement({ month, of }: { month: string; of: Of }) {
         }))}
       />
       <Typography.Text type="secondary">{t("statements.exact")}</Typography.Text>
-      <Table<Line>
-        rowKey={(line) => `${line.at}${line.kind}${line.workload_id}${line.price}${line.amount}`}
-        dataSource={data.lines}
-        pagination={data.lines.length > 50 ? { pageSize: 50 } : false}
-        size="small"
-        scroll={{ x: "max-content" }}
-        columns={[
-          { title: t("statements.from"), dataIndex: "at", render: (at) => <Moment at={at} /> },
-          {
-            title: t("statements.what"),
-            key: "what",
-            render: (_, line) => (
-              <>
-                {t([`statements.kinds.${line.kind}`, "statements.kinds.other"] as never)}
-                {line.text && ` · ${line.text}`}
-                {line.spec && <span className="reason">{line.spec}</span>}
-              </>
-            ),
-          },
-          {
-            title: t("common.price"),
-            dataIndex: "price",
-            align: "right",
-            render: (price) => (price === null ? "" : <Unc value={price} perHour />),
-          },
-          {
-            title: t("charges.amount"),
-            dataIndex: "amount",
-            align: "right",
-            render: (value) => <Unc value={value} strong />,
-          },
-        ]}
-      />
+      <Lines lines={data.lines} />
       <div>
         <PdfButton month={month} of={of} />
       </div>
@@ -188,5 +158,55 @@ function Statement({ month, of }: { month: string; of: Of }) {
         />
       </section>
     </Flex>
+  );
+}
+
+const LINES = 50;
+
+/** What the month's balance is made of. */
+function Lines({ lines }: { lines: Line[] }) {
+  const { t } = useTranslation();
+  const [count, setCount] = useState(LINES);
+  const columns: Column<Line>[] = [
+    {
+      title: t("statements.what"),
+      key: "what",
+      render: (_, line) => (
+        <div style={{ maxWidth: 360 }}>
+          {t([`statements.kinds.${line.kind}`, "statements.kinds.other"] as never)}
+          {line.text && ` · ${line.text}`}
+          {line.spec && <span className="reason">{line.spec}</span>}
+        </div>
+      ),
+    },
+    { title: t("statements.from"), dataIndex: "at", render: (at) => <Moment at={at} /> },
+    {
+      title: t("common.price"),
+      dataIndex: "price",
+      align: "right",
+      render: (price) => (price === null ? "" : <Unc value={price} perHour />),
+    },
+    {
+      title: t("charges.amount"),
+      dataIndex: "amount",
+      align: "right",
+      render: (value) => <Unc value={value} strong />,
+    },
+  ];
+  return (
+    <div>
+      <Rows
+        rows={lines.slice(0, count)}
+        columns={columns}
+        rowKey={(line) => `${line.at}${line.kind}${line.workload_id}${line.price}${line.amount}`}
+        empty={t("statements.noBookings")}
+        small
+      />
+      {count < lines.length && (
+        <Button style={{ marginTop: 8 }} onClick={() => setCount(count + LINES)}>
+          {t("list.more")}
+        </Button>
+      )}
+    </div>
   );
 }

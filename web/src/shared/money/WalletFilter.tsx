@@ -26,12 +26,14 @@ export function useWalletChoice(enabled = true) {
   return { wallets: enabled ? (wallets ?? []) : [], own, chosen, id: enabled ? id : undefined, setId };
 }
 
-/** Who is in no group is not asked. `only`: the wallets that can be chosen here. */
+/** Who is in no group is not asked. `fallback`: the wallet that nothing chosen means. `only`: those offered here. */
 export function WalletFilter({
   choice,
+  fallback,
   only = () => true,
 }: {
   choice: ReturnType<typeof useWalletChoice>;
+  fallback?: string;
   only?: (wallet: Wallet) => boolean;
 }) {
   const { t } = useTranslation();
@@ -40,7 +42,7 @@ export function WalletFilter({
   return (
     <Filter
       label={t("wallet.whose")}
-      value={choice.id}
+      value={choice.id ?? fallback}
       onChange={choice.setId}
       options={offered.map((wallet) => ({
         value: wallet.id,

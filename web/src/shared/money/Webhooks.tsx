@@ -24,7 +24,7 @@ export function Webhooks() {
       title: t("webhooks.url"),
       dataIndex: "url",
       render: (url) => (
-        <Typography.Text style={{ maxWidth: 360 }} ellipsis={{ tooltip: url }}>
+        <Typography.Text style={{ maxWidth: 240 }} ellipsis={{ tooltip: url }}>
           {url}
         </Typography.Text>
       ),
@@ -33,7 +33,7 @@ export function Webhooks() {
       title: t("webhooks.kinds"),
       dataIndex: "kinds",
       render: (kinds: Webhook["kinds"]) => (
-        <span className="tags">
+        <span className="tags" style={{ maxWidth: 240 }}>
           {kinds.map((kind) => (
             <Tag key={kind} style={{ marginInlineEnd: 0 }}>
               {t(`notices.kinds.${kind}`)}

@@ -228,6 +228,13 @@ export const money = {
     latest: "Latest records",
   },
   caps: {
+    words: {
+      yours: "your",
+      wallets: "the wallet's",
+      daily: "{{whose}} daily cap of {{limit}}",
+      monthly: "{{whose}} monthly cap of {{limit}}",
+      total: "{{whose}} limit of {{limit}}",
+    },
     title: "Spending caps",
     about:
       "Days and months in UTC. When a cap is reached, what runs is stopped and nothing new starts; files are kept.",

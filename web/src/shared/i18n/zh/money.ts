@@ -225,6 +225,13 @@ export const money: typeof en = {
     latest: "最近记录",
   },
   caps: {
+    words: {
+      yours: "您的",
+      wallets: "钱包的",
+      daily: "{{whose}}每日上限 {{limit}}",
+      monthly: "{{whose}}每月上限 {{limit}}",
+      total: "{{whose}}累计上限 {{limit}}",
+    },
     title: "消费上限",
     about: "按 UTC 计日和月。达到上限后,运行中的任务会被停止,也不能启动新任务;文件保留。",
     none: "没有上限:仅受余额限制。",
