@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import ipaddress
@@ -28,14 +29,17 @@ from tests.support.stack import free_port
 from tests.support.web import problem
 from utcloud.accounts.models import Group, GroupMember, User
 from utcloud.billing import orders
+from utcloud.billing.events import EVENTS
 from utcloud.billing.models import BillingEvent
 from utcloud.billing.outbox import loops
 from utcloud.billing.outbox.addresses import is_public, look_up
 from utcloud.billing.outbox.models import Delivery
+from utcloud.billing.outbox.schemas import Channel
 from utcloud.billing.watch import Watch
 from utcloud.common.clock import SystemClock
 from utcloud.common.ids import new_id
 from utcloud.common.settings import Settings
+from utcloud.db import emit
 
 Json = dict[str, Any]
 
@@ -86,6 +90,7 @@ async def happen(people: People, kind: str = "low_balance", **detail: Any) -> st
     )
     async with people.db.write() as tx:
         tx.add(event)
+        emit(tx, EVENTS)
     return event.id
 
 
@@ -100,7 +105,8 @@ async def work(people: People, **settings: Any) -> None:
     one = Settings(**{"webhook_private": True, **settings})
     async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
         await loops.dispatch(people.db, people.clock.now(), one)
-        await loops.send_due(people.db, people.clock, one, client)
+        for channel in Channel:
+            await loops.send_due(people.db, people.clock, one, client, channel)
 
 
 async def deliveries(people: People, **query: str) -> list[Json]:
@@ -321,7 +327,7 @@ async def test_without_a_mail_server_no_mail_is_made_and_the_rest_goes_out(peopl
     await work(people)
     assert len(receiver.got) == 1
     assert {one["channel"] for one in await deliveries(people)} == {"webhook"}
-    assert await loops._pause(people.db, people.clock) > 5  # nothing is due: no need to hurry
+    assert await loops._pause(people.db, people.clock, Channel.MAIL) > 5  # nothing is due: no need to hurry
     settings = await ok(people.rita.client.get("/notices/settings"))
     assert settings["mail_possible"] is False
 
@@ -509,6 +515,34 @@ async def test_the_address_that_was_looked_up_is_the_one_that_is_spoken_to(
 )
 def test_which_addresses_are_public(address: str, public: bool) -> None:
     assert is_public(ipaddress.ip_address(address)) is public
+
+
+async def test_the_loops_bring_a_webhook_while_the_mail_server_says_nothing(people: People, receiver: Receiver) -> None:
+    await give_address(people)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    url = f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    settings = Settings(webhook_private=True, smtp_url=url)
+    task = asyncio.create_task(loops.deliver(people.db, people.clock, settings))
+    try:
+        await happen(people)  # its mail is tried now, and nobody answers
+        async with asyncio.timeout(10):
+            while not [one for one in await deliveries(people) if one["attempts"]]:
+                await asyncio.sleep(0.05)
+        await subscribe(people, receiver)
+        await happen(people)
+        async with asyncio.timeout(10):
+            while not receiver.got:
+                await asyncio.sleep(0.05)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        server.close()
+    assert [one["state"] for one in await deliveries(people, channel="mail")] == ["waiting"] * 2
 
 
 async def test_notices_and_messages_are_files_of_a_time(people: People, receiver: Receiver) -> None:

@@ -18,7 +18,7 @@ from utcloud.billing.models import BillingEvent
 from utcloud.billing.outbox import mail
 from utcloud.billing.outbox.addresses import RefusedAddressError, Target, look_up
 from utcloud.billing.outbox.models import Delivery, DispatchedEvent, NoticeSettings, Webhook
-from utcloud.billing.outbox.schemas import DeliveryState
+from utcloud.billing.outbox.schemas import Channel, DeliveryState
 from utcloud.billing.outbox.service import MAIL_BY_DEFAULT, OUTBOX, delivery_to, forget_old
 from utcloud.billing.service.common import owners_of
 from utcloud.common.clock import Clock
@@ -43,30 +43,47 @@ _LOOK_BACK = timedelta(days=2)
 
 
 async def deliver(db: Database, clock: Clock, settings: Settings) -> None:
-    """For ever: dispatch and send, whenever something is due."""
-    async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
-        forgotten = clock.now() - timedelta(days=1)
-        with db.listening(OUTBOX, EVENTS) as woken:
-            while True:
-                woken.clear()
-                now = clock.now()
-                while await dispatch(db, now, settings):
-                    pass
-                while await send_due(db, clock, settings, client):
-                    pass
-                if now - forgotten >= timedelta(hours=1):
-                    forgotten = now
-                    async with db.write() as tx:
-                        await forget_old(tx, now)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), await _pause(db, clock))
+    """For ever: dispatch and send, whenever something is due. A slow mail server holds up neither the rest nor it."""
+    async with (
+        httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client,
+        asyncio.TaskGroup() as loops,
+    ):
+        loops.create_task(_dispatching(db, clock, settings))
+        for channel in Channel:
+            loops.create_task(_sending(db, clock, settings, client, channel))
 
 
-async def _pause(db: Database, clock: Clock) -> float:
+async def _dispatching(db: Database, clock: Clock, settings: Settings) -> None:
+    forgotten = clock.now() - timedelta(days=1)
+    with db.listening(EVENTS) as woken:
+        while True:
+            woken.clear()
+            now = clock.now()
+            while await dispatch(db, now, settings):
+                pass
+            if now - forgotten >= timedelta(hours=1):
+                forgotten = now
+                async with db.write() as tx:
+                    await forget_old(tx, now)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), _SAFETY_NET_S)
+
+
+async def _sending(db: Database, clock: Clock, settings: Settings, client: httpx.AsyncClient, channel: Channel) -> None:
+    with db.listening(OUTBOX) as woken:
+        while True:
+            woken.clear()
+            while await send_due(db, clock, settings, client, channel):
+                pass
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), await _pause(db, clock, channel))
+
+
+async def _pause(db: Database, clock: Clock, channel: Channel) -> float:
     """Seconds until the next delivery is due, at most the safety net's."""
     async with db.read() as tx:
-        query = select(Delivery.next_at).where(Delivery.state == DeliveryState.WAITING).order_by(Delivery.next_at)
-        soonest = await tx.scalar(query.limit(1))
+        query = select(Delivery.next_at).where(Delivery.state == DeliveryState.WAITING, Delivery.channel == channel)
+        soonest = await tx.scalar(query.order_by(Delivery.next_at).limit(1))
     if soonest is None:
         return _SAFETY_NET_S
     return min(max((soonest - clock.now()).total_seconds(), 0.2), _SAFETY_NET_S)
@@ -124,6 +141,7 @@ async def _dispatch(tx: Tx, event: BillingEvent, now: datetime, *, mails: bool) 
         if mails and user.email and event.kind in (wanted.mail if wanted else MAIL_BY_DEFAULT):
             tx.add(_letter(event, user, wanted.language if wanted else "en", data, now))
         emit(tx, f"ui:{user.id}")
+    emit(tx, OUTBOX)
     await tx.flush()
 
 
@@ -143,13 +161,13 @@ def _letter(event: BillingEvent, user: User, language: str, data: dict[str, Any]
     )
 
 
-async def send_due(db: Database, clock: Clock, settings: Settings, client: httpx.AsyncClient) -> int:
+async def send_due(db: Database, clock: Clock, settings: Settings, client: httpx.AsyncClient, channel: Channel) -> int:
     """Try what is due, each by one server at a time; return how many were tried."""
     now = clock.now()
     place = func.row_number().over(partition_by=Delivery.user_id, order_by=Delivery.next_at)
     ranked = (
         select(Delivery.id, Delivery.next_at, place.label("place"))
-        .where(Delivery.state == DeliveryState.WAITING, Delivery.next_at <= now)
+        .where(Delivery.state == DeliveryState.WAITING, Delivery.next_at <= now, Delivery.channel == channel)
         .subquery()
     )
     due = select(ranked.c.id).where(ranked.c.place <= _FAIR).order_by(ranked.c.next_at).limit(_BATCH)

@@ -126,9 +126,11 @@ function useChargeColumns(side: Schemas["Side"], shared: boolean): Column<Charge
       render: (at, charge) => (
         <>
           <Moment at={at} />
-          <Typography.Text type="secondary" className="reason">
-            <Moment at={charge.ended_at} />
-          </Typography.Text>
+          {charge.ended_at && (
+            <Typography.Text type="secondary" className="reason">
+              <Moment at={charge.ended_at} />
+            </Typography.Text>
+          )}
         </>
       ),
     },
