@@ -103,6 +103,17 @@ async def test_lists_sort_and_come_as_files(operator: Person, miner: Person, lab
     assert json.loads(users.text.splitlines()[0])["username"] == "mona"
 
 
+async def test_names_that_differ_in_case_or_writing_alone(operator: Person) -> None:
+    made = (await operator.client.post("/groups", json={"name": "Caf\u00e9"})).json()
+    for name in ("Caf\u00e9", "Cafe\u0301", "caf\u00e9"):
+        body = problem(await operator.client.post("/groups", json={"name": name}), 409, "conflict", "name")
+        assert "'Caf\u00e9'" in body["detail"]
+    url = f"/groups/{made['id']}"
+    assert (await operator.client.patch(url, json={"name": "CAF\u00e9"})).status_code == 200, "its own it may change"
+    other = (await operator.client.post("/groups", json={"name": "other"})).json()
+    problem(await operator.client.patch(f"/groups/{other['id']}", json={"name": "cAF\u00e9"}), 409, "conflict", "name")
+
+
 async def test_a_name_that_cannot_be_told_from_another(operator: Person) -> None:
     for name in ("lab\u200b", "\u202elab", "la\x85b", " lab"):
         problem(await operator.client.post("/groups", json={"name": name}), 422, "invalid", "name")

@@ -161,6 +161,36 @@ async def test_bad_values_name_the_field(operator: Person, field: str, value: An
     assert body["field"].split(".")[0] == field
 
 
+async def test_the_list_sorts_pages_and_comes_as_a_file(operator: Person, invited: dict[str, Any]) -> None:
+    for email, days in (("zoe@example.org", 3), ("", 30), ("bea@example.org", 10)):
+        await operator.client.post("/invitations", json={"email": email, "expires_in_days": days})
+
+    async def emails(sort: str) -> list[str]:
+        found: list[str] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = (await operator.client.get("/invitations", params={"sort": sort, "limit": "3"} | cursor)).json()
+            found += [one["email"].partition("@")[0] for one in page["items"]]
+            if page["next_cursor"] is None:
+                return found
+            cursor = {"cursor": page["next_cursor"]}
+
+    assert await emails("-created_at") == ["bea", "", "zoe", "ida"]
+    assert await emails("created_at") == ["ida", "zoe", "", "bea"]
+    assert await emails("expires_at") == ["zoe", "ida", "bea", ""]
+    assert await emails("-expires_at") == ["", "bea", "ida", "zoe"]
+    assert await emails("email") == ["", "bea", "ida", "zoe"]
+    file = await operator.client.get("/invitations", params={"format": "csv", "sort": "-email", "status": "open"})
+    assert [row.split(",")[2] for row in file.text.splitlines()] == [
+        "email",
+        "zoe@example.org",
+        "ida@example.org",
+        "bea@example.org",
+        "",
+    ]
+    assert invited["code"] not in file.text
+
+
 async def test_only_operators_invite(miner: Person, alice: Person, invited: dict[str, Any]) -> None:
     for someone in (miner, alice):
         problem(await someone.client.post("/invitations", json={}), 403)

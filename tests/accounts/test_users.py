@@ -134,6 +134,12 @@ async def test_the_last_active_operator_stays(app: FastAPI, operator: Person) ->
         problem(await second.client.delete(f"/users/{second.id}"), 409, "last_operator")
 
 
+async def test_nobody_shuts_himself_out(app: FastAPI, operator: Person) -> None:
+    async with person(app, "second", Role.OPERATOR):
+        problem(await operator.client.post(f"/users/{operator.id}/freeze"), 409, "oneself")
+        problem(await operator.client.delete(f"/users/{operator.id}"), 409, "oneself")
+
+
 async def test_two_operators_cannot_freeze_each_other(app: FastAPI, operator: Person, db: Database) -> None:
     async with person(app, "second", Role.OPERATOR) as second:
         await asyncio.gather(
@@ -188,6 +194,13 @@ async def test_higher_rooms_have_a_say_in_deleting_and_freezing(operator: Person
     for running in ("keep", "keep", "stop"):
         await operator.client.post(f"/users/{alice.id}/freeze", json={"running": running})
     assert frozen == [("admin", "alice", "keep"), ("admin", "alice", "stop")]
+
+
+async def test_a_frozen_user_can_be_told_another_reason(operator: Person, alice: Person) -> None:
+    url = f"/users/{alice.id}"
+    for reason, told in (("late", "late"), ("", "late"), ("unpaid", "unpaid")):
+        frozen = await operator.client.post(f"{url}/freeze", json={"running": "keep", "reason": reason})
+        assert frozen.json()["frozen_reason"] == told
 
 
 async def test_groups_from_begin_to_end(operator: Person, miner: Person, alice: Person, db: Database) -> None:

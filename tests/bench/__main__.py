@@ -22,6 +22,7 @@ ALONE: dict[tuple[str, ...], Callable[[], list[Figure]]] = {
 """Those that bring what they need themselves."""
 ON_A_STACK: dict[tuple[str, ...], Callable[[Stack], list[Figure]]] = {
     ("notebook_ready_ratio",): figures.notebook_ready,
+    ("charge_lag_s",): figures.charge_lag,
     ("idle_memory_mb", "edge_memory_mb"): figures.idle_memory,
     ("list_page_rps", "list_page_p99_ms"): figures.list_page,
 }

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from utcloud.cli.up import engine
 from utcloud.cli.up.image import REFERENCE
 
 ROUNDS = 5
+LOOKS = 40
 PROBE_S = 0.02
 
 
@@ -118,6 +120,26 @@ def _until(answers: Callable[[], bool]) -> None:
             pass
         time.sleep(PROBE_S)
     raise RuntimeError("no answer within 60 s")
+
+
+def charge_lag(stack: Stack) -> list[Figure]:
+    """How far what its renter is shown of a running notebook's cost lags behind: looked at each second."""
+    notebook = stack.call("POST", "/notebooks", {"name": f"bench-{secrets.token_hex(4)}", **stack.spec()})
+    path = f"/notebooks/{notebook['id']}"
+    _until(lambda: stack.call("GET", path)["state"] == "running")
+    lags = []
+    for _ in range(LOOKS):
+        time.sleep(1)
+        now = datetime.now(UTC)
+        (charge,) = stack.call("GET", f"/charges?workload_id={notebook['id']}")["items"]
+        lags.append((now - datetime.fromisoformat(charge["witnessed_until"])).total_seconds())
+    stack.call("POST", f"{path}/stop")
+    _until(lambda: stack.call("GET", path)["state"] == "stopped")
+    stack.call("DELETE", path)
+    how = f"the worst of {LOOKS} looks in as many seconds; median {statistics.median(lags):.1f} s"
+    return [
+        Figure("charge_lag_s", round(max(lags), 1), "s", "<= 60", how, {"seconds": [round(one, 3) for one in lags]})
+    ]
 
 
 def idle_memory(stack: Stack) -> list[Figure]:

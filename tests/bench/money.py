@@ -50,7 +50,7 @@ def accrual() -> list[Figure]:
 async def _accrue(world: World) -> list[Figure]:
     now = world.now + timedelta(hours=1)
     connection = await asyncpg.connect(_dsn(world.url))
-    await connection.execute("UPDATE meters SET witnessed_until = $1 WHERE NOT closed", to_ms(now))
+    await connection.execute("UPDATE meters SET witnessed_until = $1, heard_at = $1 WHERE NOT closed", to_ms(now))
     await connection.execute("VACUUM ANALYZE meters")
     await connection.close()
     db = Database(world.url)
@@ -73,8 +73,8 @@ async def _accrue(world: World) -> list[Figure]:
         assert found.fault is None, found.fault
     finally:
         await db.close()
-    # The watch pauses twenty times as long as it looked, however much changes; everything is posted once an hour.
-    share = look_cpu_s / max(21 * look_s, 0.2 + look_s) + settle_cpu_s / 3600
+    # The watch pauses ``CALM`` times as long as it looked, however much changes; everything is posted once an hour.
+    share = look_cpu_s / max((loops.CALM + 1) * look_s, 0.2 + look_s) + settle_cpu_s / 3600
     how = f"look {look_s:.3f} s (mean of {LOOKS}) + post {settle_s:.2f} s, {count} running attempts"
     details = {"look_s": round(look_s, 4), "settle_s": round(settle_s, 3)}
     calm = look_cpu_s / 30 + settle_cpu_s / 3600
@@ -233,10 +233,11 @@ class Books:
                 self.balances[account] += amount
                 postings.append((ids, account, amount, to_ms(at)))
         self.postings += len(postings)
-        names = "id seq hash idempotency_key kind cause_type cause_id note actor_id actor_name at"
-        await connection.copy_records_to_table("journal_entries", records=entries, columns=names.split())
-        names = "entry_id account_id amount at"
-        await connection.copy_records_to_table("postings", records=postings, columns=names.split())
+        async with connection.transaction():
+            names = "id seq hash idempotency_key kind cause_type cause_id note actor_id actor_name at"
+            await connection.copy_records_to_table("journal_entries", records=entries, columns=names.split())
+            names = "entry_id account_id amount at"
+            await connection.copy_records_to_table("postings", records=postings, columns=names.split())
         await rows.copy(self.world.url)
 
     def _entry(self, number: int, at: datetime, rows: Rows) -> tuple[str, tuple[str, str], list[tuple[str, int]]]:

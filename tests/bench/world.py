@@ -167,10 +167,11 @@ class Rows:
         dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         connection = await asyncpg.connect(dsn)
         try:
-            for table in Base.metadata.sorted_tables:
-                if rows := self._rows.get(table):
-                    names = [column.name for column in table.columns]
-                    await connection.copy_records_to_table(table.name, records=_records(table, rows), columns=names)
+            async with connection.transaction():  # the journal takes an entry and its postings together only
+                for table in Base.metadata.sorted_tables:
+                    if rows := self._rows.get(table):
+                        names = [column.name for column in table.columns]
+                        await connection.copy_records_to_table(table.name, records=_records(table, rows), columns=names)
             await connection.execute("ANALYZE")
         finally:
             await connection.close()
@@ -429,6 +430,7 @@ def _money(world: World, rows: Rows) -> None:
             hold=0 if closed else PRICE // 60,
             started_at=begin,
             witnessed_until=at,
+            heard_at=at,
             ended_at=at if closed else None,
             closed=closed,
             settled=PRICE,

@@ -2,11 +2,13 @@
 
 Renters start, stop and restart work with prices, limits and payers of all kinds; containers die of whatever; reports
 are lost, doubled, late and out of order; clocks are moved by an hour; nodes are lost; wallets are recharged and
-deducted from; two servers settle and watch at the same time.
+deducted from, twice with the same key; prices, the platform's fee and caps change; members come and go; two servers
+settle and watch at the same time.
 
 After each step: entries sum to zero and balances are their postings, no wallet is below zero, each attempt's total is
-the formula's and nothing that was not witnessed, orders and pages come to what the journal says, nothing is paid beyond
-a maximum, and the check of the whole journal finds nothing.
+the formula's, at what was agreed, and just what was witnessed, wallets hold what was put in and not used up, credits
+are the policy's, holds those of what is open, orders and pages come to what the journal says, nothing is paid beyond a
+maximum, and the check of the whole journal finds nothing.
 """
 
 import asyncio
@@ -29,10 +31,11 @@ from sqlalchemy import func, select
 from tests.billing.support import balances
 from tests.support.clock import FakeClock
 from tests.support.db import PostgresServer
-from tests.workloads.world import FEE_PPM, GB, World, node_report
+from tests.workloads.world import GB, World, node_report
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, GroupMember
-from utcloud.billing import loops, service
+from utcloud.billing import by_day, loops, service
+from utcloud.billing.funds import hold_for
 from utcloud.billing.models import Account, Meter, Order, Posting
 from utcloud.billing.schemas import CapUpdate, RechargeCreate
 from utcloud.billing.solvency import Use, amount, elapsed_ms, outlook
@@ -71,8 +74,8 @@ class Container:
     cause: str = ""
     heard: datetime | None = None
     """When it was last spoken of in a report that arrived, by the true clock of the day it was written."""
-    lost: bool = False
-    """The server took it for lost before it ended."""
+    lost: datetime | None = None
+    """When it was last heard of before the server took it for lost."""
 
 
 class MoneyMachine(RuleBasedStateMachine):
@@ -91,6 +94,7 @@ class MoneyMachine(RuleBasedStateMachine):
         self.sent: list[tuple[datetime, SiteReport]] = []
         self.server_skew = self.site_skew = self.moved = timedelta()
         self.notebooks: list[str] = []
+        self.policies: dict[str, str] = {}
         self.run(self._begin(prices, funds))
         for spec in (0, 1):
             limits = {"max_cost": "0.2"} if spec else {}
@@ -106,7 +110,7 @@ class MoneyMachine(RuleBasedStateMachine):
         self.operator = Actor("us_op", "op", is_operator=True)
         async with self.db.write() as tx:
             self.specs = [
-                await world.add_spec(tx, f"spec-{number}", {"cpu": 500, "memory": GB}, price=price)
+                await world.add_spec(tx, f"spec-{number}", {"cpu": 2500, "memory": GB}, price=price)
                 for number, price in enumerate(prices)
             ]
             group = Group(id=new_id("grp"), name="team")
@@ -115,6 +119,7 @@ class MoneyMachine(RuleBasedStateMachine):
             tx.add(GroupMember(group_id=group.id, user_id=world.renter.id))
             await world.recharge(tx, Actor(group.id, "team"), funds + 1)
         self.group = group.id
+        self.put_in = {world.renter.id: 100 * MICRO, world.other.id: 100 * MICRO, self.group: funds + 1}
         async with self.db.read() as tx:
             wallets = (await tx.scalars(select(Account).where(Account.kind == "wallet"))).all()
         self.wallets = {wallet.owner_id: wallet.id for wallet in wallets}
@@ -153,7 +158,7 @@ class MoneyMachine(RuleBasedStateMachine):
         self.notebooks.append(ident)
         async with self.db.write() as tx:
             for order in await tx.scalars(select(Order).where(Order.workload_id == ident)):
-                order.fault_credit = policy
+                order.fault_credit = self.policies.setdefault(order.id, policy)
 
     @rule(which=st.integers(0, 10), stop=st.booleans())
     def stop_or_start(self, which: int, stop: bool) -> None:
@@ -184,14 +189,47 @@ class MoneyMachine(RuleBasedStateMachine):
     def book(self, group: bool, kind: str, change: int, doubled: bool) -> None:
         owner = self.group if group else self.world.renter.id
         key = new_id("key")
-        for _ in range(1 + doubled):
-            self.run(self._try(self._book(owner, kind, change, key)))
+        self.run(self._try(self._book(owner, kind, change, key, times=1 + doubled)))
         self.go_on()
 
-    async def _book(self, owner: str, kind: str, change: int, key: str | None = None) -> None:
+    async def _book(self, owner: str, kind: str, change: int, key: str | None = None, times: int = 1) -> None:
         body = RechargeCreate.model_construct(wallet_id=self.wallets[owner], amount=change, kind=kind, note="")
-        async with self.db.write() as tx:
-            await service.create_recharge(tx, self.world.now, self.operator, body, key)
+        for again in range(times):
+            async with self.db.write() as tx:
+                await service.create_recharge(tx, self.world.now, self.operator, body, key)
+            if not again:
+                self.put_in[owner] += change if kind == "recharge" else -change
+
+    @rule(fee=st.sampled_from([0, 1, 50_000, 333_333, 1_000_000]))
+    def charge_another_fee(self, fee: int) -> None:
+        self.world.fee_ppm = fee
+        self.go_on()
+
+    @rule()
+    def come_or_go(self) -> None:
+        """The renter leaves the group, or joins it again."""
+
+        async def change() -> None:
+            async with self.db.write() as tx:
+                member = await tx.get(GroupMember, (self.group, self.world.renter.id))
+                if member:
+                    await tx.delete(member)
+                else:
+                    tx.add(GroupMember(group_id=self.group, user_id=self.world.renter.id))
+
+        self.run(change())
+        self.servers()
+        self.run(self._no_strangers())
+
+    async def _no_strangers(self) -> None:
+        async with self.db.read() as tx:
+            if await tx.get(GroupMember, (self.group, self.world.renter.id)):
+                return
+            at_its_cost = select(Meter.attempt_id).where(Meter.group_id == self.group, Meter.price > 0)
+            query = select(func.count()).where(
+                Attempt.id.in_(at_its_cost), Attempt.done.is_(False), Attempt.desired == Phase.RUNNING
+            )
+            assert await tx.scalar(query.select_from(Attempt)) == 0, "a group pays for who has left it"
 
     @rule(group=st.booleans(), daily=st.sampled_from([None, 1000, 10**5, MICRO]))
     def cap(self, group: bool, daily: int | None) -> None:
@@ -290,8 +328,9 @@ class MoneyMachine(RuleBasedStateMachine):
         async with self.db.read() as tx:
             lost = await tx.scalars(select(Attempt.id).where(Attempt.cause == observed.NODE_LOST))
             for ident in lost:
-                if ident in self.containers:
-                    self.containers[ident].lost = True
+                container = self.containers.get(ident)
+                if container and container.lost is None:
+                    container.lost = container.heard or container.began
 
     @rule(who=st.sampled_from(["server", "site"]), step=st.sampled_from([-HOUR, HOUR, timedelta(minutes=-4)]))
     def move_clock(self, who: str, step: timedelta) -> None:
@@ -339,6 +378,9 @@ class MoneyMachine(RuleBasedStateMachine):
             booked = {account_id: int(total) for account_id, total in spent}
         for meter in meters:
             self._check_meter(meter)
+            order = orders[meter.order_id]
+            assert (meter.price, meter.fee_ppm) == (order.unit_price, order.fee_ppm), "what was agreed holds"
+            assert meter.credited == self._credit(meter)
         paid: dict[str, int] = defaultdict(int)
         for meter in meters:
             paid[meter.order_id] += meter.settled - meter.credited
@@ -347,6 +389,10 @@ class MoneyMachine(RuleBasedStateMachine):
             if order.state == "settled":
                 assert all(meter.closed for meter in meters if meter.order_id == ident)
                 assert order.cost == paid[ident]
+        for owner, wallet in self.wallets.items():
+            used = sum(meter.settled - meter.credited for meter in meters if meter.wallet_id == wallet)
+            assert accounts[f"wallet:{owner}"] == self.put_in[owner] - used
+            assert all(meter.wallet_id == wallet for meter in meters if (meter.group_id or meter.payer_id) == owner)
         fees = sum(meter.settled_fee for meter in meters)
         earned = sum(meter.settled - meter.credited - meter.settled_fee for meter in meters)
         assert accounts.get("fee:platform", 0) == fees
@@ -359,9 +405,9 @@ class MoneyMachine(RuleBasedStateMachine):
         total = meter.price * elapsed_ms(meter) // 3_600_000
         assert total == amount(meter) >= 0
         assert 0 <= meter.credited <= meter.settled
-        assert meter.settled_fee == (meter.settled - meter.credited) * FEE_PPM // MICRO
+        assert meter.settled_fee == (meter.settled - meter.credited) * meter.fee_ppm // MICRO
+        assert meter.hold == (0 if meter.closed else hold_for(meter.price))
         if meter.closed:
-            assert meter.hold == 0
             assert meter.settled + meter.waived == total
         container = self.containers.get(meter.attempt_id)
         if container is None:
@@ -371,13 +417,32 @@ class MoneyMachine(RuleBasedStateMachine):
         ran = to_ms(known) - to_ms(container.began)
         slack = round(self.moved.total_seconds() * 1000)
         assert elapsed_ms(meter) <= ran + slack, "more than it was seen to run, and than clocks were moved"
-        if not slack and meter.closed and container.over and not container.lost:
+        if slack:
+            return
+        if meter.closed and container.over and not container.lost:
             assert elapsed_ms(meter) == ran
             assert total == amount_for(meter.price, ran)
+        elif container.lost:
+            assert elapsed_ms(meter) <= max(to_ms(container.lost) - to_ms(container.began), 0)
+            assert meter.credited or elapsed_ms(meter) >= min(ran, to_ms(container.lost) - to_ms(container.began))
+        elif not meter.closed:
+            assert elapsed_ms(meter) == ran, "what was seen is charged at once"
+
+    def _credit(self, meter: Meter) -> int:
+        """What the policy gives back, for an end by no fault of the renter's."""
+        policy = self.policies.get(meter.order_id, "last_hour")
+        if not meter.closed or meter.cause not in ("node_lost", "vanished", "engine") or policy == "none":
+            return 0
+        before = 0 if policy == "whole" else amount_for(meter.price, elapsed_ms(meter) - 3_600_000)
+        return max(meter.settled - before, 0)
 
     async def _compare_pages(self, meters: Any, booked: dict[str, int]) -> None:
         world = self.world
         async with self.db.read() as tx:
+            earned = await service.earnings_of(tx, world.now, world.miner.id)
+            days = await by_day.earned(tx, world.now, None)
+            platform = await service.platform(tx, self.operator)
+            recharges, _ = await service.list_recharges(tx, self.operator, service.RechargeFilter(), limit=500)
             charges, _ = await service.list_charges(tx, world.renter, service.ChargeFilter(), limit=500)
             orders, _ = await service.list_orders(tx, world.renter, service.OrderFilter(), limit=500)
             wallets, _ = await service.list_wallets(tx, world.now, self.operator, limit=500)
@@ -386,6 +451,12 @@ class MoneyMachine(RuleBasedStateMachine):
         assert sum(one.settled for one in charges) == sum(meter.settled - meter.credited for meter in meters)
         assert sum(one.paid for one in charges) == sum(one.cost for one in orders)
         assert all(one.miner_share + one.platform_fee == one.paid for one in charges)
+        share = sum(one.miner_share for one in charges)
+        assert earned.balance + earned.accrued == share
+        if not self.moved:
+            assert earned.this_month == days.this_month == sum(amount for _, amount in days.days) == share
+        assert sum(one.amount for one in recharges) == sum(self.put_in.values())
+        assert platform.journal_sum == 0
         for wallet in wallets:
             own = [meter for meter in meters if meter.wallet_id == wallet.id and not meter.closed]
             use = Use.of(own, world.now)
@@ -395,6 +466,7 @@ class MoneyMachine(RuleBasedStateMachine):
             assert wallet.balance >= 0
 
 
+@pytest.mark.timeout(900)
 def test_whatever_comes(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Some hundred steps; a failure prints the steps that lead to it, and how to have them again."""
 

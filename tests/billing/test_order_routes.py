@@ -6,15 +6,18 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.billing.support import UNC
+from tests.billing.support import UNC, fund
 from tests.resources.conftest import People
 from tests.resources.support import CHIP, add_spec
 from tests.support.web import problem
 from utcloud.accounts import service as accounts
 from utcloud.accounts.models import Group, GroupMember
 from utcloud.billing import meters, orders
+from utcloud.billing.service.recharges import MOST_ISSUED
+from utcloud.billing.verify import verified
 from utcloud.common.errors import Conflict
 from utcloud.common.ids import new_id
+from utcloud.common.money import MICRO
 from utcloud.resources import service as resources
 
 Json = dict[str, Any]
@@ -178,6 +181,17 @@ async def test_no_amount_that_is_none(people: People) -> None:
         if amount is not None and amount != "0":
             answer = await people.rita.client.put(f"/wallets/{wallet['id']}/caps", json={"daily": amount})
             problem(answer, 422, field="daily")
+
+
+async def test_more_than_64_bits_hold_is_never_issued(people: People) -> None:
+    async with people.db.write() as tx:
+        await fund(tx, "whale", MOST_ISSUED - MICRO)
+    wallet = await wallet_of(people, people.rita.id)
+    body = {"wallet_id": wallet["id"], "amount": "1.000001"}
+    refused = problem(await people.oscar.client.post("/recharges", json=body), 422, field="amount")
+    assert "9000000000000 UNC" in refused["detail"]
+    await ok(await people.oscar.client.post("/recharges", json={**body, "amount": "1"}), 201)
+    assert (await verified(people.db)).fault is None
 
 
 async def test_anothers_wallet_and_anothers_key(people: People) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.support.clock import FakeClock
-from tests.workloads.world import FEE_PPM, PRICE, World
+from tests.workloads.world import FEE_PPM, GB, PRICE, World
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, GroupMember
 from utcloud.billing import faults, journal, loops, meters, service
@@ -21,7 +21,7 @@ from utcloud.common.ids import new_id
 from utcloud.common.money import MICRO, amount_for, parse_unc
 from utcloud.db import Database
 from utcloud.protocol import Phase
-from utcloud.resources.models import Spec
+from utcloud.resources.models import Pool, PoolGroup, Spec
 from utcloud.workloads.loops import stop_dry
 from utcloud.workloads.schemas import State
 
@@ -167,6 +167,38 @@ async def test_a_maximum_duration_stops_in_time(world: World) -> None:
     assert (await orders_of(world))[0].estimate == amount_for(PRICE, 1_800_000)
 
 
+async def test_a_maximum_duration_stops_also_what_is_free(world: World) -> None:
+    async with world.db.write() as tx:
+        free = await world.add_spec(tx, "free", {"cpu": 500, "memory": GB}, price=0)
+    notebook = await world.create(spec_id=free, max_hours=0.5)
+    (attempt,) = await world.run(notebook)
+    async with world.db.write() as tx:
+        await meters.witness(tx, [attempt], world.later(1800 - 16))
+    await look(world)
+    assert await world.states(notebook) == [State.RUNNING]
+    async with world.db.write() as tx:
+        await meters.witness(tx, [attempt], world.later(2))
+    await look(world)
+    assert (await world.replicas(notebook))[0].reason == "its maximum duration of 0.5 h is over"
+
+
+async def test_a_start_of_more_leaves_what_waits_its_order(world: World) -> None:
+    notebook = await world.create(tasks=2)
+    first, second = await world.run(notebook)
+    await world.end(first)
+    await world.create("other", actor=world.other)
+    await world.create("another", actor=world.other)
+    await world.start(notebook)  # finds no chip, so it waits
+    await world.end(second, exit_code=1)
+    await world.create("third", actor=world.other)
+    await world.start(notebook)
+    mine = [order for order in await orders_of(world) if order.workload_id == notebook]
+    assert [order.replicas for order in mine] == [2, 1, 1]
+    assert sorted(one.order_id for one in await world.replicas(notebook)) == sorted(order.id for order in mine[1:])
+    await world.stop(notebook)
+    assert [order.state for order in await orders_of(world) if order.workload_id == notebook] == ["settled"] * 3
+
+
 async def test_a_maximum_below_a_minutes_price_is_refused(world: World) -> None:
     with pytest.raises(Invalid) as caught:
         await world.create(tasks=2, max_cost="0.049999")
@@ -226,7 +258,8 @@ async def test_what_ran_over_midnight_counts_on_both_days(world: World) -> None:
 
 async def a_group(world: World, *managers: Actor) -> str:
     async with world.db.write() as tx:
-        group = Group(id=new_id("grp"), name="team")
+        ident = new_id("grp")
+        group = Group(id=ident, name=f"team {ident}")
         tx.add(group)
         await tx.flush()
         for actor in (world.renter, world.other):
@@ -265,6 +298,48 @@ async def test_only_a_member_can_let_a_group_pay(world: World) -> None:
     assert caught.value.field == "group_id"
 
 
+async def leave(world: World, group: str) -> None:
+    async with world.db.write() as tx:
+        await tx.delete(await tx.get_one(GroupMember, (group, world.renter.id)))
+
+
+async def test_a_group_does_not_pay_on_for_who_has_left_it(world: World) -> None:
+    group = await a_group(world)
+    notebook = await world.create(payer="group", group_id=group)
+    await world.create("own")
+    waiting = await world.create("waiting", payer="group", group_id=group, tasks=2)
+    (attempt,) = await world.run(notebook)
+    await look(world)
+    assert await world.states(notebook) == [State.RUNNING]
+    await leave(world, group)
+    await look(world)
+    (replica,) = await world.replicas(notebook)
+    assert replica.state == State.STOPPING
+    assert replica.reason.startswith("the group that pays for it no longer does")
+    await world.end(attempt)
+    for ident in [one.attempt_id for one in (await world.desired()).replicas]:
+        await world.end(ident)  # there would be room for what waits
+    await world.place_waiting()
+    assert await world.states(waiting) == [State.PENDING] * 2
+    assert "no longer does" in (await world.replicas(waiting))[0].reason
+    with pytest.raises(Forbidden, match="no longer does"):
+        await world.start(notebook)
+
+
+async def test_another_group_does_not_pay_instead(world: World) -> None:
+    group, other = await a_group(world), await a_group(world)
+    async with world.db.write() as tx:
+        (await tx.get_one(Pool, world.pool_id)).open_to_all = False
+        tx.add_all(PoolGroup(pool_id=world.pool_id, group_id=one) for one in (group, other))
+    notebook = await world.create(payer="group", group_id=group)
+    for attempt in await world.run(notebook):
+        await world.end(attempt)
+    await leave(world, group)
+    with pytest.raises(Forbidden, match="no longer does"):
+        await world.start(notebook)
+    assert await world.balance("wallet", other) == 10 * MICRO
+
+
 # Credits
 
 
@@ -295,6 +370,42 @@ async def test_a_fault_is_credited_as_the_order_says(world: World, policy: str, 
         notes = list(await tx.scalars(select(Entry.note).where(Entry.kind == "reversal")))
     assert notes == ([f"credit: {faults.FAULTS[cause]}"] if given else [])
     assert (await verified(world.db)).fault is None
+
+
+async def test_a_credit_after_the_months_end_goes_to_who_paid_and_widens_no_cap(world: World) -> None:
+    group = await a_group(world)
+    await cap(world, group, world.renter.id, daily=2 * MICRO, monthly=100 * MICRO)
+    world.later(31 * 86_400 - 3600)
+    await world.report()
+    notebook = await world.create(payer="group", group_id=group)
+    (attempt,) = await world.run(notebook)
+    async with world.db.write() as tx:
+        (await tx.scalars(select(Order))).one().fault_credit = "whole"
+        await meters.witness(tx, [attempt], world.later(3600 + 600))
+    await loops.settle_due(world.db, world.now)
+    assert await world.balance("wallet", group) == 10 * MICRO - PRICE * 7 // 6
+    await world.see(attempt, Phase.ENDED, ended_at=world.now, exit_code=1, cause="engine")
+    await world.see(attempt, Phase.ENDED, ended_at=world.now, exit_code=1, cause="engine")
+    assert await world.balance("wallet", group) == 10 * MICRO
+    assert await world.balance("wallet", world.renter.id) == 100 * MICRO
+    assert await world.balance("fee", "platform") == await world.balance("earnings", world.miner.id) == 0
+    async with world.db.read() as tx:
+        wallet = await service.wallet_of(tx, world.now, group)
+        for one in await service.list_caps(tx, world.now, world.renter, wallet.id):
+            for found, limit in ((one.daily, 2 * MICRO), (one.monthly, 100 * MICRO)):
+                assert found
+                assert (found.spent, found.left) == (0, limit), "no more than in any other month"
+    assert (await verified(world.db)).fault is None
+
+
+async def test_waived_time_is_not_credited(world: World) -> None:
+    """Of two hours the maximum paid for one; the credit of the last hour finds nothing that was paid."""
+    notebook = await world.create(max_cost="1.5")
+    (attempt,) = await world.run(notebook)
+    world.later(2 * 3600)
+    await world.see(attempt, Phase.ENDED, ended_at=world.now, exit_code=1, cause="engine")
+    (order,) = await orders_of(world)
+    assert (order.cost, order.waived, order.credited) == (PRICE, PRICE, 0)
 
 
 async def test_what_the_renter_stops_is_not_credited_whatever_the_site_says(world: World) -> None:

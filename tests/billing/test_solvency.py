@@ -25,6 +25,7 @@ def running(price: int, since_ms: int, settled: int = 0) -> Meter:
         hold=0,
         started_at=started,
         witnessed_until=max(NOW - timedelta(seconds=5), started),
+        heard_at=max(NOW - timedelta(seconds=5), started),
         ended_at=None,
         closed=False,
         settled=settled,
@@ -54,7 +55,7 @@ def test_runs_out_at_is_where_use_and_balance_meet(balance: int, meters_: list[t
 
 def test_a_silent_site_burns_nothing() -> None:
     meter = running(UNC, 120_000)
-    meter.witnessed_until = NOW - timedelta(seconds=31)
+    meter.witnessed_until = meter.heard_at = NOW - timedelta(seconds=31)
     state = outlook(UNC, Use.of([meter], NOW), NOW)
     assert (state.burn_per_hour, state.runs_out_at) == (0, None)
     assert state.accrued == amount_for(UNC, 89_000)

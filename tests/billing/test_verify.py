@@ -33,12 +33,25 @@ async def some_books(db: Database) -> list[Entry]:
 async def unguarded(tx: Tx) -> None:
     """What somebody with the database's own password can do: take the triggers away."""
     if tx.get_bind().dialect.name == "postgresql":
-        for table in ("journal_entries", "postings"):
+        for table in ("journal_entries", "postings", "ledger_accounts", "meters"):
             await tx.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER ALL"))
         return
     for name in await tx.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")):
         await tx.execute(text(f"DROP TRIGGER {name}"))
-    await tx.execute(text("PRAGMA defer_foreign_keys = ON"))
+
+
+async def tamper(db: Database, *statements: str, **values: Any) -> None:
+    """Change something behind the server's back; foreign keys do not hold either."""
+    async with db.engine.connect() as connection:
+        if db.is_sqlite:
+            await connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        async with Tx(connection) as tx:
+            await unguarded(tx)
+            for statement in statements:
+                await tx.execute(text(statement), {key: one for key, one in values.items() if f":{key}" in statement})
+            await tx.commit()
+        if db.is_sqlite:
+            await connection.exec_driver_sql("PRAGMA foreign_keys = ON")
 
 
 async def test_honest_books_are_found_right(db: Database) -> None:
@@ -61,42 +74,81 @@ async def test_batches_are_chained_alike(db: Database, monkeypatch: pytest.Monke
     assert [step.done for step in steps] == [False, False, False, True]
 
 
-@pytest.mark.parametrize(
-    ("statement", "what", "seq", "detail"),
-    [
-        ("UPDATE journal_entries SET note = 'x' WHERE seq = 2", "entry", 2, "not what they were"),
-        ("UPDATE journal_entries SET at = at + 1 WHERE seq = 3", "entry", 3, "not what they were"),
-        ("UPDATE journal_entries SET cause_id = 'mtr_other' WHERE seq = 2", "entry", 2, "not what they were"),
-        (
-            "UPDATE postings SET amount = amount + 1 WHERE entry_id = :second AND amount > 0",
-            "entry",
-            2,
-            "sum to 0.0000",
-        ),
-        ("UPDATE postings SET amount = amount * 2 WHERE entry_id = :second", "entry", 2, "not what they were"),
-        ("DELETE FROM postings WHERE entry_id = :second", "entry", 2, "sum to 0 UNC"),
-        ("DELETE FROM journal_entries WHERE seq = 2", "entry", 2, "number 2 is missing"),
-        ("DELETE FROM journal_entries WHERE seq = 6", "posting", None, "belongs to no entry"),
-        ("UPDATE ledger_accounts SET balance = balance + 1 WHERE kind = 'fee'", "account", None, "its postings sum to"),
-        ("UPDATE meters SET settled = settled + 1", "meter", None, "are settled, its entries took"),
-    ],
-)
+CHANGED = "not what they were"
+SECOND = "entry_id = :second"
+TAMPERED = [
+    ("UPDATE journal_entries SET note = 'x' WHERE seq = 2", "entry", 2, CHANGED),
+    ("UPDATE journal_entries SET at = at + 1 WHERE seq = 3", "entry", 3, CHANGED),
+    ("UPDATE journal_entries SET cause_id = 'mtr_other' WHERE seq = 2", "entry", 2, CHANGED),
+    ("UPDATE journal_entries SET idempotency_key = 'x' WHERE seq = 4", "entry", 4, CHANGED),
+    ("UPDATE journal_entries SET actor_name = 'x' WHERE seq = 1", "entry", 1, CHANGED),
+    ("UPDATE journal_entries SET seq = 99 WHERE seq = 2", "entry", 2, "number 2 is missing"),
+    ("DELETE FROM journal_entries WHERE seq = 2", "entry", 2, "number 2 is missing"),
+    ("DELETE FROM journal_entries WHERE seq = 6", "posting", None, "belongs to no entry"),
+    (f"UPDATE postings SET amount = amount + 1 WHERE {SECOND} AND amount > 0", "entry", 2, "sum to 0.0000"),
+    (f"UPDATE postings SET amount = amount * 2 WHERE {SECOND}", "entry", 2, CHANGED),
+    (f"UPDATE postings SET at = at - 86400000 WHERE {SECOND} AND amount > 0", "entry", 2, CHANGED),
+    (f"DELETE FROM postings WHERE {SECOND}", "entry", 2, "it has no postings"),
+    ("UPDATE ledger_accounts SET balance = balance + 1 WHERE kind = 'fee'", "account", None, "its postings sum to"),
+    ("DELETE FROM ledger_accounts WHERE kind = 'earnings'", "account", None, "it is missing"),
+    ("UPDATE ledger_accounts SET owner_id = 'mallory' WHERE owner_id = 'rita'", "meter", None, "its payer is not mal"),
+    ("UPDATE meters SET settled = settled + 1", "meter", None, "are settled, its entries took"),
+    ("UPDATE meters SET settled_fee = settled_fee + 1", "meter", None, "its fee is not that share"),
+    ("UPDATE meters SET price = price * 2", "meter", None, "interval and price come to 2 UNC, 1 UNC"),
+    ("UPDATE meters SET ended_at = ended_at - 1000", "meter", None, "interval and price come to 0.9"),
+    ("DELETE FROM meters", "meter", None, "it is missing, and there are entries for it"),
+]
+
+
+@pytest.mark.parametrize(("statement", "what", "seq", "detail"), TAMPERED)
 async def test_the_first_wrong_row_is_named(
     db: Database, statement: str, what: str, seq: int | None, detail: str
 ) -> None:
     entries = await some_books(db)
-    async with db.write() as tx:
-        if db.is_sqlite and statement.startswith("DELETE FROM journal_entries"):
-            pytest.skip("SQLite keeps postings from losing their entry even then")
-        await unguarded(tx)
-        values = {"second": entries[1].id} if ":second" in statement else {}
-        await tx.execute(text(statement), values)
+    await tamper(db, statement, second=entries[1].id)
     fault = (await verify.verified(db)).fault
     assert fault is not None
     assert (fault.what, fault.seq) == (what, seq)
     assert detail in fault.detail
     if what == "entry" and "missing" not in detail:
         assert fault.ident == entries[(seq or 0) - 1].id
+    assert fault.ident or "missing" in detail
+
+
+async def test_a_head_that_was_noted_shows_a_journal_that_was_cut_off_or_written_anew(db: Database) -> None:
+    """Who has the database's password can make all agree with all; not with what others have written down."""
+    async with db.write() as tx:
+        await fund(tx, "rita", 1)
+        await fund(tx, "rita", 2)
+    head = verify.Head(2, (await verify.verified(db)).head)
+    async with db.write() as tx:
+        await fund(tx, "rob", 3)
+    assert (await verify.verified(db, head)).fault is None
+    await tamper(
+        db,
+        "DELETE FROM postings WHERE entry_id IN (SELECT id FROM journal_entries WHERE seq > 1)",
+        "DELETE FROM journal_entries WHERE seq > 1",
+        *(
+            f"UPDATE ledger_accounts SET balance = {balance} WHERE owner_id = '{owner}'"
+            for owner, balance in (("rita", 1), ("rob", 0), (journal.PLATFORM, -1))
+        ),
+    )
+    assert (await verify.verified(db)).fault is None
+    fault = (await verify.verified(db, head)).fault
+    assert fault
+    assert (fault.what, fault.seq, fault.detail) == ("entry", 2, "the journal had 2 entries, it has 1")
+    async with db.write() as tx:
+        await fund(tx, "rob", 2)
+    assert (await verify.verified(db)).fault is None
+    fault = (await verify.verified(db, head)).fault
+    assert fault
+    assert (fault.seq, fault.detail) == (2, "it, or an entry before it, was another when this head was noted")
+
+
+@pytest.mark.parametrize("text", ["", "7", "7:", "x:" + "0" * 64, "7:" + "0" * 63, "-1:" + "0" * 64, "²:" + "0" * 64])
+def test_a_head_that_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="the number of an entry and its hash"):
+        verify.Head.parse(text)
 
 
 @pytest.mark.parametrize("name", ["a b", "a=b", "a\nb", "a=1\nb", "\n"])
@@ -161,6 +213,35 @@ async def test_the_database_itself_refuses_an_entry_that_does_not_sum_to_zero(db
     if db.is_sqlite:
         with pytest.raises(DBAPIError, match="sum to zero"):
             await write("je_y", [], new=True)
+    assert (await verify.verified(db)).fault is None
+
+
+async def test_an_old_entry_is_neither_replaced_nor_added_to(db: Database) -> None:
+    (first, second, *_) = await some_books(db)
+    columns = "id, seq, hash, idempotency_key, kind, cause_type, cause_id, note, actor_id, actor_name, at"
+    copied = f"SELECT {columns} FROM journal_entries WHERE seq = 1"
+    pair = "SELECT CAST(:first AS VARCHAR(40)), account_id, amount, at FROM postings WHERE entry_id = :second"
+    attempts = [
+        f"INSERT INTO postings (entry_id, account_id, amount, at) {pair} AND account_id NOT IN "
+        "(SELECT account_id FROM postings WHERE entry_id = :first)",
+        "INSERT INTO postings (entry_id, account_id, amount, at) SELECT entry_id, account_id, 0, at FROM postings "
+        "WHERE entry_id = :first ON CONFLICT (entry_id, account_id) DO UPDATE SET amount = postings.amount * 2",
+        f"INSERT INTO journal_entries ({columns}) {copied} ON CONFLICT (id) DO UPDATE SET note = 'other'",
+    ]
+    if db.is_sqlite:
+        attempts += [
+            f"INSERT OR REPLACE INTO journal_entries ({columns}) {copied.replace('note,', 'upper(:first),')}",
+            f"REPLACE INTO journal_entries ({columns}) {copied.replace('seq,', '7,')}",
+            f"REPLACE INTO postings (entry_id, account_id, amount, at) {pair}",
+            "UPDATE OR REPLACE journal_entries SET seq = 2 WHERE seq = 1",
+        ]
+    else:
+        attempts += ["TRUNCATE postings", "TRUNCATE journal_entries CASCADE"]
+    for attempt in attempts:
+        with pytest.raises(DBAPIError, match=r"append-only|sum to zero"):
+            async with db.write() as tx:
+                ids = {"first": first.id, "second": second.id}
+                await tx.execute(text(attempt), {key: one for key, one in ids.items() if f":{key}" in attempt})
     assert (await verify.verified(db)).fault is None
 
 

@@ -21,6 +21,10 @@ def test_verify(recharged: Cli) -> None:
     newest = json.loads(recharged.ok("ledger", "list", "--json", "--limit", "1"))["items"][0]
     assert newest["hash"] == found["head"]
     assert "for the ledger" in recharged.ok("ledger", "list")
+    head = shown.split("Head: ")[1].strip()
+    assert "entries are right" in recharged.ok("ledger", "verify", "--head", head)
+    assert recharged("ledger", "verify", "--head", head[:-1] + ("0" if head[-1] != "0" else "1")).status == 1
+    assert recharged("ledger", "verify", "--head", "7").status != 0
 
 
 def test_caps_and_warnings(recharged: Cli) -> None:

@@ -45,6 +45,25 @@ async def test_migrations_give_what_the_models_say(migrated: Database) -> None:
         assert await connection.run_sync(differences) == []
 
 
+async def test_migrations_give_the_triggers_that_the_models_have(
+    migrated: Database, db: Database, database_kind: str
+) -> None:
+    if database_kind == "sqlite":
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+    else:
+        query = (
+            "SELECT tgname, pg_get_triggerdef(pg_trigger.oid) || prosrc FROM pg_trigger "
+            "JOIN pg_proc ON pg_proc.oid = tgfoid WHERE NOT tgisinternal"
+        )
+    found = []
+    for database in (migrated, db):
+        async with database.engine.connect() as connection:
+            rows = await connection.execute(text(query))
+            found.append({name: " ".join(sql.split()) for name, sql in rows})
+    assert found[0] == found[1]
+    assert len(found[0]) >= 5
+
+
 async def test_upgrading_again_changes_nothing(migrated: Database) -> None:
     await asyncio.to_thread(upgrade, migrated.url.render_as_string(hide_password=False))
 
@@ -90,8 +109,9 @@ async def _keeps_rows(url: str) -> None:
         "journal_entries (id, idempotency_key, kind, cause_type, cause_id, note, actor_id, actor_name, at)"
         " VALUES ('je_1', 'k1', 'recharge', '', '', 'über \"x\"', '', '', 0)",
         *(
-            f"postings (entry_id, account_id, amount, at) VALUES ('{entry}', '{account}', {amount}, 0)"
-            for entry, account, amount in (("je_1", "a", 3), ("je_1", "b", -3), ("je_2", "a", 2), ("je_2", "b", -2))
+            f"postings (entry_id, account_id, amount, at) VALUES ('{entry}', '{account}', {amount}, {at})"
+            for entry, at, given in (("je_1", 0, 3), ("je_2", 1, 2))
+            for account, amount in (("a", given), ("b", -given))
         ),
     ]
     async with database.engine.begin() as connection:

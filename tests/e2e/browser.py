@@ -17,6 +17,8 @@ CHROMIUM = os.environ.get("UTCLOUD_TEST_CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 SLOW_MS = 20_000
+ENGLISH = re.compile(r"\b[A-Za-z]?[a-z]+ [a-z]+ [a-z]+\b")
+"""Three words in a row: no name has so many."""
 UNREACHABLE = "The server cannot be reached"
 NETWORK_CHANGED = ("ERR_NETWORK_CHANGED", "chrome-error://")
 
@@ -161,6 +163,13 @@ class Screen:
                 return
             self.page.wait_for_timeout(50)
         raise AssertionError("the page is wider than the window")
+
+    def english(self) -> list[str]:
+        """The lines on the page, what it says to ears too, that are English sentences."""
+        shown = self.main.inner_text().splitlines()
+        names = self.main.locator("[aria-label], [placeholder], [title]")
+        heard: list[str] = names.evaluate_all("all => all.flatMap(one => [one.ariaLabel, one.placeholder, one.title])")
+        return sorted({line for line in [*shown, *heard] if line and ENGLISH.search(line)})
 
     def speak(self, language: str) -> None:
         """Switch the language, as the button in the account's menu does."""

@@ -293,10 +293,22 @@ def test_pools(admin: Screen, cloud: Cloud, notebook: Json) -> None:
 
 
 def test_in_chinese_and_dark(admin: Screen, cloud: Cloud) -> None:
+    """What the server says is Chinese too: why work ends, at which field what is wrong."""
+    node = f"/nodes/{cloud.node['id']}"
+    cloud.operator.post(f"{node}/drain", {"reason": REASON, "grace_minutes": 60})
     admin.page.evaluate("localStorage.setItem('utcloud.dark', '1')")
     admin.speak("zh")
-    for name, path in (("home", "home"), ("node", f"nodes/{cloud.node['id']}"), ("pools", "resource-pools")):
+    for name, path in (("home", "home"), ("node", node[1:]), ("pools", "resource-pools"), ("work", "work")):
         admin.go(path)
+        assert admin.english() == [], path
         shots(admin, f"{name}-zh-dark")
+    expect(admin.main).to_contain_text(f"UTC 排空:{REASON};请保存您的工作")
+    admin.go("resource-pools")
+    admin.begin()
+    admin.fill("pool", name=cloud.pool["name"])
+    admin.dialog.locator("button[type=submit]").click()
+    expect(error(admin)).to_have_text(f"已有名为“{cloud.pool['name']}”的资源池。请换一个名称。")
+    admin.shot("hardware-pool-name-taken-zh")
     admin.page.evaluate("localStorage.removeItem('utcloud.dark')")
     admin.speak("en")
+    cloud.operator.post(f"{node}/uncordon")

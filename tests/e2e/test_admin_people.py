@@ -347,6 +347,7 @@ def test_in_chinese_and_dark(admin: Screen, cloud: Cloud) -> None:
         title = admin.main.locator("h3").first
         if not path.startswith("groups/"):
             assert re.search("[\u4e00-\u9fff]", title.inner_text()), path
+        assert admin.english() == [], path
         name = path.partition("/")[0]
         admin.shot(f"admin-{name}-zh-dark")
         admin.narrow_shot(f"admin-{name}-zh-dark")

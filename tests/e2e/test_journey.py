@@ -417,6 +417,7 @@ def test_16_every_page_in_chinese_and_on_a_telephone(journey: Journey, end: str)
     for path in PAGES[end]:
         screen.go(path)
         expect(screen.main, f"{end}/{path} in Chinese").to_contain_text(CHINESE)
+        assert screen.english() == [], f"{end}/{path} in Chinese"
         screen.shot(f"{end}-{path}-zh")
     screen.speak("en")
 

@@ -1,5 +1,6 @@
 """What the tests of resources and billing stand on: miners, sites, reports."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,13 +31,19 @@ def node(
     chips: int = 0,
     uid: str = "",
     simulated: bool = False,
+    cards: Sequence[str] = (),
     **more: Any,
 ) -> NodeReport:
-    """A node with ``chips`` chips whose uids begin with ``uid`` (its name unless given)."""
+    """A node with ``chips`` chips whose uids begin with ``uid`` (its name unless given), or one for each serial number
+    of ``cards``."""
+    serials = cards or [""] * chips
     return NodeReport(
         name=name,
         resources=[ResourceReport(name="cpu", capacity=cpu), ResourceReport(name="memory", capacity=memory)],
-        chips=[chip(f"{uid or name}-{index}", index, simulated=simulated) for index in range(chips)],
+        chips=[
+            chip(f"{uid or name}-{index}", index, serial=serial, simulated=simulated)
+            for index, serial in enumerate(serials)
+        ],
         **more,
     )
 

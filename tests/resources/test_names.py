@@ -6,8 +6,6 @@ from tests.resources.support import CHIP, add_site, add_spec, chip, heard, node
 from tests.support.web import problem
 from utcloud.protocol import ResourceReport
 from utcloud.resources import capacity, service
-from utcloud.resources.service.common import nodes_of, usages
-from utcloud.resources.service.totals import totals
 
 
 async def test_custom_resource(people: People) -> None:
@@ -42,6 +40,21 @@ async def test_custom_resource(people: People) -> None:
     assert changed["used_by_specs"] == ["small"]
     async with people.db.read() as tx:
         assert {"TPU1684X", CHIP} <= await service.simulated_names(tx)
+
+
+async def test_a_chosen_node_that_is_gone_stays_chosen(people: People) -> None:
+    """A name for one node must not become one for all while that node is away."""
+    site = await join(people, people.mina, node(chips=2), node("other", chips=1))
+    first = (await ok(people.mina.client.get("/nodes", params={"search": "node-1"})))["items"][0]["id"]
+    body = {"name": "TPU", "system_resource": CHIP, "node_ids": [first]}
+    made = await ok(people.mina.client.post("/custom-resources", json=body), 201)
+    async with people.db.write() as tx:
+        await heard(tx, people.clock.now(), site, node("other", chips=1))
+    (shown,) = (await ok(people.mina.client.get("/custom-resources")))["items"]
+    assert ([one["name"] for one in shown["nodes"]], shown["usage"]["capacity"]) == (["node-1"], 0)
+    change = {"node_ids": [first], "description": "away"}
+    changed = await ok(people.mina.client.patch(f"/custom-resources/{made['id']}", json=change))
+    assert [one["id"] for one in changed["nodes"]] == [first]
 
 
 async def test_a_name_is_never_of_a_name(people: People) -> None:
@@ -96,7 +109,7 @@ async def test_two_names_over_the_same_chips_share_one_capacity(people: People) 
     ]
 
 
-async def test_totals_are_what_the_nodes_have_one_by_one(people: People) -> None:
+async def test_system_resources_are_what_the_nodes_have_in_sum(people: People) -> None:
     chips = [chip("a-0"), chip("a-1", 1, healthy=False, simulated=True), chip("a-2", 2)]
     odd = node("a").model_copy(update={"chips": chips})
     odd.resources.append(ResourceReport(name=CHIP, capacity=99))
@@ -110,9 +123,6 @@ async def test_totals_are_what_the_nodes_have_one_by_one(people: People) -> None
         demands = [capacity.Demand(f"at_{number}", spec, pool.id) for number in range(3)]
         assert isinstance(await capacity.reserve(tx, people.clock.now(), demands), list)
     await join(people, people.boris, node("d", chips=7))
-    async with people.db.read() as tx:
-        for where in (nodes_of(people.mina.id), nodes_of(people.boris.id), nodes_of(people.mina.id, people.boris.id)):
-            assert await totals(tx, where) == usages(await capacity.load(tx, people.clock.now(), where))
     listed = (await ok(people.mina.client.get("/system-resources", params={"sort": "-name"})))["items"]
     assert [one["name"] for one in listed] == [CHIP, "memory", "disk", "cpu"]
     assert [one["name"] for one in listed[0]["nodes"]] == ["a", "b", "c"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sqlalchemy import event, select
 
-from tests.resources.support import CHIP, World, add_spec, chip, heard, node
+from tests.resources.support import CHIP, World, add_site, add_spec, chip, heard, node
 from utcloud.db import Database
 from utcloud.protocol import NodeReport, ResourceReport, SiteReport
 from utcloud.resources import capacity, service
@@ -92,7 +92,9 @@ async def test_a_chip_of_another_node_is_flagged_and_not_taken(db: Database) -> 
     other = await World.make(db, NOW, node("b", chips=2, uid="x"), miner="boris")
     theirs = (await details(db, other))["b"]
     assert theirs.chips == []
-    assert "chip x-0 left out: it stands on another node already" in theirs.flags
+    why = "stands on another miner's node already; if it is yours, ask the operator to remove it there"
+    assert theirs.flags == [f"chip x-{number} left out: it {why}" for number in (0, 1)]
+    assert (await details(db, one))["a"].flags == []
     assert len((await details(db, one))["a"].chips) == 2
     async with db.write() as tx:
         spec = await add_spec(tx, other.miner, {CHIP: 1})
@@ -105,6 +107,18 @@ async def test_a_chip_of_another_node_is_flagged_and_not_taken(db: Database) -> 
     assert [chip.uid for chip in (await details(db, one))["a"].chips] == ["x-0"]
 
 
+async def test_a_serial_number_on_two_sites_is_flagged_where_it_comes_second(db: Database) -> None:
+    """Of one miner's sites; what another miner's node says is no trouble of his."""
+    mina = await World.make(db, NOW, node("a", cards=["S1", ""]))
+    boris = await World.make(db, NOW, node("b", uid="b", cards=["S1", ""]), miner="boris")
+    async with db.write() as tx:
+        second = await add_site(tx, mina.miner, "second")
+        await heard(tx, NOW, second, node("c", uid="c", cards=["S1", "S2"]))
+    found = await details(db, mina)
+    assert (found["a"].flags, found["c"].flags) == ([], ["serial number S1 is reported of a too"])
+    assert (await details(db, boris))["b"].flags == []
+
+
 async def test_a_chip_in_use_does_not_move(db: Database) -> None:
     world = await World.make(db, NOW, node("a", chips=1, uid="x"), node("b"))
     async with db.write() as tx:
@@ -114,7 +128,7 @@ async def test_a_chip_in_use_does_not_move(db: Database) -> None:
         await heard(tx, NOW, world.site_id, node("a"), node("b", chips=1, uid="x"))
     found = await details(db, world)
     assert found["b"].chips == []
-    assert found["b"].flags == ["chip x-0 left out: it is still in use on another node"]
+    assert found["b"].flags == ["chip x-0 left out: it is still in use on node a"]
     async with db.write() as tx:
         await capacity.release(tx, "at_1")
         await heard(tx, NOW, world.site_id, node("a"), node("b", chips=1, uid="x"))

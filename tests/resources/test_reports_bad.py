@@ -102,10 +102,25 @@ def test_too_long_a_text_is_cut() -> None:
 
 
 def test_half_a_character() -> None:
-    body = json.dumps(report(node(os="\ud800"), node("other")))
-    incoming = parse(body.encode())
+    """Wherever it stands, it leaves nothing that cannot be written down or shown."""
+    labels = {"\udc00": "x", "room": "\ud800"}
+    incoming = parse(json.dumps(report(node(os="\ud800", ip=7, labels=labels), node("other"))).encode())
     assert [one.name for one in incoming.report.nodes] == ["node-1", "other"]
-    assert "os was left out" in incoming.flags[0][0]
+    assert "half a character" in incoming.flags[0][0]
+    assert "\ufffd" in incoming.report.nodes[0].labels["room"]
+    incoming.digest()
+    str(incoming.flags).encode()
+
+
+@pytest.mark.parametrize("blank", ["\n", " ", "\x00", "\u200b", "\u2028"])
+def test_names_that_nobody_sees(blank: str) -> None:
+    """A line break in a resource's name must not look like two resources."""
+    chips = [chip(blank), chip("b", 1) | {"resource": blank}, chip(f"c{blank}d", 2)]
+    resources = [{"name": blank, "capacity": 1}, {"name": f"x{blank}=y", "capacity": 2}]
+    incoming = parse(json.dumps(report(node(blank, chips=chips, resources=resources))).encode())
+    seen = sensible(incoming.report.nodes, incoming.flags)["unnamed"]
+    assert all(name.isprintable() for name in (*seen.resources, *seen.chips))
+    assert (len(seen.resources), len(seen.chips), len(seen.flags)) == (1, 1, 3)
 
 
 def test_a_node_that_is_none_is_told_of_another() -> None:

@@ -100,7 +100,7 @@ async def test_unknown_resources_are_answered_with_what_exists(people: People) -
         ("cpu", "0.0001", "such as 0.5"),
         ("cpu", "2GB", "in cores"),
         (CHIP, "1GB", "whole pieces"),
-        (CHIP, "0.5", "is given whole: its driver has no partitions"),
+        (CHIP, "0.5", "It is given whole: its driver has no partitions"),
         (CHIP, "1/2", "such as 1"),
         (CHIP, "", "such as 1"),
     ],
@@ -177,7 +177,7 @@ async def test_a_preview_says_where_it_fits_and_why_not(people: People) -> None:
     assert (await look(cpu="8"))["fit"] == {"now": 1, "at_best": 1, "never": 1}
     never = await look(**{CHIP: "4"})
     assert never["fit"] == {"now": 0, "at_best": 0, "never": 2}
-    assert f"needs 4 {CHIP} on one node; the largest node of your nodes has 3" in never["detail"]
+    assert f"needs 4 {CHIP} on one node; the largest node of your hardware has 3" in never["detail"]
     spec = await make_spec(people.mina, items=[{"resource": CHIP, "quantity": "2"}])
     (pool,) = (await ok(people.mina.client.get("/pools")))["items"]
     async with people.db.write() as tx:

@@ -4,6 +4,7 @@ import json
 import secrets
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ def fresh(prefix: str) -> str:
         ("GET", "/groups?cursor=rubbish", None, 422, "cursor"),
         ("GET", "/notebooks?state=asleep", None, 422, "state"),
         ("GET", "/notebooks?search=" + "x" * 1000, None, 422, "search"),
+        ("GET", "/notebooks?search=%00", None, 422, "search"),
+        ("GET", "/notebooks/%00", None, 422, "notebook_id"),
+        ("POST", "/replicas/a%00b/stop", {"reason": "x"}, 422, "replica_id"),
+        ("POST", "/notebooks", {"name": "a", "image_id": "\0", "pool_id": "p", "spec_id": "s"}, 422, "image_id"),
+        ("PUT", "/groups/grp_x/quota", {"resources": {"": "1"}}, 422, "resources"),
     ],
 )
 def test_every_error_is_a_problem(
@@ -59,6 +65,41 @@ def test_every_error_is_a_problem(
         assert problem["field"].partition(".")[0] == field
         assert problem["cure"]
         assert problem["errors"][0]["field"].partition(".")[0] == field
+
+
+def test_what_cannot_be_is_told_in_words(operator: Api) -> None:
+    """No regular expression is shown to anybody."""
+    answer = operator.http.post("/users", json={"username": "Not A Name", "email": "at home", "display_name": "\u202e"})
+    told = {error["field"]: error["detail"] for error in answer.json()["errors"]}
+    assert told["username"].startswith("write lower-case letters, digits")
+    assert "alice@example.org" in told["email"]
+    assert told["display_name"] == "it has characters that cannot be seen"
+    assert "^" not in answer.text
+
+
+def test_several_at_once_make_no_fault(served: Served, operator: Api) -> None:
+    """The same wish from several sides is fulfilled once; what cannot both be is refused, never broken."""
+    user = operator.post("/users", {"username": fresh("wanted")})
+    group = operator.post("/groups", {"name": fresh("wanting")})
+    sides = [served.operator() for _ in range(4)]
+
+    def at_once(method: str, path: str, body: Any = None) -> set[int]:
+        with ThreadPoolExecutor(len(sides)) as threads:
+            calls = [threads.submit(side.http.request, method, path, json=body) for side in sides]
+        return {call.result().status_code for call in calls}
+
+    members, member = f"/groups/{group['id']}/members", f"/groups/{group['id']}/members/{user['id']}"
+    assert at_once("POST", members, {"username": user["username"]}) == {201}
+    assert at_once("PUT", member, {"role": "manager"}) == {200}
+    operator.delete(member)
+    assert at_once("PATCH", f"/users/{user['id']}", {"group_ids": [group["id"]]}) == {200}
+    operator.delete(member)
+    assert at_once("PATCH", f"/groups/{group['id']}", {"manager_ids": [user["id"]]}) == {200}
+    assert [one["role"] for one in operator.get(f"/groups/{group['id']}")["members"]] == ["manager"]
+    assert at_once("DELETE", f"/groups/{group['id']}") == {204, 404}
+    assert at_once("DELETE", f"/users/{user['id']}") == {204, 404}
+    gone = operator.all("/audit-events", object_id=user["id"], action="user.delete")
+    assert len(gone) == 1
 
 
 def test_all_faults_are_told_at_once(operator: Api) -> None:

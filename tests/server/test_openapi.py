@@ -1,5 +1,8 @@
 """The OpenAPI file: complete, and true. Schemathesis makes requests of it that nobody thought of."""
 
+import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,3 +152,15 @@ def test_the_ways_to_log_in_are_described(openapi: dict[str, Any]) -> None:
     kinds = {(one["type"], one.get("scheme") or one.get("in")) for one in schemes.values()}
     assert ("http", "bearer") in kinds
     assert ("apiKey", "cookie") in kinds
+
+
+def test_the_pages_types_are_made_of_this_file(tmp_path: Path) -> None:
+    """After a change of the API: ``npm --prefix web run api``."""
+    root = Path(__file__).parents[2]
+    node = shutil.which("node") or str(root / "build/tools/node-bin/node")
+    (tmp_path / "openapi.json").write_text(json.dumps(create_app(Settings(home=Path("/nonexistent"))).openapi()))
+    maker = root / "web/node_modules/openapi-typescript/bin/cli.js"
+    made = subprocess.run(
+        [node, maker, tmp_path / "openapi.json"], capture_output=True, text=True, check=True, timeout=60, cwd=tmp_path
+    )
+    assert made.stdout.strip() == (root / "web/src/shared/api/schema.d.ts").read_text().strip()

@@ -12,11 +12,14 @@ from tests.workloads.world import World
 from utcloud.accounts.models import Group
 from utcloud.accounts.routes import router as accounts
 from utcloud.accounts.schemas import Role
+from utcloud.assets.models import Asset, AssetVersion
 from utcloud.assets.routes import router as assets
 from utcloud.common.settings import Settings
-from utcloud.resources.models import Node, Pool, PoolGroup
+from utcloud.resources.models import Node, Pool, PoolGroup, UnitPrice
 from utcloud.resources.routes import router as resources
+from utcloud.resources.service import default_pool
 from utcloud.server.wiring import wire
+from utcloud.workloads import in_use
 from utcloud.workloads.models import Workload
 
 
@@ -45,6 +48,32 @@ async def test_deleting_is_refused_with_whose_work_is_in_the_way(world: World, o
     assert "2 notebooks (of other, renter)" in await refused(await client.delete(f"/images/{world.image_id}"))
     custom = (await client.get("/custom-resources")).json()["items"][0]["id"]
     assert "1 specification (0.5CPU-1GB-1TPU1684X)" in await refused(await client.delete(f"/custom-resources/{custom}"))
+
+
+async def test_an_assets_owner_is_told_names_of_his_own_notebooks_only(world: World) -> None:
+    made = [await world.create("mine"), await world.create("a-secret", actor=world.other)]
+    async with world.db.write() as tx:
+        tx.add(Asset(id="alg_1", kind="algorithm", owner_id=world.renter.id, name="shared"))
+        await tx.flush()
+        tx.add(AssetVersion(id="ver_1", asset_id="alg_1", number=1, status="ready"))
+        await tx.flush()
+        for ident in made:
+            (await tx.get_one(Workload, ident)).algorithm_version_id = "ver_1"
+        await tx.flush()
+        for told in (await in_use.of_asset(tx, "alg_1"), await in_use.of_version(tx, "ver_1")):
+            assert told == "1 notebook ('mine') and 1 notebook (of other)"
+
+
+async def test_a_miner_is_deleted_when_he_has_given_up_all(world: World, operator: Person) -> None:
+    url = f"/users/{world.miner.id}"
+    told = await refused(await operator.client.delete(url))
+    for part in ("1 site (site)", "1 specification (0.5CPU-1GB-1TPU1684X)", "1 custom resource (TPU1684X)"):
+        assert part in told
+    mia = (await operator.client.post("/users", json={"username": "mia", "roles": ["miner"]})).json()
+    async with world.db.write() as tx:
+        await default_pool(tx, mia["id"])
+        tx.add(UnitPrice(miner_id=mia["id"], resource="cpu", price=1))
+    assert (await operator.client.delete(f"/users/{mia['id']}")).status_code == 204
 
 
 async def test_a_pool_and_a_group_in_use_stay(world: World, operator: Person) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from tests.workloads.world import PRICE, World
 from utcloud.accounts.models import AuditEvent
+from utcloud.billing.models import BillingEvent
 from utcloud.common.errors import Conflict
 from utcloud.common.money import amount_for
 from utcloud.edge.models import Route
@@ -232,6 +233,15 @@ async def test_a_drain_is_told_and_then_stops(world: World, watch: nodes.Watch) 
     assert await world.states(ident) == [State.STOPPING]
     await world.end(attempt)
     assert (await world.workload(ident)).reason == f"{name} was drained by its miner: new cooling"
+    async with world.db.read() as tx:
+        events = list(await tx.scalars(select(BillingEvent).order_by(BillingEvent.id)))
+    assert [one.kind for one in events] == ["stop_announced", "workload_stopped", "order_settled"]
+    assert (events[0].user_id, events[0].object_id) == (world.renter.id, ident)
+    assert (events[0].detail["reason"], events[0].detail["stops_at"]) == (
+        f"{name} is drained: new cooling",
+        at.isoformat(),
+    )
+    assert events[1].detail["reason"] == f"{name} was drained by its miner: new cooling"
     await world.start(ident)
     await world.place_waiting()
     assert await world.states(ident) in ([State.PENDING], [State.ASSIGNED])

@@ -16,8 +16,9 @@ from utcloud.common.money import MICRO
 from utcloud.db import Database
 from utcloud.protocol import SiteReport
 from utcloud.resources import reports
+from utcloud.resources import service as resources
 from utcloud.resources.models import Pool, PoolGroup, PoolSpec, Site
-from utcloud.resources.schemas import Attention, AttentionKind
+from utcloud.resources.schemas import Attention, AttentionKind, NodeStatus, PoolLack, SpecSort
 from utcloud.workloads.overview import miner_overview
 from utcloud.workloads.schemas import MinerOverviewOut
 
@@ -30,6 +31,34 @@ async def home(world: World, actor: Actor | None = None) -> MinerOverviewOut:
 
 async def attention(world: World, actor: Actor | None = None) -> dict[str, Attention]:
     return {one.kind.value: one for one in (await home(world, actor)).attention}
+
+
+LISTS: dict[str, Any] = {
+    "node_not_ready": (resources.list_nodes, resources.NodeFilter(status=NodeStatus.NOT_READY)),
+    "node_lost": (resources.list_nodes, resources.NodeFilter(status=NodeStatus.LOST)),
+    "node_flagged": (resources.list_nodes, resources.NodeFilter(flagged=True)),
+    "chip_unhealthy": (resources.list_nodes, resources.NodeFilter(unhealthy=True)),
+    "pool_without_nodes": (resources.list_pools, resources.PoolFilter(without=PoolLack.NODES)),
+    "pool_without_groups": (resources.list_pools, resources.PoolFilter(without=PoolLack.GROUPS)),
+    "spec_never_fits": (resources.list_specs, resources.SpecFilter(never_fits=True, sort=SpecSort.NAME)),
+}
+"""What the page shows to whom a line has led."""
+
+
+async def listed(world: World, kind: str) -> list[str]:
+    async with world.db.read() as tx:
+        if kind == "clock_off":
+            items, _ = await resources.list_sites(tx, world.now, world.miner, limit=100, clock_off=True)
+        else:
+            show, wanted = LISTS[kind]
+            items, _ = await show(tx, world.now, world.miner, wanted, limit=100)
+    return [one.name for one in items]
+
+
+async def each_leads_to_what_it_counts(world: World) -> None:
+    found = await attention(world)
+    for kind in (*LISTS, "clock_off"):
+        assert ", ".join(await listed(world, kind)) == (found[kind].object_name if kind in found else "")
 
 
 async def test_sums_are_of_what_runs_and_waits(world: World) -> None:
@@ -131,6 +160,7 @@ async def test_what_is_wrong_with_nodes(world: World) -> None:
     assert (found["node_not_ready"].object_name, found["node_not_ready"].severity) == ("node-c", "warning")
     assert (found["clock_off"].object_type, "30 s off" in found["clock_off"].detail) == ("site", True)
     assert (await home(world)).attention[0].severity == "error", "the worst comes first"
+    await each_leads_to_what_it_counts(world)
     world.later(31)
     found = await attention(world)
     assert (found["node_not_ready"].count, found["node_not_ready"].object_id) == (3, "")
@@ -139,6 +169,11 @@ async def test_what_is_wrong_with_nodes(world: World) -> None:
     world.later(300)
     found = await attention(world)
     assert (found["node_lost"].count, found["node_lost"].severity, "node_not_ready" in found) == (3, "error", False)
+    await each_leads_to_what_it_counts(world)
+    world.nodes = [node_report("node-d", 1)]
+    await world.report()
+    assert await attention(world) == {}, "nobody minds what nodes that are gone had said"
+    assert await listed(world, "node_flagged") == await listed(world, "chip_unhealthy") == []
 
 
 async def test_what_is_wrong_with_offers(world: World) -> None:
@@ -157,6 +192,7 @@ async def test_what_is_wrong_with_offers(world: World) -> None:
     assert found["pool_without_nodes"].object_name == "bare, bound, shut"
     assert (found["pool_without_groups"].object_id, found["pool_without_groups"].object_name) == ("po_shut", "shut")
     assert not {"no_specs", "no_nodes"} & found.keys()
+    await each_leads_to_what_it_counts(world)
     async with world.db.write() as tx:
         for spec_id in (huge, wide):
             row = await tx.get_one(PoolSpec, (world.pool_id, spec_id, "notebook"))

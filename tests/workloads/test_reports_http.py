@@ -84,7 +84,7 @@ async def test_an_unchanged_report_takes_few_statements_and_no_turns(
     with statements(world.db) as seen:
         await told(agent, body(world, clock, temperature=41))
     kinds = [statement.split()[0:2] for statement in seen if not statement.startswith("BEGIN")]
-    assert kinds == [["UPDATE", "sites"], ["UPDATE", "telemetry"], ["SELECT", "attempts.id"], ["UPDATE", "meters"]]
+    assert [kind[0] for kind in kinds] == ["SELECT", "UPDATE", "INSERT", "SELECT", "UPDATE"]
     assert not any("advisory" in statement for statement in seen)
     assert (await world.meter(attempt)).witnessed_until == clock.now()
     assert (await shown(world, clock)).chips[0].temperature_c == 41
@@ -212,9 +212,24 @@ async def test_a_removed_nodes_chip_may_stand_elsewhere(
     await told(agent, body(world, clock))
     back = await shown_by_id(world, clock, ident)
     assert (back.status, back.chips) == (NodeStatus.READY, [])
-    assert back.flags == [f"chip node-a-chip-{index} left out: it stands on another node already" for index in (0, 1)]
+    why = "stands on node node-a of another site already; if it was moved here, remove that node"
+    assert back.flags == [f"chip node-a-chip-{index} left out: it {why}" for index in (0, 1)]
 
 
 async def shown_by_id(world: World, clock: FakeClock, ident: str) -> NodeDetail:
     async with world.db.read() as tx:
         return await service.get_node(tx, clock.now(), world.miner, ident)
+
+
+async def test_a_resource_whose_name_has_two_lines_harms_no_page(
+    world: World, clock: FakeClock, agent: httpx.AsyncClient
+) -> None:
+    report = json.loads(body(world, clock))
+    report["nodes"][0]["resources"] += [{"name": "a\nb=c", "capacity": 3}, {"name": "\n", "capacity": 4}]
+    report["nodes"][0]["labels"] = {"room": "\ud800"}
+    await told(agent, json.dumps(report))
+    node = await shown(world, clock)
+    assert {use.resource: use.capacity for use in node.resources if use.resource.startswith("a")} == {"a b=c": 3}
+    assert any("blank" in flag for flag in node.flags)
+    assert any("half a character" in flag for flag in node.flags)
+    assert node.model_dump_json()

@@ -70,6 +70,7 @@ class World:
 
     db: Database
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    fee_ppm: int = FEE_PPM
     nodes: list[NodeReport] = field(default_factory=lambda: [node_report("node-a", 2), node_report("node-b", 1)])
     seen: dict[str, ObservedReplica] = field(default_factory=dict)
     """The site's memory: what it will say of each attempt, by attempt id."""
@@ -142,12 +143,12 @@ class World:
             **{"name": name, "image_id": self.image_id, "pool_id": self.pool_id, "spec_id": self.spec_id} | fields
         )
         async with self.db.write() as tx:
-            made = await notebooks.create(tx, self.now, actor or self.renter, wish, fee_ppm=FEE_PPM)
+            made = await notebooks.create(tx, self.now, actor or self.renter, wish, fee_ppm=self.fee_ppm)
             return made.id
 
     async def start(self, ident: str) -> None:
         async with self.db.write() as tx:
-            await notebooks.start(tx, self.now, self.renter, ident, fee_ppm=FEE_PPM)
+            await notebooks.start(tx, self.now, self.renter, ident, fee_ppm=self.fee_ppm)
 
     async def stop(self, ident: str) -> None:
         async with self.db.write() as tx:
@@ -203,7 +204,7 @@ class World:
 
     async def place_waiting(self) -> None:
         """What the loop does when capacity has come free."""
-        await loops.place_waiting(self.db, FakeClock(self.now), fee_ppm=FEE_PPM)
+        await loops.place_waiting(self.db, FakeClock(self.now), fee_ppm=self.fee_ppm)
 
     # What became of it
 

@@ -7,13 +7,17 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from utcloud.accounts.schemas import GroupRef, Ident, Input, Name, Text
+from utcloud.common.patterns import said
 
 AssetName = Annotated[
     str,
     Field(
         min_length=1,
         max_length=64,
-        pattern=r"^[^\s./\\\x00-\x1f\x7f-\x9f]([^/\\\x00-\x1f\x7f-\x9f]*[^\s/\\\x00-\x1f\x7f-\x9f])?$",
+        pattern=said(
+            r"^[^\s./\\\x00-\x1f\x7f-\x9f]([^/\\\x00-\x1f\x7f-\x9f]*[^\s/\\\x00-\x1f\x7f-\x9f])?$",
+            "write a name without slashes, without a dot at its beginning and without a space at either end",
+        ),
         examples=["resnet"],
     ),
 ]
@@ -136,7 +140,10 @@ class ImageOut(BaseModel):
 Reference = Annotated[
     str,
     Field(
-        min_length=1, max_length=255, pattern=r"^[a-z0-9][a-zA-Z0-9._/:@-]*$", examples=["localhost/utcloud/jupyter:1"]
+        min_length=1,
+        max_length=255,
+        pattern=said(r"^[a-z0-9][a-zA-Z0-9._/:@-]*$", "write an image's reference such as localhost/utcloud/jupyter:1"),
+        examples=["localhost/utcloud/jupyter:1"],
     ),
 ]
 

@@ -159,7 +159,8 @@ class _Sink:
         try:
             return clean_path(member)
         except Problem as problem:
-            raise Refused(f"In the archive {self.name!r}: {problem.detail} {problem.cure or ''}".strip()) from problem
+            why = " ".join(filter(None, [problem.detail, problem.cure]))
+            raise Refused(f"In the archive {self.name!r}: {why}") from problem
 
     def refuse_link(self, member: str) -> Refused:
         return Refused(

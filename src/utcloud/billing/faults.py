@@ -1,7 +1,7 @@
 """Fault credits: what goes back to the renter when an attempt ended by the miner's or the platform's fault."""
 
 from utcloud.billing.models import Meter
-from utcloud.billing.solvency import MS_PER_HOUR, amount, elapsed_ms
+from utcloud.billing.solvency import MS_PER_HOUR, elapsed_ms
 from utcloud.common.money import amount_for
 
 FAULTS = {
@@ -24,4 +24,5 @@ def credit_for(meter: Meter, policy: str) -> int:
         return 0
     if policy == "whole":
         return paid
-    return min(paid, amount(meter) - amount_for(meter.price, elapsed_ms(meter) - MS_PER_HOUR))
+    before = amount_for(meter.price, elapsed_ms(meter) - MS_PER_HOUR)
+    return max(paid - before, 0)  # what was waived lay at the end: it was not paid, and does not go back

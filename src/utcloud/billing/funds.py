@@ -8,6 +8,8 @@ from utcloud.common.money import amount_for, format_unc
 HOLD_MS = 60_000
 """A new meter holds back what it costs in this time, so that a graceful stop is always paid for."""
 
+NOT_A_MEMBER = "the group that pays for it no longer does: its owner is not a member of it any more"
+
 
 def hold_for(price: int) -> int:
     """The hold of a meter at ``price`` micro-UNC per hour: at least 1 micro-UNC unless it is free."""

@@ -19,7 +19,7 @@ from utcloud.billing.models import Account, Entry, Posting
 from utcloud.common.errors import Conflict
 from utcloud.common.ids import new_id
 from utcloud.db import Tx
-from utcloud.db.bulk import insert_rows, update_rows
+from utcloud.db.bulk import among, insert_rows, update_rows
 from utcloud.db.upsert import insert_if_absent
 
 PLATFORM = "platform"
@@ -101,7 +101,7 @@ async def write(tx: Tx, drafts: Sequence[Draft]) -> list[str]:
 
 async def _known(tx: Tx, drafts: Sequence[Draft]) -> dict[str, str]:
     """The ids of the entries that are there, by key."""
-    query = select(Entry).where(Entry.idempotency_key.in_([draft.key for draft in drafts]))
+    query = select(Entry).where(among(tx, Entry.idempotency_key.expression, (draft.key for draft in drafts)))
     entries = {entry.idempotency_key: entry for entry in await tx.scalars(query)}
     if not entries:
         return {}

@@ -16,6 +16,8 @@ from utcloud.db import Database
 
 SETTLE_EVERY = timedelta(hours=1)
 _BATCH = 2000
+CALM = 25
+"""However much changes, looking takes one part in so many of a core at most."""
 _CALM_S = 0.2
 _MOST_CALM_S = 5.0
 
@@ -63,7 +65,7 @@ async def watch_solvency(
             woken.clear()
             began = time.perf_counter()
             pause = await watch.look()
-            calm = 20 * (time.perf_counter() - began)  # however much changes: a twentieth of a core at most
+            calm = CALM * (time.perf_counter() - began)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), pause)
             await asyncio.sleep(min(max(calm, _CALM_S), _MOST_CALM_S))

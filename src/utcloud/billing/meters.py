@@ -12,15 +12,16 @@ from typing import Any
 
 from sqlalchemy import BigInteger, String, Table, bindparam, case, cast, func, insert, select, type_coerce, update
 
+from utcloud.accounts.models import GroupMember
 from utcloud.billing import caps, faults, journal, orders, sums
-from utcloud.billing.funds import hold_for, shortage
+from utcloud.billing.funds import NOT_A_MEMBER, hold_for, shortage
 from utcloud.billing.models import Account, Meter, Order
 from utcloud.billing.settling import credit, settle_many
 from utcloud.billing.solvency import Use
 from utcloud.common.clock import to_ms
 from utcloud.common.errors import Forbidden, InsufficientFunds
 from utcloud.common.ids import new_id
-from utcloud.db import Tx, emit
+from utcloud.db import Timestamp, Tx, emit
 
 LATE_MS = 300_000
 """What is witnessed later than this is noted: the site was silent, or a clock was moved."""
@@ -81,9 +82,7 @@ async def open_many(tx: Tx, groups: Sequence[Sequence[Opening]], now: datetime |
     query = select(Meter.attempt_id).where(Meter.attempt_id.in_([opening.attempt_id for opening in wanted]))
     known = set(await tx.scalars(query))
     wallets = await journal.accounts(tx, "wallet", {opening.wallet_owner for opening in wanted})
-    funds = _Funds(
-        wallets, await sums.use_of(tx, [one.id for one in wallets.values()], now), await _rooms(tx, now, wallets)
-    )
+    funds = await _funds(tx, now, wallets)
     refusals: list[Refusal | None] = []
     made: list[dict[str, Any]] = []
     for group in groups:
@@ -98,6 +97,14 @@ async def open_many(tx: Tx, groups: Sequence[Sequence[Opening]], now: datetime |
     return refusals
 
 
+async def _funds(tx: Tx, now: datetime, wallets: dict[str, Account]) -> "_Funds":
+    uses = await sums.use_of(tx, [one.id for one in wallets.values()], now)
+    rows = await tx.execute(
+        select(GroupMember.group_id, GroupMember.user_id).where(GroupMember.group_id.in_(list(wallets)))
+    )
+    return _Funds(wallets, uses, await _rooms(tx, now, wallets), {(row[0], row[1]) for row in rows})
+
+
 async def _rooms(tx: Tx, now: datetime, wallets: dict[str, Account]) -> dict[str, list[caps.Room]]:
     by_wallet: dict[str, list[caps.Room]] = defaultdict(list)
     for room in await caps.rooms(tx, now, [wallet.id for wallet in wallets.values()]):
@@ -107,16 +114,24 @@ async def _rooms(tx: Tx, now: datetime, wallets: dict[str, Account]) -> dict[str
 
 @dataclass(slots=True)
 class _Funds:
-    """What wallets and caps still allow while group after group takes its holds. ``wallets`` by owner."""
+    """What wallets and caps still allow while group after group takes its holds. ``wallets`` by owner.
+
+    ``members``: user group and user, of those user groups that own a wallet.
+    """
 
     wallets: dict[str, Account]
     use: dict[str, Use]
     rooms: dict[str, list[caps.Room]]
+    members: set[tuple[str, str]]
 
     def take(self, group: Sequence[Opening]) -> Refusal | None:
         """Take the holds of ``group``, or say why not and take nothing."""
         by_payer: dict[tuple[str, str], list[Opening]] = defaultdict(list)
         for opening in group:
+            if opening.group_id and (opening.group_id, opening.payer_id) not in self.members:
+                return Forbidden(
+                    f"It cannot start: {NOT_A_MEMBER}.", cure="Start something new and pay for it yourself."
+                )
             by_payer[self.wallets[opening.wallet_owner].id, opening.payer_id].append(opening)
         wallets = {wallet.id: wallet for wallet in self.wallets.values()}
         for (wallet_id, payer_id), own in by_payer.items():
@@ -165,8 +180,7 @@ async def open(tx: Tx, opening: Opening, now: datetime | None = None) -> Meter: 
 async def require_start(tx: Tx, now: datetime, wallet_owner: str, payer_id: str, prices: Sequence[int]) -> None:
     """Raise InsufficientFunds or Forbidden when a wallet cannot hold the start of attempts at ``prices`` per hour."""
     wallets = await journal.accounts(tx, "wallet", [wallet_owner])
-    ident = wallets[wallet_owner].id
-    funds = _Funds(wallets, await sums.use_of(tx, [ident], now), await _rooms(tx, now, wallets))
+    funds = await _funds(tx, now, wallets)
     group_id = None if wallet_owner == payer_id else wallet_owner
     if refusal := funds.take([Opening("", payer_id, "", price, 0, {}, group_id=group_id) for price in prices]):
         raise refusal
@@ -178,32 +192,44 @@ async def total(tx: Tx, attempt_ids: Iterable[str]) -> int:
     return int(await tx.scalar(query) or 0)
 
 
-async def start(tx: Tx, attempt_id: str, started_at: datetime) -> None:
-    """The attempt's container was seen to run since ``started_at``, by the engine's clock. The first word holds."""
+async def seen_until(tx: Tx, attempt_id: str) -> datetime | None:
+    """Until when the attempt was seen to run; None: it never was."""
+    return await tx.scalar(select(Meter.witnessed_until).where(Meter.attempt_id == attempt_id))
+
+
+async def start(tx: Tx, attempt_id: str, started_at: datetime, *, now: datetime | None = None) -> None:
+    """The attempt's container was seen to run since ``started_at``, by the engine's clock. The first word holds.
+
+    ``now`` is when that was heard, ``started_at`` unless given.
+    """
     await tx.execute(
         update(Meter)
         .where(Meter.attempt_id == attempt_id, Meter.started_at.is_(None), Meter.closed.is_(False))
-        .values(started_at=started_at, witnessed_until=started_at)
+        .values(started_at=started_at, witnessed_until=started_at, heard_at=now or started_at)
         .execution_options(synchronize_session=False)
     )
     emit(tx, "billing")
 
 
-async def witness(tx: Tx, attempt_ids: Iterable[str], until: datetime) -> None:
+async def witness(tx: Tx, attempt_ids: Iterable[str], until: datetime, *, now: datetime | None = None) -> None:
     """The attempts were seen to run until ``until``. Never moves backwards, nor before the start.
 
-    What leaps far ahead is noted: its site was silent so long, or a clock was moved.
+    What leaps far ahead is noted: its site was silent so long, or a clock was moved. ``now`` is when that was heard,
+    ``until`` unless given.
     """
     idents = sorted(attempt_ids)
     if not idents:
         return
     late = f" s until {until:%Y-%m-%d %H:%M:%S} UTC were witnessed late; "
-    await tx.execute(_WITNESS, {"idents": idents, "until": until, "until_ms": to_ms(until), "late": late})
+    said = {"idents": idents, "until": until, "until_ms": to_ms(until), "heard": now or until, "late": late}
+    await tx.execute(_WITNESS, said)
 
 
 _meters = typing.cast(Table, Meter.__table__)
 _seen = type_coerce(_meters.c.witnessed_until, BigInteger)
 _until_ms = bindparam("until_ms", type_=BigInteger)
+_LONG = 500
+"""A note of so many characters gets no longer, however often a site comes and goes."""
 _late = _meters.c.note + cast((_until_ms - _seen) // 1000, String) + bindparam("late", type_=String)
 _WITNESS = (
     update(_meters)
@@ -211,9 +237,13 @@ _WITNESS = (
         _meters.c.attempt_id.in_(bindparam("idents", expanding=True)),
         _meters.c.closed.is_(False),
         _meters.c.ended_at.is_(None),
-        _seen < _until_ms,  # null, so false, before the start
+        _seen.is_not(None),
     )
-    .values(witnessed_until=bindparam("until"), note=case((_seen < _until_ms - LATE_MS, _late), else_=_meters.c.note))
+    .values(
+        witnessed_until=case((_seen < _until_ms, bindparam("until", type_=Timestamp)), else_=_meters.c.witnessed_until),
+        heard_at=bindparam("heard"),
+        note=case(((_seen < _until_ms - LATE_MS) & (func.length(_meters.c.note) < _LONG), _late), else_=_meters.c.note),
+    )
 )
 """Built once: every site's every report needs it."""
 

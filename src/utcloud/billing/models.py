@@ -121,6 +121,8 @@ class Meter(Base):
     """Held back in the wallet until the meter is closed."""
     started_at: Mapped[datetime | None]
     witnessed_until: Mapped[datetime | None]
+    heard_at: Mapped[datetime | None]
+    """When its site last spoke of it, by the server's clock; the site's own may be off."""
     ended_at: Mapped[datetime | None]
     closed: Mapped[bool] = mapped_column(default=False)
     settled: Mapped[MicroUnc] = mapped_column(default=0)
@@ -239,7 +241,9 @@ class BillingEvent(Base):
 
     __tablename__ = "billing_events"
     __table_args__ = (
-        CheckConstraint("kind in ('low_balance', 'workload_stopped', 'order_settled', 'recharged')", name="kind"),
+        CheckConstraint(
+            "kind in ('low_balance', 'stop_announced', 'workload_stopped', 'order_settled', 'recharged')", name="kind"
+        ),
         Index("ix_billing_events_owner", "owner_id", "id"),
         Index("ix_billing_events_at", "at"),
     )

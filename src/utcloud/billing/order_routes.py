@@ -1,9 +1,9 @@
 """Estimates, orders, ratings, prices and the journal over HTTP."""
 
 from collections.abc import AsyncIterator
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from utcloud.accounts.auth import CurrentActor
@@ -21,8 +21,9 @@ from utcloud.billing.order_schemas import (
     RatingsOut,
     VerificationOut,
 )
-from utcloud.billing.verify import verify
+from utcloud.billing.verify import Head, verify
 from utcloud.common import export
+from utcloud.common.errors import Invalid
 from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
 
@@ -159,12 +160,21 @@ async def list_entries(
     response_class=StreamingResponse,
     responses={200: {"model": VerificationOut, "content": {"application/jsonl": {}}}},
 )
-async def verify_ledger(actor: CurrentActor, db: Db) -> StreamingResponse:
-    """Check the whole journal; JSON lines tell how far it is, the last one what was found. For operators."""
+async def verify_ledger(
+    actor: CurrentActor, db: Db, head: Annotated[str | None, Query(max_length=100)] = None
+) -> StreamingResponse:
+    """Check the whole journal; JSON lines tell how far it is, the last one what was found. For operators.
+
+    ``head``: a number and a hash that were noted before, such as ``7:5feceb66…``; that entry must still have that hash.
+    """
     actor.require_operator()
+    try:
+        known = Head.parse(head) if head else None
+    except ValueError as error:
+        raise Invalid(f"This is no head: {error}.", field="head", cure="Copy what a check printed.") from error
 
     async def lines() -> AsyncIterator[str]:
-        async for state in verify(db):
+        async for state in verify(db, known):
             yield service.verification_out(state).model_dump_json() + "\n"
 
     return StreamingResponse(lines(), media_type="application/jsonl")

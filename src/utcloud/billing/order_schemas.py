@@ -194,7 +194,7 @@ class BookingOut(EntryOut):
 
 
 class LedgerFault(BaseModel):
-    """The first row that is wrong. ``what``: entry, posting, account or meter."""
+    """The first row that is wrong. ``what``: entry, posting, account, meter or order."""
 
     what: str
     id: str

@@ -14,6 +14,7 @@ from utcloud.common.errors import Invalid
 from utcloud.common.ids import new_id
 from utcloud.common.money import amount_for, format_unc
 from utcloud.db import Tx, emit
+from utcloud.db.bulk import among
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +128,16 @@ async def settle(tx: Tx, now: datetime, order_id: str, reason: str) -> None:
     emit(tx, f"ui:{order.owner_id}")
 
 
-async def told_to_stop(tx: Tx, now: datetime, order_ids: Iterable[str], reason: str) -> None:
-    """The platform stops work of these orders: their owners shall hear why."""
+async def told_to_stop(
+    tx: Tx, now: datetime, order_ids: Iterable[str], reason: str, *, at: datetime | None = None
+) -> None:
+    """Work of these orders is stopped by others than its owners, now or ``at`` a later time: they shall hear why."""
+    later = {"stops_at": at.isoformat(timespec="seconds")} if at else {}
     query = select(Order, Account).join(Account, Account.id == Order.wallet_id).where(Order.id.in_(set(order_ids)))
     for order, wallet in (await tx.execute(query)).all():
         events.record(
             tx,
-            "workload_stopped",
+            "stop_announced" if at else "workload_stopped",
             wallet,
             at=now,
             user_id=order.owner_id,
@@ -142,6 +146,7 @@ async def told_to_stop(tx: Tx, now: datetime, order_ids: Iterable[str], reason: 
             workload_kind=order.workload_kind,
             order_id=order.id,
             reason=reason,
+            **later,
         )
 
 
@@ -174,7 +179,7 @@ async def rooms(tx: Tx, order_ids: Sequence[str]) -> dict[str, int]:
     rows = await tx.execute(
         select(Order.id, Order.max_cost, func.coalesce(func.sum(Meter.settled - Meter.credited), 0))
         .outerjoin(Meter, Meter.order_id == Order.id)
-        .where(Order.id.in_(list(order_ids)), Order.max_cost.is_not(None))
+        .where(among(tx, Order.id.expression, order_ids), Order.max_cost.is_not(None))
         .group_by(Order.id, Order.max_cost)
     )
     return {ident: max(int(most) - int(settled), 0) for ident, most, settled in rows if most is not None}

@@ -11,7 +11,7 @@ from utcloud.billing import journal, orders
 from utcloud.billing.models import Account, Meter
 from utcloud.billing.solvency import Interval, amount
 from utcloud.db import Tx
-from utcloud.db.bulk import update_rows
+from utcloud.db.bulk import among, update_rows
 
 
 class Settled(Interval, Protocol):
@@ -75,7 +75,7 @@ class _Books:
 
 async def _books(tx: Tx, meters: Sequence[Settled]) -> _Books:
     wallet_ids = {meter.wallet_id for meter in meters}
-    query = select(Account.id, Account.balance).where(Account.id.in_(wallet_ids))
+    query = select(Account.id, Account.balance).where(among(tx, Account.id.expression, wallet_ids))
     balances = {ident: balance for ident, balance in await tx.execute(query)}  # noqa: C416 - mypy knows rows
     earnings = await journal.accounts(tx, "earnings", {meter.payee_id for meter in meters})
     fee = await journal.account(tx, "fee", journal.PLATFORM)

@@ -42,9 +42,16 @@ def amount(meter: Interval) -> int:
 
 def runs(meter: Meter, now: datetime) -> bool:
     """Whether it accrues at ``now``: started, not ended, and its site heard of late."""
-    if meter.closed or meter.started_at is None or meter.ended_at or meter.witnessed_until is None:
+    if meter.closed or meter.started_at is None or meter.ended_at or meter.heard_at is None:
         return False
-    return now - meter.witnessed_until <= timedelta(seconds=SILENT_AFTER_S)
+    return now - meter.heard_at <= timedelta(seconds=SILENT_AFTER_S)
+
+
+def elapsed_by(meter: Meter, now: datetime) -> int:
+    """The same as ``elapsed_ms``, and for what runs the time since its site was heard: it goes on, witnessed or not."""
+    if not runs(meter, now) or meter.heard_at is None:
+        return elapsed_ms(meter)
+    return elapsed_ms(meter) + max(to_ms(now) - to_ms(meter.heard_at), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +79,11 @@ class Use:
             meters += 1
             accrued += amount(meter) - meter.settled - meter.waived
             held += meter.hold
-            whole, part = amount(meter), 0
-            if runs(meter, now) and meter.started_at:
+            whole, part = divmod(meter.price * elapsed_by(meter, now), MS_PER_HOUR)
+            if runs(meter, now):
                 burn += meter.price
-                whole, part = divmod(meter.price * max(to_ms(now) - to_ms(meter.started_at), 0), MS_PER_HOUR)
+                rest += part
             owed += whole - meter.settled - meter.waived
-            rest += part
         return cls(meters, accrued, held, burn, owed, rest)
 
 

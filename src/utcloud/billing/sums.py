@@ -13,13 +13,14 @@ from sqlalchemy import BigInteger, ColumnElement, and_, case, func, literal, sel
 from utcloud.billing.models import Meter
 from utcloud.billing.solvency import MS_PER_HOUR, Use
 from utcloud.common.clock import to_ms
-from utcloud.common.money import MICRO
 from utcloud.db import Tx
 from utcloud.protocol import SILENT_AFTER_S
 
+_MILLION = 1_000_000
 Int = ColumnElement[int]
-_started, _witnessed, _ended = (
-    type_coerce(column, BigInteger) for column in (Meter.started_at, Meter.witnessed_until, Meter.ended_at)
+_started, _witnessed, _heard, _ended = (
+    type_coerce(column, BigInteger)
+    for column in (Meter.started_at, Meter.witnessed_until, Meter.heard_at, Meter.ended_at)
 )
 _price: Int = Meter.price.expression
 
@@ -38,8 +39,8 @@ def runs(now: datetime) -> ColumnElement[bool]:
     return and_(
         Meter.closed.is_(False),
         _ended.is_(None),
-        _witnessed.is_not(None),
-        _witnessed >= to_ms(now) - SILENT_AFTER_S * 1000,
+        _started.is_not(None),
+        _heard >= to_ms(now) - SILENT_AFTER_S * 1000,
     )
 
 
@@ -50,20 +51,31 @@ PAID = AMOUNT - Meter.waived - Meter.credited
 """What it costs its payer, so far or in the end."""
 OUTSTANDING = AMOUNT - Meter.settled - Meter.waived
 """What of it is not in the journal yet."""
-_FEE = (PAID // MICRO) * Meter.fee_ppm + (PAID % MICRO) * Meter.fee_ppm // MICRO
+
+
+def share(amount: Int, ppm: Int) -> Int:
+    """``ppm`` millionths of an amount that is not negative, rounded down."""
+    return (amount // _MILLION) * ppm + (amount % _MILLION) * ppm // _MILLION
+
+
+_FEE = share(PAID, Meter.fee_ppm.expression)
 OUTSTANDING_SHARE = PAID - _FEE - (Meter.settled - Meter.credited - Meter.settled_fee)
-"""The miner's part of that; the fee is cumulative, so it is not a share of ``OUTSTANDING``."""
+"""The miner's part of ``OUTSTANDING``; not a share of it, because the fee is cumulative."""
 
 
 def elapsed_by(now: datetime) -> Int:
-    """The same, with what runs counted as running until ``now``, witnessed or not."""
-    return case((runs(now), _positive(literal(to_ms(now)) - _started)), else_=ELAPSED)
+    """``solvency.elapsed_by`` in SQL."""
+    return ELAPSED + case((runs(now), _positive(literal(to_ms(now)) - _heard)), else_=literal(0))
 
 
 def cost_since(moment: datetime, now: datetime) -> Int:
-    """What a meter costs its payer from ``moment`` until ``now``, by the formula at both ends."""
+    """What a meter costs its payer from ``moment`` until ``now``, by the formula at both ends.
+
+    What was waived or credited lay at its end; so far as it lay before ``moment``, it gives no room after it.
+    """
     whole, before = elapsed_by(now), _positive(literal(to_ms(moment)) - _started)
-    return cost(whole) - cost(case((before < whole, before), else_=whole)) - Meter.waived - Meter.credited
+    since = cost(whole) - cost(case((before < whole, before), else_=whole))
+    return _positive(since - Meter.waived - Meter.credited)
 
 
 async def outstanding_share(tx: Tx, miner_id: str | None) -> int:

@@ -2,8 +2,10 @@
 
 ``create_all`` attaches these to the tables (see ``models``); migrations run the same statements one by one.
 
-PostgreSQL looks at all postings that one statement adds: those of each entry sum to zero. SQLite knows no such thing;
-there the postings come first, the entry is refused unless its postings sum to zero, and nothing comes after it.
+PostgreSQL looks at all postings that one statement adds: they sum to zero for each entry, and the entry was written in
+the same transaction (not in a savepoint of it). SQLite knows no such thing; there the postings come first, the entry is
+refused unless its postings sum to zero, and nothing comes after it. SQLite would also let ``INSERT OR REPLACE`` take a
+row's place without asking any trigger on deletions: so an entry must be the next one, under an id and key of its own.
 """
 
 from sqlalchemy import DDL, Table, event
@@ -23,16 +25,29 @@ BEGIN
   IF EXISTS (SELECT 1 FROM added GROUP BY entry_id HAVING sum(amount) <> 0) THEN
     RAISE EXCEPTION 'the postings of a journal entry sum to zero' USING ERRCODE = 'check_violation';
   END IF;
+  IF EXISTS (SELECT 1 FROM journal_entries
+    WHERE id IN (SELECT entry_id FROM added) AND xmin <> pg_current_xact_id()::xid) THEN
+    RAISE EXCEPTION 'the journal is append-only: nothing is added to an entry' USING ERRCODE = 'restrict_violation';
+  END IF;
   RETURN NULL;
 END $$
 """
-_SQLITE_SUMS = {
-    "journal_entries": "CREATE TRIGGER journal_entries_sum_to_zero BEFORE INSERT ON journal_entries "
-    "WHEN (SELECT coalesce(sum(amount), 1) FROM postings WHERE entry_id = NEW.id) <> 0 "
-    "BEGIN SELECT RAISE(ABORT, 'the postings of a journal entry sum to zero'); END",
-    "postings": "CREATE TRIGGER postings_of_whole_entries BEFORE INSERT ON postings "
-    "WHEN EXISTS (SELECT 1 FROM journal_entries WHERE id = NEW.entry_id) "
-    "BEGIN SELECT RAISE(ABORT, 'the journal is append-only: nothing is added to an entry'); END",
+_SQLITE = {
+    "journal_entries": [
+        "CREATE TRIGGER journal_entries_sum_to_zero BEFORE INSERT ON journal_entries "
+        "WHEN (SELECT coalesce(sum(amount), 1) FROM postings WHERE entry_id = NEW.id) <> 0 "
+        "BEGIN SELECT RAISE(ABORT, 'the postings of a journal entry sum to zero'); END",
+        "CREATE TRIGGER journal_entries_in_order BEFORE INSERT ON journal_entries "
+        "WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM journal_entries) "
+        "OR EXISTS (SELECT 1 FROM journal_entries WHERE id = NEW.id) "
+        "OR EXISTS (SELECT 1 FROM journal_entries WHERE idempotency_key = NEW.idempotency_key) "
+        "BEGIN SELECT RAISE(ABORT, 'the journal is append-only: an entry takes no other''s place'); END",
+    ],
+    "postings": [
+        "CREATE TRIGGER postings_of_whole_entries BEFORE INSERT ON postings "
+        "WHEN EXISTS (SELECT 1 FROM journal_entries WHERE id = NEW.entry_id) "
+        "BEGIN SELECT RAISE(ABORT, 'the journal is append-only: nothing is added to an entry'); END",
+    ],
 }
 
 
@@ -59,7 +74,7 @@ def statements(dialect: str, table: str) -> list[str]:
             "BEGIN SELECT RAISE(ABORT, 'the journal is append-only: reverse an entry by another one'); END"
             for verb in ("UPDATE", "DELETE")
         ),
-        _SQLITE_SUMS[table],
+        *_SQLITE[table],
     ]
 
 

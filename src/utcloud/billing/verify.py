@@ -4,15 +4,16 @@ It reads one consistent state, in batches, while the server goes on; what it hol
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, Select, bindparam, func, or_, select, text, type_coerce
+from sqlalchemy import BigInteger, Row, Select, bindparam, case, func, or_, select, text, type_coerce
 
-from utcloud.billing import chain
-from utcloud.billing.models import Account, Entry, Meter, Posting
+from utcloud.billing import chain, sums
+from utcloud.billing.models import Account, Entry, Meter, Order, Posting
 from utcloud.common.money import format_unc
 from utcloud.db import Database, Tx
 from utcloud.db.pairs import packed, unpacked
@@ -21,8 +22,24 @@ BATCH = 2_000
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """An entry's number and its hash; written ``7:5feceb66…``."""
+
+    seq: int
+    hash: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Head":
+        """Raises ValueError, in words for a person."""
+        seq, _, hash_ = text.strip().partition(":")
+        if not (seq.isascii() and seq.isdigit() and len(seq) < 19 and re.fullmatch("[0-9a-f]{64}", hash_)):
+            raise ValueError("write the number of an entry and its hash, such as 7:5feceb66… with all 64 digits")
+        return cls(int(seq), hash_)
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
-    """A row that is wrong. ``what``: entry, posting, account or meter."""
+    """A row that is wrong. ``what``: entry, posting, account, meter or order."""
 
     what: str
     ident: str
@@ -42,27 +59,36 @@ class Verification:
     fault: Fault | None = None
 
 
-async def verify(db: Database) -> AsyncIterator[Verification]:
-    """Check chain, sums, balances, meters and keys; yield the progress after each batch, and the verdict at the end."""
+async def verify(db: Database, known: Head | None = None) -> AsyncIterator[Verification]:
+    """Check chain, sums, balances, meters, orders and keys; yield the progress after each batch, then the verdict.
+
+    ``known`` is a head that was noted before: whoever wrote the whole chain anew, or cut its end off, cannot meet it.
+    """
     began = time.monotonic()
     async with db.read() as tx:
         await _freeze(tx)
         state = Verification(entries=(await tx.scalar(select(func.count()).select_from(Entry))) or 0)
         batches = _batches(tx, state.entries)
         async for rows in batches:
-            state = replace(_checked(state, rows), seconds=time.monotonic() - began)
+            state = replace(_checked(state, rows, known), seconds=time.monotonic() - began)
             yield state
             if state.fault:
                 break
             await asyncio.sleep(0)  # SQLite runs on this thread: let others have it
         await batches.aclose()
-        fault = state.fault or await _first_fault(tx)
+        fault = state.fault or _cut_off(state, known) or await _first_fault(tx)
         yield replace(state, fault=fault, done=True, seconds=time.monotonic() - began)
 
 
-async def verified(db: Database) -> Verification:
+async def verified(db: Database, known: Head | None = None) -> Verification:
     """The verdict alone."""
-    return [state async for state in verify(db)][-1]
+    return [state async for state in verify(db, known)][-1]
+
+
+def _cut_off(state: Verification, known: Head | None) -> Fault | None:
+    if known is None or known.seq <= state.checked:
+        return None
+    return Fault("entry", "", known.seq, f"the journal had {known.seq} entries, it has {state.checked}")
 
 
 async def _freeze(tx: Tx) -> None:
@@ -81,7 +107,7 @@ _BATCH = (
             for name in ("seq", "id", "hash", "idempotency_key", "kind", "cause_type", "cause_id", "note")
         ),
         *(_entries.actor_id, _entries.actor_name, type_coerce(_entries.at, BigInteger)),
-        func.count(_postings.entry_id),
+        func.count(case((_postings.at == _entries.at, 1))),
         packed(_postings.account_id, _postings.amount),
     )
     .outerjoin_from(Entry.__table__, Posting.__table__, _postings.entry_id == _entries.id)
@@ -89,7 +115,7 @@ _BATCH = (
     .group_by(_entries.id)
     .order_by(_entries.seq)
 )
-"""Entries and their postings, these as one text: a third of the rows."""
+"""Entries and their postings, these as one text: a third of the rows. Only postings of the entry's moment count."""
 _CHANGED = "it, its postings or the entry before it are not what they were when it was written"
 
 
@@ -111,7 +137,7 @@ async def _batches(tx: Tx, entries: int) -> AsyncGenerator[Sequence[Row[*tuple[A
         await coming
 
 
-def _checked(state: Verification, rows: Sequence[Row[*tuple[Any, ...]]]) -> Verification:
+def _checked(state: Verification, rows: Sequence[Row[*tuple[Any, ...]]], known: Head | None) -> Verification:
     """Recompute the hashes of the next entries."""
     checked, before = state.checked, state.head
     for seq, ident, stored, key, kind, cause_type, cause_id, note, actor_id, actor_name, at, count, postings in rows:
@@ -122,7 +148,7 @@ def _checked(state: Verification, rows: Sequence[Row[*tuple[Any, ...]]]) -> Veri
             return replace(state, fault=Fault("entry", ident, seq, _CHANGED))
         total = sum(amount for _, amount in lines)
         if not lines or total != 0:
-            detail = f"its postings sum to {format_unc(total)} UNC, not to zero"
+            detail = f"its postings sum to {format_unc(total)} UNC, not to zero" if lines else "it has no postings"
             return replace(state, fault=Fault("entry", ident, seq, detail))
         computed = chain.entry_hash(
             before,
@@ -140,6 +166,9 @@ def _checked(state: Verification, rows: Sequence[Row[*tuple[Any, ...]]]) -> Veri
         )
         if computed != stored:
             return replace(state, fault=Fault("entry", ident, seq, _CHANGED))
+        if known and seq == known.seq and stored != known.hash:
+            detail = "it, or an entry before it, was another when this head was noted"
+            return replace(state, fault=Fault("entry", ident, seq, detail))
         checked, before = seq, stored
     if checked == state.checked or (len(rows) < BATCH and checked < state.entries):
         after = rows[checked - state.checked][1] if len(rows) > checked - state.checked else ""
@@ -157,7 +186,7 @@ def _lines(postings: str | None, count: int) -> list[tuple[str, int]] | None:
 
 
 async def _first_fault(tx: Tx) -> Fault | None:
-    """What the chain cannot tell: balances, meters, keys, postings without an entry."""
+    """What the chain cannot tell: balances, meters, orders, keys, postings without an entry."""
     orphan = select(Posting.entry_id).outerjoin(Entry, Entry.id == Posting.entry_id).where(Entry.id.is_(None)).limit(1)
     if ident := await tx.scalar(orphan):
         return Fault("posting", ident, None, "it belongs to no entry")
@@ -165,28 +194,33 @@ async def _first_fault(tx: Tx) -> Fault | None:
     if key := await tx.scalar(twice):
         entry = (await tx.scalars(select(Entry).where(Entry.idempotency_key == key).order_by(Entry.seq))).all()[-1]
         return Fault("entry", entry.id, entry.seq, f"its idempotency key {key!r} was used before")
-    return await _wrong_balance(tx) or await _wrong_meter(tx)
+    return await _wrong_balance(tx) or await _wrong_meter(tx) or await _wrong_order(tx)
 
 
 async def _wrong_balance(tx: Tx) -> Fault | None:
-    sums = select(Posting.account_id, func.sum(Posting.amount).label("total")).group_by(Posting.account_id).subquery()
-    total = func.coalesce(sums.c.total, 0)
+    sums_ = select(Posting.account_id, func.sum(Posting.amount).label("total")).group_by(Posting.account_id).subquery()
+    total = func.coalesce(sums_.c.total, 0)
     row = await _first(
         tx,
-        select(Account.id, Account.kind, Account.balance, total)
-        .outerjoin(sums, sums.c.account_id == Account.id)
-        .where(or_(Account.balance != total, (Account.balance < 0) & (Account.kind != "issuance")))
+        select(sums_.c.account_id, Account.id, Account.kind, Account.balance, total)
+        .outerjoin_from(Account, sums_, sums_.c.account_id == Account.id, full=True)
+        .where(
+            or_(Account.id.is_(None), Account.balance != total, (Account.balance < 0) & (Account.kind != "issuance"))
+        )
         .order_by(Account.id),
     )
     if row is None:
         return None
-    ident, kind, balance, posted = row
-    detail = f"the balance of this {kind} account is {format_unc(balance)} UNC, its postings sum to "
-    return Fault("account", ident, None, detail + f"{format_unc(int(posted))} UNC")
+    posted_to, ident, kind, balance, posted = row
+    if ident is None:
+        return Fault("account", posted_to, None, "it is missing, and there are postings to it")
+    has, sums_to = format_unc(balance), format_unc(int(posted))
+    detail = f"the balance of this {kind} account is {has} UNC, its postings sum to {sums_to} UNC"
+    return Fault("account", ident, None, detail)
 
 
 async def _wrong_meter(tx: Tx) -> Fault | None:
-    """A meter whose entries take another amount out of the wallet than it says was settled."""
+    """A meter whose entries, fee, interval or wallet are not those that it tells of."""
     paid = (
         select(Entry.cause_id, (-func.sum(Posting.amount)).label("paid"))
         .join(Posting, Posting.entry_id == Entry.id)
@@ -195,18 +229,60 @@ async def _wrong_meter(tx: Tx) -> Fault | None:
         .group_by(Entry.cause_id)
         .subquery()
     )
-    total = func.coalesce(paid.c.paid, 0)
+    net, total = Meter.settled - Meter.credited, func.coalesce(paid.c.paid, 0)
     row = await _first(
         tx,
-        select(Meter.id, Meter.settled - Meter.credited, total)
-        .outerjoin(paid, paid.c.cause_id == Meter.id)
-        .where(Meter.settled - Meter.credited != total)
+        select(paid.c.cause_id, Meter.id, net, total)
+        .outerjoin_from(Meter, paid, paid.c.cause_id == Meter.id, full=True)
+        .where(or_(Meter.id.is_(None), net != total))
         .order_by(Meter.id),
     )
     if row:
-        ident, settled, posted = row
+        named, ident, settled, posted = row
+        if ident is None:
+            return Fault("meter", named, None, "it is missing, and there are entries for it")
         detail = f"it says that {format_unc(settled)} UNC are settled, its entries took {format_unc(int(posted))} UNC"
         return Fault("meter", ident, None, detail)
+    row = await _first(
+        tx,
+        select(Meter.id, sums.AMOUNT, Meter.settled + Meter.waived, Account.owner_id)
+        .join(Account, Account.id == Meter.wallet_id)
+        .where(
+            or_(
+                Meter.closed.is_(True) & (sums.OUTSTANDING != 0),
+                Meter.settled_fee != sums.share(net, Meter.fee_ppm.expression),
+                Account.owner_id != func.coalesce(Meter.group_id, Meter.payer_id),
+            )
+        )
+        .order_by(Meter.id),
+    )
+    if row:
+        ident, amount, booked, owner = row
+        detail = (
+            f"its interval and price come to {format_unc(amount)} UNC, {format_unc(booked)} UNC are settled or waived; "
+            f"or its fee is not that share of it; or its payer is not {owner}, whose wallet paid"
+        )
+        return Fault("meter", ident, None, detail)
+    return None
+
+
+async def _wrong_order(tx: Tx) -> Fault | None:
+    """An order that has ended and does not come to what its meters do."""
+    cost = func.coalesce(func.sum(Meter.settled - Meter.credited), 0)
+    row = await _first(
+        tx,
+        select(Order.id, Order.cost, cost)
+        .outerjoin(Meter, Meter.order_id == Order.id)
+        .where(Order.state == "settled")
+        .group_by(Order.id, Order.cost)
+        .having(Order.cost != cost)
+        .order_by(Order.id),
+    )
+    if row:
+        ident, said, paid = row
+        return Fault(
+            "order", ident, None, f"it says {format_unc(said)} UNC, its charges sum to {format_unc(int(paid))}"
+        )
     return None
 
 

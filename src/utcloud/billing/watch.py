@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import BigInteger, case, func, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, case, exists, func, or_, select, type_coerce, update
 
+from utcloud.accounts.models import GroupMember
 from utcloud.billing import caps, events, sums
+from utcloud.billing.funds import NOT_A_MEMBER
 from utcloud.billing.models import Account, Meter, Order
 from utcloud.billing.solvency import MS_PER_HOUR, Outlook, Use, outlook, used_up_at
 from utcloud.common.clock import Clock, from_ms
@@ -56,7 +58,7 @@ class Watch:
         now = self._clock.now()
         async with self._db.read() as tx:
             wallets = await _wallets(tx, now)
-            ends = [*_dry(wallets), *await _orders(tx, now), *await _capped(tx, now)]
+            ends = [*_dry(wallets), *await _orders(tx, now), *await _capped(tx, now), *await _not_members(tx, now)]
             due = [end for end in ends if end.at - self._lead <= now]
             stops = [(end.reason, await _attempts(tx, end)) for end in due]
         await self._warn(wallets, now)
@@ -170,9 +172,21 @@ async def _capped(tx: Tx, now: datetime) -> list[_End]:
     ]
 
 
+async def _not_members(tx: Tx, now: datetime) -> list[_End]:
+    """Who runs something at the cost of a group that he is no longer in."""
+    is_member = exists().where(GroupMember.group_id == Meter.group_id, GroupMember.user_id == Meter.payer_id)
+    query = select(Meter.wallet_id, Meter.payer_id).where(
+        Meter.closed.is_(False), Meter.group_id.is_not(None), ~is_member
+    )
+    rows = await tx.execute(query.distinct())
+    return [_End(now, NOT_A_MEMBER, wallet_id=wallet_id, payer_id=payer_id) for wallet_id, payer_id in rows]
+
+
 async def _attempts(tx: Tx, end: _End) -> list[str]:
-    """What must stop for ``end``: all that costs something of the wallet, the member or the order."""
-    query = select(Meter.attempt_id).where(Meter.closed.is_(False), Meter.price > 0)
+    """What must stop for ``end``: all of the order, or all that costs something of the wallet or the member."""
+    query = select(Meter.attempt_id).where(Meter.closed.is_(False))
+    if not end.order_id:
+        query = query.where(Meter.price > 0)
     for column, value in (
         (Meter.wallet_id, end.wallet_id),
         (Meter.payer_id, end.payer_id),

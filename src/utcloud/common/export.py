@@ -116,7 +116,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
-    if text[:1] in _FORMULA and not _is_number(text):
+    if text.startswith(_FORMULA) and not _is_number(text):
         return f"'{text}"  # else a spreadsheet would run it as a formula
     return text
 

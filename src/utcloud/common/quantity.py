@@ -47,9 +47,9 @@ def parse_quantity(resource: str, text: str) -> int:
         exact = number * _SUFFIXES[suffix.upper()] // 1  # a tenth of a GiB is no whole number of bytes
     else:
         if suffix:
-            raise ValueError(f"{resource} is counted in whole pieces, such as 1")
+            raise ValueError("it is counted in whole pieces, such as 1")
         if number % 1:
-            raise ValueError(f"{resource} is given whole: its driver has no partitions; write a whole number such as 1")
+            raise ValueError("it is given whole: its driver has no partitions; write a whole number such as 1")
         exact = number
     value = int(exact)
     if value != exact or value <= 0:

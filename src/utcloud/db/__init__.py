@@ -1,7 +1,7 @@
 """The database: one base for all tables, sessions, and signals that are sent when a transaction has been committed."""
 
 from utcloud.db.base import Base, Id, JsonDict, JsonList, MicroUnc, ShortText, Timestamp, utcnow_column
-from utcloud.db.database import Database, Tx, emit, take_turns
+from utcloud.db.database import Database, Tx, emit, memory, take_turns
 from utcloud.db.paging import paginate
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Timestamp",
     "Tx",
     "emit",
+    "memory",
     "paginate",
     "take_turns",
     "utcnow_column",

@@ -1,13 +1,22 @@
 """Thousands of rows in one statement: arrays on PostgreSQL, which parses and checks it once; a loop in SQLite."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Dialect, insert, text, update
+from sqlalchemy import ColumnElement, Dialect, any_, insert, literal, text, update
 from sqlalchemy import bindparam as parameter
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from utcloud.db.base import Base
 from utcloud.db.database import Tx
+
+
+def among(tx: Tx, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """``column IN values``, where these may be thousands."""
+    given = list(values)
+    if tx.get_bind().dialect.name != "postgresql":
+        return column.in_(given)
+    return column == any_(literal(given, ARRAY(column.type)))
 
 
 async def insert_rows(tx: Tx, model: type[Base], rows: Sequence[dict[str, Any]]) -> None:

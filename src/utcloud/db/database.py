@@ -21,6 +21,7 @@ from utcloud.db import sqlite
 Tx = AsyncSession
 _CHANNEL = "utcloud"
 _SIGNALS = "utcloud.signals"
+_MEMORY = "utcloud.memory"
 _NOTIFY = text("SELECT count(pg_notify(:channel, signal)) FROM unnest(CAST(:signals AS text[])) AS signal")
 
 
@@ -38,6 +39,14 @@ def emit(tx: Tx, channel: str) -> None:
     tx.info.setdefault(_SIGNALS, set()).add(channel)
 
 
+def memory(tx: Tx) -> dict[Any, Any]:
+    """What this process keeps of what it read, from one ``read`` to the next. Of a ``write`` nothing is kept: it may
+    have seen what is never committed.
+    """
+    found: dict[Any, Any] = tx.info.get(_MEMORY, {})
+    return found
+
+
 class Database:
     """One database, SQLite or PostgreSQL, told apart by ``url`` (a SQLAlchemy URL with an async driver)."""
 
@@ -49,6 +58,9 @@ class Database:
             options["async_creator"] = self._connect_sqlite
         self.engine = create_async_engine(self.url, **options)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._memory: dict[Any, Any] = {}
+        snapshots = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        self._readers = async_sessionmaker(snapshots, expire_on_commit=False)
         self._one_writer = asyncio.Lock()
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
@@ -72,8 +84,11 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:
-        """A session for reading; nothing is written."""
-        async with self._sessions() as tx:
+        """A session for reading one state of everything; nothing is written.
+
+        PostgreSQL shows all its statements the same snapshot. On SQLite no other task runs between them.
+        """
+        async with self._readers(info={_MEMORY: self._memory}) as tx:
             yield tx
 
     @contextlib.asynccontextmanager

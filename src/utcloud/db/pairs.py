@@ -1,7 +1,5 @@
 """Names and their amounts as one text: of thousands of rows, the making of the rows is most of what they cost."""
 
-from functools import lru_cache
-
 from sqlalchemy import ColumnElement, String, cast, func
 
 
@@ -18,9 +16,3 @@ def unpacked(text: str | None) -> list[tuple[str, int]]:
     if not text:
         return []
     return [(name, int(amount)) for name, _, amount in (line.rpartition("=") for line in text.split("\n"))]
-
-
-@lru_cache(10_000)
-def amounts(text: str | None) -> dict[str, int]:
-    """The pairs as a dict, which is kept and not to be changed: thousands of nodes say the same few texts."""
-    return dict(unpacked(text))

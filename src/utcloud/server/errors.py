@@ -9,10 +9,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from starlette.exceptions import HTTPException
 
-from utcloud.common.errors import Problem, TooMany
+from utcloud.common.errors import Conflict, Problem, TooMany
+from utcloud.common.patterns import in_words
 
 log = structlog.get_logger()
 
@@ -98,6 +99,12 @@ def install(app: FastAPI) -> None:
             ProblemDetails(title=title, status=error.status_code, detail=detail, code=code), error.headers
         )
 
+    @app.exception_handler(IntegrityError)
+    async def _at_once(request: Request, error: IntegrityError) -> JSONResponse:
+        log.warning("changed at the same moment", path=request.url.path, error=str(error.orig))
+        detail = "Somebody else changed the same thing at this moment; nothing of yours was done."
+        return from_problem(Conflict(detail, cure="Look at it again, and try again."))
+
     @app.exception_handler(OperationalError)
     async def _database(_request: Request, error: OperationalError) -> JSONResponse:
         log.error("database", error=str(error.orig))
@@ -150,4 +157,6 @@ def _field_error(item: Mapping[str, Any]) -> FieldError:
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "json_invalid":
         return FieldError(field="body", detail="The body is not valid JSON.")
-    return FieldError(field=".".join(str(part) for part in place) or "body", detail=message)
+    if item["type"] == "string_pattern_mismatch":
+        message = in_words(item["ctx"]["pattern"])
+    return FieldError(field=".".join(str(part) for part in place if part != "[key]") or "body", detail=message)

@@ -20,6 +20,7 @@ from utcloud.resources import service as resources
 from utcloud.resources.models import Site
 from utcloud.workloads import observed
 from utcloud.workloads.desired import desired_state, is_file_needed, is_needed
+from utcloud.workloads.heartbeats import Heartbeats
 from utcloud.workloads.states import TURNS
 
 router = APIRouter(prefix="/agent", tags=["agent"])
@@ -59,6 +60,14 @@ def _gate(request: Request) -> asyncio.Semaphore:
     return gate
 
 
+def _heartbeats(request: Request) -> Heartbeats:
+    state = request.app.state
+    if getattr(state, "heartbeats", None) is None:
+        state.heartbeats = Heartbeats(state.db, state.clock)
+    heartbeats: Heartbeats = state.heartbeats
+    return heartbeats
+
+
 @router.get("/desired", response_model=DesiredState, responses={204: {"description": "It did not change."}})
 async def get_desired(
     request: Request,
@@ -92,11 +101,8 @@ async def post_report(request: Request, db: Db, now: Now, authorization: Bearer 
     """Take in what the site saw; quickly when it sees what it saw before."""
     incoming = reports.parse(await _body(request))
     report = incoming.report
-    async with _gate(request), db.write() as tx:
-        heard = await reports.unchanged(tx, now, resources.hash_of(_token(authorization)), incoming)
-        if heard:
-            await observed.witness(tx, now, heard.site_id, report)
-            return _answer(heard.revision, now)
+    if heard := await _heartbeats(request).hear(resources.hash_of(_token(authorization)), incoming):
+        return _answer(heard.revision, now)
     moves = report.replicas or report.strays or report.dropped_volumes
     async with db.write(TURNS if moves else None) as tx:
         site = await _site(tx, authorization)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, User
@@ -35,13 +35,16 @@ async def of_image(tx: Tx, image_id: str) -> str | None:
 
 async def of_version(tx: Tx, version_id: str) -> str | None:
     """The notebooks that are made with a version of an algorithm or dataset."""
-    return await _named(tx, (Workload.algorithm_version_id == version_id) | (Workload.dataset_version_id == version_id))
+    made_with = (Workload.algorithm_version_id == version_id) | (Workload.dataset_version_id == version_id)
+    of_asset = select(AssetVersion.asset_id).where(AssetVersion.id == version_id)
+    return await _told_to_its_owner(tx, of_asset.scalar_subquery(), made_with)
 
 
 async def of_asset(tx: Tx, asset_id: str) -> str | None:
     """The notebooks that are made with any version of an asset."""
     versions = select(AssetVersion.id).where(AssetVersion.asset_id == asset_id)
-    return await _named(tx, Workload.algorithm_version_id.in_(versions) | Workload.dataset_version_id.in_(versions))
+    made_with = Workload.algorithm_version_id.in_(versions) | Workload.dataset_version_id.in_(versions)
+    return await _told_to_its_owner(tx, asset_id, made_with)
 
 
 async def of_group(tx: Tx, group_id: str) -> str | None:
@@ -96,6 +99,14 @@ async def refuse_owner(tx: Tx, _actor: Actor, user: User) -> None:
 async def shut_pages(tx: Tx, _actor: Actor, user: User, _running: Running) -> None:
     """A frozen user's open pages close."""
     await edge.rotate(tx, user.id)
+
+
+async def _told_to_its_owner(tx: Tx, asset_id: str | ScalarSelect[str], made_with: ColumnElement[bool]) -> str | None:
+    """The asset's owner reads the names of his own notebooks, and whose the others are."""
+    owner = select(Asset.owner_id).where(Asset.id == asset_id).scalar_subquery()
+    mine = await _named(tx, made_with & (Workload.owner_id == owner))
+    others = await _of_whom(tx, made_with & (Workload.owner_id != owner))
+    return " and ".join(use for use in (mine, others) if use) or None
 
 
 async def _named(tx: Tx, where: ColumnElement[bool]) -> str | None:

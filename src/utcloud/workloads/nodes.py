@@ -3,6 +3,7 @@
 Level-triggered: each look compares what is with what should be, so that nothing depends on who was told when.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -10,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 
 from utcloud.accounts import audit
 from utcloud.accounts.auth import SYSTEM
-from utcloud.billing import meters
+from utcloud.billing import meters, orders
 from utcloud.db import Database, Tx, take_turns
 from utcloud.edge import service as edge
 from utcloud.protocol import LOST_AFTER_S, SILENT_AFTER_S, Phase
@@ -100,8 +101,6 @@ async def free(tx: Tx, now: datetime, node_ids: Sequence[str], why: str) -> None
                 await _lose(tx, now, attempt, replica, why)
             attempt.done = True
             await capacity.release(tx, attempt.id)
-        for site_id in sorted({attempt.site_id for attempt, _, _ in rows}):
-            await resources.bump(tx, site_id)
         await tx.flush()
 
 
@@ -156,9 +155,15 @@ async def drain(tx: Tx, now: datetime, replica_ids: Sequence[str]) -> None:
         .execution_options(populate_existing=True)
     )
     notices: list[tuple[Replica, State, str]] = []
+    stopped: dict[str, set[str]] = defaultdict(set)
+    announced: dict[str, set[str]] = defaultdict(set)
+    nodes: dict[str, Node] = {}
     for replica, node, name in (await tx.execute(query)).all():
+        nodes[node.id] = node
         if node.drain_at and node.drain_at <= now and State(replica.state) in _PLACED:
-            await stop_replica(tx, now, replica, f"{node.name} was drained by its miner: {node.drain_reason}")
+            if replica.state != State.STOPPING:
+                stopped[node.id].add(replica.order_id)
+            await stop_replica(tx, now, replica, _drained(node))
         running = replica.state == State.RUNNING
         notice = _notice(node) if running and node.drain_at else None
         if notice == replica.notice:
@@ -167,9 +172,19 @@ async def drain(tx: Tx, now: datetime, replica_ids: Sequence[str]) -> None:
         if running:
             notices.append((replica, State.RUNNING, notice or ""))
         if notice:
+            announced[node.id].add(replica.order_id)
             audit.record(tx, SYSTEM, "replica.notice", "replica", replica.id, name, {"notice": notice})
     await tx.flush()
     await move_many(tx, now, notices)
+    for node_id, order_ids in announced.items():
+        node = nodes[node_id]
+        await orders.told_to_stop(tx, now, order_ids, f"{node.name} is drained: {node.drain_reason}", at=node.drain_at)
+    for node_id, order_ids in stopped.items():
+        await orders.told_to_stop(tx, now, order_ids, _drained(nodes[node_id]))
+
+
+def _drained(node: Node) -> str:
+    return f"{node.name} was drained by its miner: {node.drain_reason}"
 
 
 def _notice(node: Node) -> str:

@@ -1,9 +1,9 @@
 """Notebooks: admission, start, stop, open, delete."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 
 from utcloud.accounts import audit
 from utcloud.accounts import service as accounts
@@ -106,7 +106,7 @@ async def create(
     audit.record(tx, actor, "notebook.create", "notebook", workload.id, workload.name, {"spec": spec.name})
     announce(tx, workload)
     if wish.start:
-        await _place_or_wait(tx, now, workload, spec, wish.tasks, fee_ppm, fault_credit)
+        await _place_or_wait(tx, now, workload, spec, await _replicas(tx, workload.id), fee_ppm, fault_credit)
     return workload
 
 
@@ -134,7 +134,7 @@ async def start(
         replica.queued_at = now
         await move(tx, now, replica, State.PENDING)
     audit.record(tx, actor, "notebook.start", "notebook", workload.id, workload.name)
-    await _place_or_wait(tx, now, workload, spec, len(ended), fee_ppm, fault_credit)
+    await _place_or_wait(tx, now, workload, spec, ended, fee_ppm, fault_credit)
     return workload
 
 
@@ -276,7 +276,12 @@ async def _still_for_group(tx: Tx, actor: Actor, workload: Workload, pool: Pool)
     """Whoever has left the group does not start again in its name, nor when its pool was closed to it."""
     try:
         workload.group_id = await quotas.group_for(tx, actor, pool, workload.group_id)
-    except (NotFound, Invalid):
+    except (NotFound, Invalid) as problem:
+        if workload.payer == "group":
+            raise Forbidden(
+                "The group that paid for it no longer does: you have left it, or the pool was closed to it.",
+                cure="Create one that you or another group pays for.",
+            ) from problem
         workload.group_id = await quotas.group_for(tx, actor, pool, None)
 
 
@@ -302,7 +307,13 @@ def _check_payer(workload: Workload) -> None:
 
 
 async def _place_or_wait(
-    tx: Tx, now: datetime, workload: Workload, spec: Spec, count: int, fee_ppm: int, fault_credit: str
+    tx: Tx,
+    now: datetime,
+    workload: Workload,
+    spec: Spec,
+    replicas: Sequence[Replica],
+    fee_ppm: int,
+    fault_credit: str,
 ) -> None:
     _check_payer(workload)
     order = await orders.place(
@@ -319,7 +330,7 @@ async def _place_or_wait(
             pool=workload.facts["pool"],
             spec_id=spec.id,
             spec=spec.name,
-            replicas=count,
+            replicas=len(replicas),
             unit_price=spec.price,
             fee_ppm=fee_ppm,
             fault_credit=fault_credit,
@@ -328,6 +339,7 @@ async def _place_or_wait(
             simulated=bool(workload.facts.get("simulated")),
         ),
     )
-    pending = (Replica.workload_id == workload.id, Replica.state == State.PENDING)
-    await tx.execute(update(Replica).where(*pending).values(order_id=order.id))
+    for replica in replicas:
+        replica.order_id = order.id
+    await tx.flush()
     await place(tx, now, workload, fee_ppm=fee_ppm)

@@ -1,5 +1,6 @@
 """What a site witnessed moves replicas, feeds meters and sets routes."""
 
+from collections import defaultdict
 from datetime import datetime
 from typing import cast
 
@@ -22,12 +23,30 @@ PLACE = "placement"
 """The signal that capacity may have come free."""
 
 
-async def witness(tx: Tx, now: datetime, site_id: str, report: SiteReport) -> None:
-    """What a site reports is as before: what runs was seen to run on."""
-    alive = {observed.attempt_id for observed in report.replicas if observed.phase != Phase.ENDED}
-    if alive:
-        known = await tx.scalars(_LIVE, {"site": site_id})  # a site cannot speak for another's work
-        await meters.witness(tx, alive.intersection(known), min(report.sent_at, now))
+async def witness(tx: Tx, now: datetime, said: dict[str, SiteReport]) -> None:
+    """What these sites report is as before: what runs was seen to run on.
+
+    Those that spoke within the same second count as heard at the earliest moment of them.
+    """
+    runs = {
+        observed.attempt_id: site_id
+        for site_id, report in said.items()
+        for observed in report.replicas
+        if observed.phase != Phase.ENDED
+    }
+    if not runs:
+        return
+    alive: dict[int, list[str]] = defaultdict(list)
+    until: dict[int, datetime] = {}
+    for attempt_id, site_id in await tx.execute(_LIVE, {"sites": list(set(runs.values()))}):
+        if runs.get(attempt_id) != site_id:  # a site cannot speak for another's work
+            continue
+        heard = min(said[site_id].sent_at, now)
+        second = int(heard.timestamp())
+        alive[second].append(attempt_id)
+        until[second] = min(heard, until.get(second, heard))
+    for second, attempt_ids in alive.items():
+        await meters.witness(tx, attempt_ids, until[second], now=now)
 
 
 async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
@@ -59,12 +78,14 @@ async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
         if attempt.started_at is not None:
             alive.append(attempt.id)
     if alive:
-        await meters.witness(tx, alive, min(report.sent_at, now))
+        await meters.witness(tx, alive, min(report.sent_at, now), now=now)
 
 
 _attempts = cast(Table, Attempt.__table__)
-_LIVE = select(_attempts.c.id).where(
-    _attempts.c.site_id == bindparam("site"), _attempts.c.done.is_(False), _attempts.c.started_at.is_not(None)
+_LIVE = select(_attempts.c.id, _attempts.c.site_id).where(
+    _attempts.c.site_id.in_(bindparam("sites", expanding=True)),
+    _attempts.c.done.is_(False),
+    _attempts.c.started_at.is_not(None),
 )
 
 
@@ -76,7 +97,7 @@ def _is_over(attempt: Attempt, replica: Replica) -> bool:
 async def _started(tx: Tx, now: datetime, attempt: Attempt, observed: ObservedReplica) -> None:
     if observed.started_at and attempt.started_at is None:
         attempt.started_at = min(max(observed.started_at, attempt.created_at), now)
-        await meters.start(tx, attempt.id, attempt.started_at)
+        await meters.start(tx, attempt.id, attempt.started_at, now=now)
 
 
 async def _alive(tx: Tx, now: datetime, attempt: Attempt, replica: Replica, observed: ObservedReplica) -> None:
@@ -102,7 +123,8 @@ async def _ended(
         await _started(tx, now, attempt, observed)
         attempt.cause = observed.cause
     if attempt.started_at is not None:
-        ended_at = max(attempt.started_at, min(observed.ended_at or now, now))
+        known = observed.ended_at or await meters.seen_until(tx, attempt.id) or attempt.started_at
+        ended_at = max(attempt.started_at, min(known, now))
         attempt.ended_at = min(ended_at, attempt.ended_at or ended_at)
     attempt.exit_code, attempt.log_tail = observed.exit_code, observed.log_tail
     attempt.done = True
@@ -110,7 +132,6 @@ async def _ended(
     await meters.close(tx, attempt.id, attempt.ended_at, now=now, cause=cause)
     await capacity.release(tx, attempt.id)
     await edge.drop_route(tx, attempt.replica_id)
-    await resources.bump(tx, site.id)
     emit(tx, PLACE)
     if _is_over(attempt, replica):
         return

@@ -13,12 +13,12 @@ from utcloud.assets.models import Asset, Image
 from utcloud.billing import by_day
 from utcloud.billing import service as billing
 from utcloud.db import Database, Tx
+from utcloud.resources import capacity
 from utcloud.resources import service as resources
 from utcloud.resources.models import Pool, Site
 from utcloud.resources.schemas import Attention, AttentionKind, NodeStatus, Severity
 from utcloud.resources.service import attention
-from utcloud.resources.service.common import visible, visible_nodes
-from utcloud.resources.service.totals import count_chips, totals
+from utcloud.resources.service.common import usages, visible, visible_nodes
 from utcloud.workloads.models import Replica, Workload
 from utcloud.workloads.schemas import DayAmount, MinerOverviewOut, OverviewOut, State, UsageOut
 
@@ -51,11 +51,11 @@ async def overview(tx: Tx, now: datetime, actor: Actor) -> OverviewOut:
 async def miner_overview(db: Database, now: datetime, actor: Actor) -> MinerOverviewOut:
     """What a miner has, what it does and earns, and what needs his attention; for an operator, of all miners.
 
-    Its three parts are read at the same time, each over a connection of its own.
+    Its two parts are read at the same time, each over a connection of its own.
     """
     actor.require_miner()
     parts: list[dict[str, Any]] = await asyncio.gather(
-        *(_read(db, part, now, actor) for part in (_hardware, _work_and_earnings, _attention))
+        *(_read(db, part, now, actor) for part in (_hardware, _work_and_earnings))
     )
     return MinerOverviewOut(**{name: value for part in parts for name, value in part.items()})
 
@@ -68,41 +68,36 @@ async def _read(
 
 
 async def _hardware(tx: Tx, now: datetime, actor: Actor) -> dict[str, Any]:
-    usage = await totals(tx, visible_nodes(actor))
+    nodes = await capacity.load(tx, now, visible_nodes(actor))
+    usage = usages(nodes)
     status = await resources.count_nodes(tx, now, actor)
     sites = select(func.count()).select_from(Site).where(visible(actor, Site.miner_id), Site.removed_at.is_(None))
+    found = [
+        *await attention.attention(tx, now, actor, nodes),
+        *await _waiting(tx, actor),
+        *await _applications(tx, actor),
+    ]
     return {
         "nodes_ready": status[NodeStatus.READY],
         "nodes_total": status[NodeStatus.READY] + status[NodeStatus.NOT_READY] + status[NodeStatus.LOST],
         "sites": (await tx.scalar(sites)) or 0,
         "usage": [UsageOut.model_validate(one, from_attributes=True) for one in usage],
+        "chips_total": sum(node.chips_total for node in nodes),
+        "chips_busy": sum(node.chips_busy for node in nodes),
         "simulated": any(one.simulated for one in usage),
+        "waiting_replicas": sum(one.count for one in found if one.kind is AttentionKind.WORK_WAITING),
+        "attention": sorted(found, key=lambda one: list(Severity).index(one.severity)),
     }
 
 
 async def _work_and_earnings(tx: Tx, now: datetime, actor: Actor) -> dict[str, Any]:
-    chips_total, chips_busy = await count_chips(tx, visible_nodes(actor))
     earned = await by_day.earned(tx, now, None if actor.is_operator else actor.id)
     return {
-        "chips_total": chips_total,
-        "chips_busy": chips_busy,
         "running_replicas": await _running(tx, actor),
         "users": (await tx.scalar(select(func.count()).select_from(User))) or 0,
         "earnings_today": earned.today,
         "earnings_month": earned.this_month,
         "earnings_by_day": [DayAmount(day=day, amount=amount) for day, amount in earned.days],
-    }
-
-
-async def _attention(tx: Tx, now: datetime, actor: Actor) -> dict[str, Any]:
-    found = [
-        *await attention.attention(tx, now, actor),
-        *await _waiting(tx, actor),
-        *await _applications(tx, actor),
-    ]
-    return {
-        "waiting_replicas": sum(one.count for one in found if one.kind is AttentionKind.WORK_WAITING),
-        "attention": sorted(found, key=lambda one: list(Severity).index(one.severity)),
     }
 
 

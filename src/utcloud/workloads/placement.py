@@ -20,7 +20,6 @@ from utcloud.common.errors import Problem
 from utcloud.common.ids import new_id, new_secret
 from utcloud.db import Tx, emit
 from utcloud.resources import capacity
-from utcloud.resources import service as resources
 from utcloud.resources.models import Node
 from utcloud.workloads.models import Attempt, Replica, Subtask, Workload
 from utcloud.workloads.observed import PLACE
@@ -264,7 +263,6 @@ async def _assign(
     problems: dict[str, Problem] = {}
     attempts: list[dict[str, Any]] = []
     moves: list[tuple[Replica, State, str]] = []
-    sites: set[str] = set()
     for (one, grants), refusal in zip(placed, refusals, strict=True):
         if refusal:
             problems[one.id] = refusal
@@ -273,7 +271,6 @@ async def _assign(
         for part, grant in zip(one.parts, grants, strict=True):
             attempts.append(_attempt(now, rows[part.replica_id], grant))
             moves.append((rows[part.replica_id].replica, State.ASSIGNED, f"placed on {grant.node_name}"))
-            sites.add(grant.site_id)
     await room.write()
     if attempts:
         await tx.execute(insert(Attempt), attempts)
@@ -281,7 +278,6 @@ async def _assign(
             replica.attempts, replica.attempt_id = attempt["number"], attempt["id"]
             replica.site_id, replica.node_id = attempt["site_id"], attempt["node_id"]
         await move_many(tx, now, moves)
-        await resources.bump(tx, *sites)
     return problems
 
 

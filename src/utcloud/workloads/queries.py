@@ -1,20 +1,22 @@
 """What pages read of workloads: a few queries a page, however long it is."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Select, bindparam, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, bindparam, literal, select, tuple_, type_coerce
 
 from utcloud.accounts.auth import Actor
 from utcloud.billing import meters
 from utcloud.common.errors import NotFound
-from utcloud.common.paging import decode_cursor, encode_cursor
+from utcloud.common.paging import decode_cursor, encode_cursor, not_ours
 from utcloud.db import Tx
 from utcloud.resources.models import Node, Spec
 from utcloud.workloads.models import Attempt, Replica, Subtask, TimelineEvent, Workload
 from utcloud.workloads.schemas import (
     NotebookDetail,
     NotebookOut,
+    NotebookSort,
     ReplicaOut,
     State,
     TimelineEventOut,
@@ -24,23 +26,41 @@ Row = dict[str, Any]
 
 
 async def notebooks(
-    tx: Tx, actor: Actor, *, limit: int, cursor: str | None, search: str = "", states: Sequence[State] = ()
+    tx: Tx,
+    actor: Actor,
+    *,
+    limit: int,
+    cursor: str | None,
+    search: str = "",
+    states: Sequence[State] = (),
+    sort: NotebookSort = NotebookSort.NEWEST,
 ) -> tuple[list[Row], str | None]:
-    """One page of the actor's notebooks, newest first, as plain data in ``NotebookOut``'s shape."""
-    (after,) = decode_cursor(cursor, 1) if cursor is not None else [_LAST]
-    values = {"owner": actor.id, "after": str(after), "limit": limit + 1}
-    query = _PAGE
-    if search or states:
-        wanted = _SOME.where(Workload.name.icontains(search, autoescape=True)) if search else _SOME
-        query = _rows_of(wanted.where(Workload.state.in_(states)) if states else wanted)
+    """One page of the actor's notebooks as plain data in ``NotebookOut``'s shape."""
+    by_age = sort in (NotebookSort.NEWEST, NotebookSort.OLDEST)
+    order = _Order(("id",) if by_age else (sort.removeprefix("-"), "id"), sort.startswith("-"))
+    after = decode_cursor(cursor, len(order.keys)) if cursor is not None else []
+    if not all(isinstance(part, str) for part in after):
+        raise not_ours()
+    values = {"owner": actor.id, "limit": limit + 1}
+    if sort == NotebookSort.NEWEST and not search and not states:
+        values["after"] = after[0] if after else _LAST
+        query = _PAGE
+    else:
+        wanted = _MINE.where(order.beyond(after)) if after else _MINE
+        if search:
+            wanted = wanted.where(Workload.name.icontains(search, autoescape=True))
+        if states:
+            wanted = wanted.where(Workload.state.in_(states))
+        query = _rows_of(wanted, order)
     items = _grouped((await tx.execute(query, values)).all(), actor.username)
-    more = len(items) > limit
-    return items[:limit], encode_cursor(items[limit - 1]["id"]) if more else None
+    if len(items) <= limit:
+        return items, None
+    return items[:limit], encode_cursor(*(items[limit - 1][key] for key in order.keys))
 
 
 async def notebook(tx: Tx, actor: Actor, ident: str) -> NotebookOut:
     """One of the actor's notebooks."""
-    found = _grouped((await tx.execute(_ONE, {"ident": ident, "owner": actor.id})).all(), actor.username)
+    found = _grouped((await tx.execute(_ONE, {"ident": ident, "owner": actor.id, "limit": 1})).all(), actor.username)
     if not found:
         raise NotFound.of("notebook", ident)
     return NotebookOut.model_validate(found[0])
@@ -86,12 +106,29 @@ _workloads, _replicas, _subtasks, _attempts, _specs, _nodes = (
 """Tables instead of classes: a statement of these spares a page the ORM's loading, half of its time."""
 
 
-def _rows_of(workloads: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """A row a replica of some workloads, newest workload first, with all that a page shows of it.
+@dataclass(frozen=True)
+class _Order:
+    """In which order a page comes: by columns of workloads, the last of which is the id."""
+
+    keys: tuple[str, ...] = ("id",)
+    descending: bool = True
+
+    def of(self, columns: Any) -> list[ColumnElement[Any]]:
+        found = [columns[key] for key in self.keys]
+        return [column.desc() for column in found] if self.descending else found
+
+    def beyond(self, after: Sequence[Any]) -> ColumnElement[bool]:
+        """What comes after the row with these values."""
+        mine, there = tuple_(*(_workloads.c[key] for key in self.keys)), tuple_(*map(literal, after))
+        return mine < there if self.descending else mine > there
+
+
+def _rows_of(workloads: Select[*tuple[Any, ...]], order: _Order = _Order()) -> Select[*tuple[Any, ...]]:
+    """A row a replica of the first of some workloads, with all that a page shows of it.
 
     Times stay milliseconds: pydantic reads them as they are.
     """
-    page = workloads.subquery()
+    page = workloads.order_by(*order.of(_workloads.c)).limit(bindparam("limit", type_=Integer)).subquery()
     return (
         select(
             page.c.id,
@@ -119,30 +156,15 @@ def _rows_of(workloads: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
         .join(_specs, _specs.c.id == _subtasks.c.spec_id)
         .outerjoin(_nodes, _nodes.c.id == _replicas.c.node_id)
         .outerjoin(_attempts, _attempts.c.id == _replicas.c.attempt_id)
-        .order_by(page.c.id.desc(), _replicas.c.id)
+        .order_by(*order.of(page.c), _replicas.c.id)
     )
 
 
 _LAST = "~"
 """Sorts after every id."""
-_SOME = (
-    select(_workloads)
-    .where(
-        _workloads.c.owner_id == bindparam("owner"),
-        _workloads.c.kind == "notebook",
-        _workloads.c.id < bindparam("after"),
-    )
-    .order_by(_workloads.c.id.desc())
-    .limit(bindparam("limit", type_=Integer))
-)
-_PAGE = _rows_of(_SOME)
-_ONE = _rows_of(
-    select(_workloads).where(
-        _workloads.c.id == bindparam("ident"),
-        _workloads.c.owner_id == bindparam("owner"),
-        _workloads.c.kind == "notebook",
-    )
-)
+_MINE = select(_workloads).where(_workloads.c.owner_id == bindparam("owner"), _workloads.c.kind == "notebook")
+_PAGE = _rows_of(_MINE.where(_workloads.c.id < bindparam("after")))
+_ONE = _rows_of(_MINE.where(_workloads.c.id == bindparam("ident")))
 """Built once: building a statement takes longer than running it."""
 
 

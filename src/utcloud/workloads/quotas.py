@@ -236,9 +236,9 @@ def _system(name: str, systems: set[str], meant: set[str]) -> str:
         return next(iter(meant))
     if meant:
         raise Invalid(
-            f"{name!r} is the name of {' and of '.join(sorted(meant))} at different miners.",
+            f"{name!r} is the name of {' and '.join(sorted(meant))} at different miners.",
             field=f"resources.{name}",
-            cure=f"Write {' or '.join(sorted(meant))}.",
+            cure=f"Choose one of: {', '.join(sorted(meant))}.",
         )
     raise Invalid(
         f"There is no resource {name[:80]!r}.",

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
 from utcloud.accounts.auth import CurrentActor
-from utcloud.accounts.schemas import NO_NUL, IdQuery
+from utcloud.accounts.schemas import NO_NUL, IdPath, IdQuery
 from utcloud.billing import meters
 from utcloud.common import export
 from utcloud.common.paging import Limit, Page
@@ -21,6 +21,7 @@ from utcloud.workloads.schemas import (
     NotebookDetail,
     NotebookOpen,
     NotebookOut,
+    NotebookSort,
     Opening,
     OverviewOut,
     State,
@@ -32,7 +33,7 @@ from utcloud.workloads.states import TURNS
 
 router = APIRouter(tags=["workloads"])
 router.include_router(quota_routes.router)
-Search = Annotated[str, Query(max_length=100, description="Part of the name.")]
+Search = Annotated[str, Query(max_length=100, pattern=NO_NUL, description="Part of the name.")]
 WorkSearch = Annotated[
     str,
     Query(
@@ -56,13 +57,32 @@ def _terms(request: Request) -> dict[str, Any]:
     return {"fee_ppm": meters.fee_ppm(settings.platform_fee_percent), "fault_credit": settings.fault_credit}
 
 
-@router.get("/notebooks", response_model=Page[NotebookOut])
+@router.get("/notebooks", response_model=Page[NotebookOut], responses=export.RESPONSES)
 async def list_notebooks(
-    actor: CurrentActor, db: Db, limit: Limit = 50, cursor: str | None = None, search: Search = "", states: States = ()
+    actor: CurrentActor,
+    db: Db,
+    limit: Limit = 50,
+    cursor: str | None = None,
+    search: Search = "",
+    states: States = (),
+    sort: NotebookSort = NotebookSort.NEWEST,
+    file: export.Wanted = None,
 ) -> Response:
     """List one's own notebooks, newest first."""
-    async with db.read() as tx:
-        items, after = await queries.notebooks(tx, actor, limit=limit, cursor=cursor, search=search, states=states)
+
+    async def load(limit: int, cursor: str | None) -> tuple[list[queries.Row], str | None]:
+        async with db.read() as tx:
+            return await queries.notebooks(
+                tx, actor, limit=limit, cursor=cursor, search=search, states=states, sort=sort
+            )
+
+    async def shapes(limit: int, cursor: str | None) -> tuple[list[NotebookOut], str | None]:
+        items, after = await load(limit, cursor)
+        return [NotebookOut.model_validate(item) for item in items], after
+
+    if file:
+        return export.response(file, NotebookOut, shapes, "notebooks")
+    items, after = await load(limit, cursor)
     page = _notebook_page.validate_python({"items": items, "next_cursor": after})
     return Response(_notebook_page.dump_json(page), media_type="application/json")
 
@@ -76,21 +96,21 @@ async def create_notebook(body: NotebookCreate, actor: CurrentActor, db: Db, now
 
 
 @router.get("/notebooks/{notebook_id}")
-async def get_notebook(notebook_id: str, actor: CurrentActor, db: Db) -> NotebookDetail:
+async def get_notebook(notebook_id: IdPath, actor: CurrentActor, db: Db) -> NotebookDetail:
     """Show a notebook with its timeline and its cost so far."""
     async with db.read() as tx:
         return await queries.notebook_detail(tx, actor, notebook_id)
 
 
 @router.delete("/notebooks/{notebook_id}", status_code=204)
-async def delete_notebook(notebook_id: str, actor: CurrentActor, db: Db, now: Now) -> None:
+async def delete_notebook(notebook_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> None:
     """Delete a stopped notebook with its files. Its charge records stay."""
     async with db.write(TURNS) as tx:
         await notebooks.remove(tx, now, actor, notebook_id)
 
 
 @router.post("/notebooks/{notebook_id}/start")
-async def start_notebook(notebook_id: str, actor: CurrentActor, db: Db, now: Now, request: Request) -> NotebookOut:
+async def start_notebook(notebook_id: IdPath, actor: CurrentActor, db: Db, now: Now, request: Request) -> NotebookOut:
     """Start a notebook again; its files are as they were."""
     async with db.write(TURNS) as tx:
         await notebooks.start(tx, now, actor, notebook_id, **_terms(request))
@@ -99,7 +119,7 @@ async def start_notebook(notebook_id: str, actor: CurrentActor, db: Db, now: Now
 
 @router.post("/notebooks/{notebook_id}/stop")
 async def stop_notebook(
-    notebook_id: str, actor: CurrentActor, db: Db, now: Now, body: StopRequest | None = None
+    notebook_id: IdPath, actor: CurrentActor, db: Db, now: Now, body: StopRequest | None = None
 ) -> NotebookOut:
     """Stop a notebook gracefully and end its machine hours; its files stay."""
     async with db.write(TURNS) as tx:
@@ -109,7 +129,7 @@ async def stop_notebook(
 
 @router.post("/notebooks/{notebook_id}/open")
 async def open_notebook(
-    notebook_id: str, actor: CurrentActor, db: Db, now: Now, request: Request, body: NotebookOpen | None = None
+    notebook_id: IdPath, actor: CurrentActor, db: Db, now: Now, request: Request, body: NotebookOpen | None = None
 ) -> Opening:
     """Get a link that opens a subtask's JupyterLab once."""
     replica_id = body.replica_id if body else None
@@ -146,7 +166,7 @@ async def list_work(
 
 
 @router.post("/replicas/{replica_id}/stop", status_code=202)
-async def stop_work(replica_id: str, body: StopRequest, actor: CurrentActor, db: Db, now: Now) -> None:
+async def stop_work(replica_id: IdPath, body: StopRequest, actor: CurrentActor, db: Db, now: Now) -> None:
     """Stop a renter's replica on one's own hardware; the renter reads the reason."""
     async with db.write(TURNS) as tx:
         await notebooks.stop_on_my_hardware(tx, now, actor, replica_id, body.reason)

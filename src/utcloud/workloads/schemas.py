@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from utcloud.accounts.schemas import Ident, Input, Name, Text
+from utcloud.accounts.schemas import NO_NUL, Ident, Input, Name, Text
 from utcloud.common.money import Unc, UncInput
 from utcloud.resources.schemas import Attention
 
@@ -79,14 +79,14 @@ class NotebookCreate(Input):
 
     name: Name
     description: Text = ""
-    algorithm_id: str | None = None
+    algorithm_id: Ident | None = None
     algorithm_version: Annotated[int, Field(ge=1, le=10**9, strict=True)] | None = None
     """Left out: the latest."""
-    dataset_id: str | None = None
+    dataset_id: Ident | None = None
     dataset_version: Annotated[int, Field(ge=1, le=10**9, strict=True)] | None = None
-    image_id: str
-    pool_id: str
-    spec_id: str
+    image_id: Ident
+    pool_id: Ident
+    spec_id: Ident
     group_id: Ident | None = None
     """In which of one's groups' name. Left out: the one through which the pool is open to one."""
     payer: Literal["user", "group"] = "user"
@@ -104,7 +104,7 @@ class NotebookOpen(Input):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"replica_id": "rp_01m8504e9zzj4w4pg3acqz95zf"}]})
 
-    replica_id: str | None = None
+    replica_id: Ident | None = None
 
 
 class Opening(BaseModel):
@@ -117,7 +117,7 @@ class Opening(BaseModel):
 class StopRequest(Input):
     """A miner or operator who stops another's notebook says why."""
 
-    reason: Annotated[str, Field(max_length=500)] = ""
+    reason: Annotated[str, Field(max_length=500, pattern=NO_NUL)] = ""
 
 
 class OverviewOut(BaseModel):
@@ -172,6 +172,15 @@ class UsageOut(BaseModel):
 class Kind(StrEnum):
     NOTEBOOK = "notebook"
     TASK = "task"
+
+
+class NotebookSort(StrEnum):
+    NEWEST = "-created_at"
+    OLDEST = "created_at"
+    NAME = "name"
+    NAME_DESC = "-name"
+    STATE = "state"
+    STATE_DESC = "-state"
 
 
 class WorkSort(StrEnum):

@@ -1,3 +1,4 @@
+import i18n from "i18next";
 import { expect, test } from "vitest";
 import {
   addUnc,
@@ -35,6 +36,12 @@ test("sizes and durations", () => {
   expect(formatDuration(0.4)).toBe("0 s");
   expect(formatDuration(90)).toBe("1 min 30 s");
   expect(formatDuration(183_600)).toBe("2 d 3 h");
+});
+
+test("durations have the reader's units", async () => {
+  await i18n.init({ lng: "zh" });
+  expect(formatDuration(183_600)).toBe("2 天 3 小时");
+  await i18n.changeLanguage("en");
 });
 
 test("moments in words", () => {

@@ -1,3 +1,5 @@
+import i18n from "i18next";
+
 /** How amounts, sizes and times are written for a person. */
 
 /** Decimal UNC → micro-UNC, exactly. */
@@ -36,21 +38,20 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : Number(value.toFixed(1))} ${units[unit]}`;
 }
 
+const UNITS = { en: ["d", "h", "min", "s"], zh: ["天", "小时", "分钟", "秒"] };
+const SIZES = [86400, 3600, 60, 1];
+
 /** Seconds → `2 d 3 h`, `5 min 20 s`: the two largest units. */
 export function formatDuration(seconds: number): string {
+  const units = UNITS[i18n.language as keyof typeof UNITS] ?? UNITS.en;
   let rest = Math.max(0, Math.floor(seconds));
   const parts: string[] = [];
-  for (const [unit, size] of [
-    ["d", 86400],
-    ["h", 3600],
-    ["min", 60],
-    ["s", 1],
-  ] as const) {
+  SIZES.forEach((size, place) => {
     const count = Math.floor(rest / size);
     rest -= count * size;
-    if (count) parts.push(`${count} ${unit}`);
-  }
-  return parts.slice(0, 2).join(" ") || "0 s";
+    if (count) parts.push(`${count} ${units[place]}`);
+  });
+  return parts.slice(0, 2).join(" ") || `0 ${units[3]}`;
 }
 
 /** `3 minutes ago`, `in 2 hours`. */

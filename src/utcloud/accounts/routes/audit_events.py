@@ -9,11 +9,14 @@ from utcloud.accounts.auth import CurrentActor
 from utcloud.accounts.schemas import AuditEventOut, AuditSort, Cursor, IdQuery, Moment, Search
 from utcloud.common import export
 from utcloud.common.paging import Limit, Page
+from utcloud.common.patterns import said
 from utcloud.db.web import Db
 
 router = APIRouter(prefix="/audit-events", tags=["audit"])
-_Word = Annotated[str | None, Query(max_length=64, pattern=r"^[a-z_.-]+$", examples=["user.create"])]
-_Ip = Annotated[str | None, Query(max_length=64, pattern=r"^[0-9A-Fa-f.:]+$", examples=["192.0.2.1"])]
+_WORD = said(r"^[a-z_.-]+$", "write a whole word such as user.create")
+_ADDRESS = said(r"^[0-9A-Fa-f.:]+$", "write a whole address such as 192.0.2.1")
+_Word = Annotated[str | None, Query(max_length=64, pattern=_WORD, examples=["user.create"])]
+_Ip = Annotated[str | None, Query(max_length=64, pattern=_ADDRESS, examples=["192.0.2.1"])]
 
 
 @router.get("", response_model=Page[AuditEventOut], responses=export.RESPONSES)

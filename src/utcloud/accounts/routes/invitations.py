@@ -1,6 +1,6 @@
 """Invitations."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from utcloud.accounts import service
 from utcloud.accounts.auth import ClientIp, CurrentActor
@@ -13,17 +13,19 @@ from utcloud.accounts.schemas import (
     InvitationCreated,
     InvitationOut,
     InvitationPreview,
+    InvitationSort,
     InvitationStatus,
     Search,
     UserOut,
 )
+from utcloud.common import export
 from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
 
 router = APIRouter(prefix="/invitations", tags=["invitations"])
 
 
-@router.get("")
+@router.get("", response_model=Page[InvitationOut], responses=export.RESPONSES)
 async def list_invitations(
     actor: CurrentActor,
     db: Db,
@@ -32,12 +34,20 @@ async def list_invitations(
     cursor: Cursor = None,
     search: Search = None,
     status: InvitationStatus | None = None,
-) -> Page[InvitationOut]:
+    sort: InvitationSort = InvitationSort.NEWEST,
+    file: export.Wanted = None,
+) -> Page[InvitationOut] | Response:
     """Invitations, newest first, without their codes. For operators."""
-    async with db.read() as tx:
-        items, after = await service.invitations.list_invitations(
-            tx, now, actor, limit=limit, cursor=cursor, search=search, status=status
-        )
+
+    async def load(limit: int, cursor: str | None) -> tuple[list[InvitationOut], str | None]:
+        async with db.read() as tx:
+            return await service.invitations.list_invitations(
+                tx, now, actor, limit=limit, cursor=cursor, search=search, status=status, sort=sort
+            )
+
+    if file:
+        return export.response(file, InvitationOut, load, "invitations")
+    items, after = await load(limit, cursor)
     return Page(items=items, next_cursor=after)
 
 

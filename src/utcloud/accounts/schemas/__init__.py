@@ -56,6 +56,7 @@ from utcloud.accounts.schemas.joining import (
     InvitationCreated,
     InvitationOut,
     InvitationPreview,
+    InvitationSort,
     InvitationStatus,
     RegistrationOut,
 )
@@ -117,6 +118,7 @@ __all__ = [
     "InvitationCreated",
     "InvitationOut",
     "InvitationPreview",
+    "InvitationSort",
     "InvitationStatus",
     "Login",
     "MemberAdd",

@@ -4,10 +4,20 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import Path
 from pydantic import BaseModel, BeforeValidator, Field
 
-from utcloud.accounts.schemas.common import NO_NUL, Email, GroupIds, Input, Password, ShortText, Text, Username
+from utcloud.accounts.schemas.common import (
+    NO_NUL,
+    Email,
+    GroupIds,
+    Ident,
+    IdPath,
+    Input,
+    Password,
+    ShortText,
+    Text,
+    Username,
+)
 from utcloud.accounts.schemas.users import GroupRef, Role, Roles
 from utcloud.common.money import Unc, UncInput
 
@@ -26,6 +36,15 @@ class InvitationStatus(StrEnum):
     ACCEPTED = "accepted"
     REVOKED = "revoked"
     EXPIRED = "expired"
+
+
+class InvitationSort(StrEnum):
+    NEWEST = "-created_at"
+    OLDEST = "created_at"
+    EXPIRES = "expires_at"
+    EXPIRES_DESC = "-expires_at"
+    EMAIL = "email"
+    EMAIL_DESC = "-email"
 
 
 class InvitationCreate(Input):
@@ -74,8 +93,8 @@ class InvitationPreview(BaseModel):
     expires_at: datetime
 
 
-Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-CodePath = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+Code = Ident
+CodePath = IdPath
 
 
 class InvitationAccept(Input):

@@ -5,8 +5,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from utcloud.accounts.schemas.common import NO_NUL, Input
+from utcloud.common.patterns import said
 
-ResourceName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
+_NAME = said(r"^[^\s\x00-\x1f\x7f]+$", "write the name of a resource, without spaces")
+ResourceName = Annotated[str, Field(min_length=1, max_length=255, pattern=_NAME)]
 QuantityText = Annotated[str, Field(min_length=1, max_length=32, pattern=NO_NUL, examples=["8", "32GB"])]
 _Count = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
 

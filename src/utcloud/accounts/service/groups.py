@@ -87,6 +87,7 @@ async def group_detail(tx: Tx, actor: Actor, group_id: str) -> GroupDetail:
 async def create_group(tx: Tx, actor: Actor, body: GroupCreate, now: datetime) -> GroupDetail:
     """Add a group with its first members."""
     actor.require_operator()
+    await _require_free(tx, body.name)
     group = Group(id=new_id("grp"), name=body.name, description=body.description, created_at=now)
     tx.add(group)
     await _flush_name(tx, body.name)
@@ -102,6 +103,7 @@ async def update_group(tx: Tx, actor: Actor, group_id: str, body: GroupUpdate) -
     actor.require_operator()
     group = await get_group(tx, group_id)
     if body.name is not None:
+        await _require_free(tx, body.name, but=group.id)
         group.name = body.name
         await _flush_name(tx, body.name)
     if body.description is not None:
@@ -126,23 +128,36 @@ async def delete_group(tx: Tx, actor: Actor, group_id: str) -> None:
             code="in_use",
         )
     try:
-        await tx.execute(delete(Group).where(Group.id == group.id))
+        gone = await tx.scalar(delete(Group).where(Group.id == group.id).returning(Group.id))
     except IntegrityError:
         raise Conflict(
             f"The group {group.name!r} is in use: a pool is bound to it, or an asset is shared with it.",
             cure="Unbind its pools, unshare its assets and stop what runs in its name first.",
             code="in_use",
         ) from None
+    if gone is None:
+        raise NotFound.of("group", group_id)
     audit.record(tx, actor, "group.delete", "group", group.id, group.name)
     for channel in ("miners", *inside):
         emit(tx, f"ui:{channel}")
+
+
+async def _require_free(tx: Tx, name: str, but: str = "") -> None:
+    """Raise Conflict when another group is called so, be it in other case."""
+    same = (func.lower(Group.name) == func.lower(name), Group.id != but)
+    if (taken := await tx.scalar(select(Group.name).where(*same).limit(1))) is not None:
+        raise _taken(taken)
 
 
 async def _flush_name(tx: Tx, name: str) -> None:
     try:
         await tx.flush()
     except IntegrityError:
-        raise Conflict(f"A group {name!r} exists already.", field="name", cure="Choose another name.") from None
+        raise _taken(name) from None
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"A group {name!r} exists already.", field="name", cure="Choose another name.")
 
 
 async def _groups_out(tx: Tx, actor: Actor, groups: Sequence[Group]) -> list[GroupOut]:

@@ -15,6 +15,7 @@ from utcloud.accounts.schemas import (
     InvitationCreate,
     InvitationOut,
     InvitationPreview,
+    InvitationSort,
     InvitationStatus,
     Role,
     UserCreate,
@@ -29,6 +30,11 @@ from utcloud.common.money import format_unc
 from utcloud.db import Database, Tx, emit, paginate
 
 _HINT = 6
+
+
+def _name(invitation: Invitation) -> str:
+    """What the audit trail calls it: for whom it is, or how its code begins."""
+    return invitation.email or f"{invitation.hint}…"
 
 
 def _hash(code: str) -> str:
@@ -56,7 +62,7 @@ async def create(tx: Tx, now: datetime, actor: Actor, body: InvitationCreate) ->
     tx.add(invitation)
     await tx.flush()
     detail = {"roles": invitation.roles, "group_ids": invitation.group_ids, "grant": format_unc(body.grant)}
-    audit.record(tx, actor, "invitation.create", "invitation", invitation.id, invitation.email, detail)
+    audit.record(tx, actor, "invitation.create", "invitation", invitation.id, _name(invitation), detail)
     emit(tx, "ui:miners")
     return invitation, code
 
@@ -70,8 +76,9 @@ async def list_invitations(
     cursor: str | None = None,
     search: str | None = None,
     status: InvitationStatus | None = None,
+    sort: InvitationSort = InvitationSort.NEWEST,
 ) -> tuple[list[InvitationOut], str | None]:
-    """One page of invitations, newest first."""
+    """One page of invitations."""
     actor.require_operator()
     query = select(Invitation)
     if search:
@@ -86,7 +93,11 @@ async def list_invitations(
             InvitationStatus.REVOKED: Invitation.revoked_at.is_not(None),
         }
         query = query.where(condition[status])
-    rows, after = await paginate(tx, query, Invitation.id, limit=limit, cursor=cursor)
+    order_by = {"expires_at": Invitation.expires_at, "email": Invitation.email}.get(sort.removeprefix("-"))
+    descending = sort.startswith("-")
+    rows, after = await paginate(
+        tx, query, Invitation.id, limit=limit, cursor=cursor, order_by=order_by, descending=descending
+    )
     return await invitations_out(tx, now, rows), after
 
 
@@ -103,7 +114,7 @@ async def revoke(tx: Tx, now: datetime, actor: Actor, invitation_id: str) -> Non
     if invitation.revoked_at is not None:
         return
     invitation.revoked_at = now
-    audit.record(tx, actor, "invitation.revoke", "invitation", invitation.id, invitation.email)
+    audit.record(tx, actor, "invitation.revoke", "invitation", invitation.id, _name(invitation))
     emit(tx, "ui:miners")
 
 
@@ -147,7 +158,9 @@ async def accept(db: Database, now: datetime, body: InvitationAccept, *, ip: str
         note = "first grant, with the invitation"
         await grant(tx, now, giver, user, invitation.grant, note, f"invitation:{invitation.id}")
         detail = {"user_id": user.id, "invited_by": inviter.username}
-        audit.record(tx, actor_of(user, ip), "invitation.accept", "invitation", invitation.id, invitation.email, detail)
+        audit.record(
+            tx, actor_of(user, ip), "invitation.accept", "invitation", invitation.id, _name(invitation), detail
+        )
         emit(tx, "ui:miners")
     return user
 

@@ -10,6 +10,7 @@ from utcloud.accounts.models import Group, GroupMember, User
 from utcloud.accounts.schemas import GroupMemberOut, GroupRole, UserRef
 from utcloud.common.errors import Forbidden, Invalid, NotFound
 from utcloud.db import Tx, emit
+from utcloud.db.upsert import insert_if_absent
 
 
 async def role_in(tx: Tx, group_id: str, user_id: str) -> GroupRole | None:
@@ -49,11 +50,8 @@ async def set_members(
     gone = (GroupMember.group_id == group_id, GroupMember.user_id.in_(set(before) - wanted))
     await tx.execute(delete(GroupMember).where(*gone))
     for user_id, role in after.items():
-        if user_id not in before:
-            tx.add(GroupMember(group_id=group_id, user_id=user_id, role=role))
-        elif before[user_id] != role:
-            await _set_role(tx, group_id, user_id, role)
-    await tx.flush()
+        if before.get(user_id) != role:
+            await _put(tx, group_id, user_id, role)
     for user_id in set(before) | wanted:
         if before.get(user_id) != after.get(user_id):
             emit(tx, f"ui:{user_id}")
@@ -79,10 +77,7 @@ async def put(tx: Tx, actor: Actor, group: Group, user_id: str, role: GroupRole)
     user = await tx.get(User, user_id)
     if user is None:
         raise NotFound.of("user", user_id)
-    if before is None:
-        tx.add(GroupMember(group_id=group.id, user_id=user_id, role=role))
-    else:
-        await _set_role(tx, group.id, user_id, role)
+    await _put(tx, group.id, user_id, role)
     detail = {"user_id": user.id, "username": user.username, "role": role}
     _changed(tx, actor, group, "group.member.put", detail)
 
@@ -121,7 +116,9 @@ async def _require_users(tx: Tx, field: str, wanted: set[str]) -> None:
         raise Invalid(f"There is no user {ident[:80]!r}.", field=field, cure="Choose from the list of users.")
 
 
-async def _set_role(tx: Tx, group_id: str, user_id: str, role: GroupRole) -> None:
+async def _put(tx: Tx, group_id: str, user_id: str, role: GroupRole) -> None:
+    """Also when somebody else does the same at this moment."""
+    await insert_if_absent(tx, GroupMember, {"group_id": group_id, "user_id": user_id, "role": role})
     await tx.execute(
         update(GroupMember).where(GroupMember.group_id == group_id, GroupMember.user_id == user_id).values(role=role)
     )

@@ -12,6 +12,7 @@ from utcloud.accounts.models import Application, BrowserSession, Group, GroupMem
 from utcloud.accounts.schemas import (
     ApplicationStatus,
     GroupRef,
+    GroupRole,
     Role,
     Running,
     UserCreate,
@@ -23,6 +24,7 @@ from utcloud.accounts.schemas import (
 from utcloud.common.errors import Conflict, Invalid, NotFound, Unauthenticated
 from utcloud.common.ids import new_id
 from utcloud.db import Tx, emit, paginate
+from utcloud.db.upsert import insert_if_absent
 
 UserHook = Callable[[Tx, Actor, User], Awaitable[None]]
 
@@ -192,15 +194,17 @@ async def update_user(tx: Tx, actor: Actor, user_id: str, body: UserUpdate) -> U
 async def freeze_user(tx: Tx, actor: Actor, user_id: str, running: Running = Running.STOP, reason: str = "") -> User:
     """Shut a user out at once: sessions end, tokens stop working, pages close.
 
-    What runs is stopped or kept, as chosen; a user who is frozen already can be frozen once more to stop it after all.
+    What runs is stopped or kept, as chosen; a user who is frozen already can be frozen once more to stop it after all,
+    or to be told another reason.
     """
     actor.require_operator()
     user = await get_user(tx, user_id)
-    if user.status == UserStatus.FROZEN and running == Running.KEEP:
+    reason = reason.strip() or user.frozen_reason
+    if user.status == UserStatus.FROZEN and running == Running.KEEP and reason == user.frozen_reason:
         return user
     await _require_another_operator(tx, user, "be frozen")
-    user.status = UserStatus.FROZEN
-    user.frozen_reason = reason.strip() or user.frozen_reason
+    _require_not_oneself(actor, user, "freeze")
+    user.status, user.frozen_reason = UserStatus.FROZEN, reason
     await end_sessions(tx, user.id)
     for hook in on_freeze:
         await hook(tx, actor, user, running)
@@ -234,16 +238,19 @@ async def delete_user(tx: Tx, actor: Actor, user_id: str) -> None:
     actor.require_operator()
     user = await get_user(tx, user_id)
     await _require_another_operator(tx, user, "be deleted")
+    _require_not_oneself(actor, user, "delete")
     for check in on_delete_checks:
         await check(tx, actor, user)
     try:
-        await tx.execute(delete(User).where(User.id == user.id))
+        gone = await tx.scalar(delete(User).where(User.id == user.id).returning(User.id))
     except IntegrityError:
         raise Conflict(
             f"The user {user.username!r} still owns things, such as algorithms, notebooks or pools.",
             cure="Delete them first, or freeze the user instead.",
             code="in_use",
         ) from None
+    if gone is None:
+        raise NotFound.of("user", user_id)
     audit.record(tx, actor, "user.delete", "user", user.id, user.username)
     emit(tx, "ui:miners")
 
@@ -279,8 +286,8 @@ async def set_groups(tx: Tx, user_id: str, group_ids: Iterable[str]) -> None:
     await tx.execute(
         delete(GroupMember).where(GroupMember.user_id == user_id, GroupMember.group_id.in_(present - wanted))
     )
-    tx.add_all(GroupMember(group_id=group_id, user_id=user_id) for group_id in wanted - present)
-    await tx.flush()
+    fresh = ({"group_id": group_id, "user_id": user_id, "role": GroupRole.MEMBER} for group_id in wanted - present)
+    await insert_if_absent(tx, GroupMember, *fresh)
 
 
 async def require_groups(tx: Tx, group_ids: Iterable[str]) -> None:
@@ -317,6 +324,11 @@ async def _require_another_operator(tx: Tx, user: User, what: str) -> None:
             cure="Make another user an operator first.",
             code="last_operator",
         )
+
+
+def _require_not_oneself(actor: Actor, user: User, what: str) -> None:
+    if user.id == actor.id:
+        raise Conflict(f"You cannot {what} yourself.", cure="Ask another operator.", code="oneself")
 
 
 def _changed(tx: Tx, actor: Actor, action: str, user: User, detail: dict[str, object] | None = None) -> None:

@@ -24,6 +24,11 @@ _TEXTS: dict[str, dict[str, tuple[str, str]]] = {
             "{Wallet} has {available} UNC available: less than the limit at which a warning was wanted. Nothing that "
             "costs runs now.",
         ),
+        "stop_announced": (
+            "{workload} will be stopped",
+            "{workload} will be stopped on {stops_at}, paid for by {wallet}.\n\nThe reason: {reason}\n\nSave your "
+            "work: its files are kept.",
+        ),
         "workload_stopped": (
             "{workload} was stopped",
             "{workload} was stopped, paid for by {wallet}.\n\nThe reason: {reason}",
@@ -45,6 +50,10 @@ _TEXTS: dict[str, dict[str, tuple[str, str]]] = {
             "请充值,或停止不需要的任务。任务会在用完之前停止,文件会保留。",
         ),
         "low_idle": ("机时余额不足", "{Wallet}可用 {available} UNC,低于您设置的提醒额度。目前没有正在计费的任务。"),
+        "stop_announced": (
+            "{workload} 即将停止",
+            "{workload} 将于 {stops_at} 停止,费用由{wallet}支付。\n\n原因:{reason}\n\n请保存您的工作:文件会保留。",
+        ),
         "workload_stopped": ("{workload} 已停止", "{workload} 已停止,费用由{wallet}支付。\n\n原因:{reason}"),
         "order_settled": (
             "{workload} 已结算:{cost} UNC",
@@ -98,9 +107,10 @@ def _variant(kind: str, data: dict[str, Any]) -> str:
 def _shown(texts: dict[str, tuple[str, str]], data: dict[str, Any]) -> _Known:
     """The event's data as a person reads it."""
     known = _Known({key: value for key, value in data.items() if value not in (None, "")})
-    if "runs_out_at" in known:
-        moment = datetime.fromisoformat(known["runs_out_at"]).astimezone(UTC)
-        known["runs_out_at"] = f"{moment:%Y-%m-%d %H:%M} UTC"
+    for key in ("runs_out_at", "stops_at"):
+        if key in known:
+            moment = datetime.fromisoformat(known[key]).astimezone(UTC)
+            known[key] = f"{moment:%Y-%m-%d %H:%M} UTC"
     if "amount" in known:
         known["amount"] = known["amount"].removeprefix("-")
     wallet = texts[known.get("owner", "user")][1].format_map(known)

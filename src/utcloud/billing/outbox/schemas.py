@@ -11,6 +11,7 @@ from utcloud.accounts.schemas import Input
 
 class NoticeKind(StrEnum):
     LOW_BALANCE = "low_balance"
+    STOP_ANNOUNCED = "stop_announced"
     WORKLOAD_STOPPED = "workload_stopped"
     ORDER_SETTLED = "order_settled"
     RECHARGED = "recharged"

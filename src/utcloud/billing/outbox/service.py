@@ -36,7 +36,7 @@ from utcloud.db import Tx, emit, paginate
 MAX_WEBHOOKS = 20
 OLD_SECRET_FOR = timedelta(days=1)
 """So long the secret before the present one signs as well."""
-MAIL_BY_DEFAULT = [NoticeKind.LOW_BALANCE, NoticeKind.WORKLOAD_STOPPED]
+MAIL_BY_DEFAULT = [NoticeKind.LOW_BALANCE, NoticeKind.STOP_ANNOUNCED, NoticeKind.WORKLOAD_STOPPED]
 OUTBOX = "outbox"
 """The signal that there is something to send."""
 

@@ -20,6 +20,9 @@ from utcloud.common.ids import new_id
 from utcloud.common.money import MAX_MICRO, format_unc
 from utcloud.db import Tx, emit, paginate
 
+MOST_ISSUED = 9 * 10**18
+"""micro-UNC: what 64 bits can hold."""
+
 
 async def create_recharge(
     tx: Tx, now: datetime, actor: Actor, body: RechargeCreate, idempotency_key: str | None = None
@@ -79,6 +82,13 @@ async def _check_change(tx: Tx, now: datetime, wallet: Account, change: int) -> 
     if wallet.balance + change > MAX_MICRO:
         raise Invalid(
             f"The wallet would hold more than {format_unc(MAX_MICRO)} UNC.", field="amount", cure="Recharge less."
+        )
+    issuance = await journal.account(tx, "issuance", journal.PLATFORM)
+    if change - issuance.balance > MOST_ISSUED:
+        raise Invalid(
+            f"All wallets together would have been given more than {format_unc(MOST_ISSUED)} UNC.",
+            field="amount",
+            cure="Recharge less.",
         )
     use = (await sums.use_of(tx, [wallet.id], now)).get(wallet.id, Use())
     state = outlook(wallet.balance, use, now)

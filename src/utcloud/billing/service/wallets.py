@@ -67,12 +67,15 @@ async def list_wallets(
     search: str | None = None,
     owner: str | None = None,
     mine: bool = False,
+    owner_ids: Sequence[str] = (),
     sort: WalletSort = WalletSort.NEWEST,
 ) -> tuple[list[WalletOut], str | None]:
     """One page of the wallets that the actor sees, or that are ``mine``; ``owner`` is ``user`` or ``group``."""
     query = select(Account).where(Account.kind == "wallet", my_wallets(actor) if mine else visible_wallets(actor))
     if owner:
         query = query.where(Account.owner_id.in_(select(Group.id if owner == "group" else User.id)))
+    if owner_ids:
+        query = query.where(Account.owner_id.in_(owner_ids))
     if search:
         query = query.where(Account.owner_id.in_(owners_like(search)))
     wallets, after = await paginate(

@@ -6,11 +6,13 @@ import typer
 
 from utcloud.cli.commands.users import Groups, Roles
 from utcloud.cli.common import (
+    AsCsv,
     AsJson,
     Cursor,
     Limit,
     PasswordStdin,
     Search,
+    Sort,
     ask_password,
     connect,
     given,
@@ -50,12 +52,15 @@ Server = Annotated[str | None, typer.Option(help="Address of the server. Left ou
 def list_(
     search: Search = None,
     status: Annotated[str | None, typer.Option(help="open, accepted, revoked or expired.")] = None,
+    sort: Sort = None,
     limit: Limit = 100,
     cursor: Cursor = None,
+    as_csv: AsCsv = False,
     as_json: AsJson = False,
 ) -> None:
     """List invitations."""
-    listing("invitations", COLUMNS, as_json, limit, cursor, search=search, status=status)
+    query = {"search": search, "status": status, "sort": sort}
+    listing("invitations", COLUMNS, as_json, limit, cursor, as_csv=as_csv, **query)
 
 
 @app.command()

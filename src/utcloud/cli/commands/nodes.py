@@ -40,12 +40,18 @@ def _work(node: Json) -> str:
     if node["moving_to"]:
         return f"moves to {node['moving_to']['name']}"
     if node["drain_at"]:
-        return "drained"
+        return "drains" if node["replicas"] else "drained"
     return "cordoned" if node["cordoned"] else "open"
 
 
-def _of_chip(name: str, unit: str) -> Callable[[Json], str]:
-    return lambda chip: "" if chip[name] is None else f"{chip[name]:.0f}{unit}"
+def _of_chip(name: str, unit: str, most: str = "", base: int = 1) -> Callable[[Json], str]:
+    """What it measures, and the most that it can be where that is known: ``12/30 W``."""
+
+    def text(chip: Json) -> str:
+        known = [f"{chip[key] / base:.0f}" for key in (name, most) if key and chip[key] is not None]
+        return f"{'/'.join(known)}{unit}" if known else ""
+
+    return text
 
 
 COLUMNS = [
@@ -98,9 +104,10 @@ CHIPS = [
     Column("BUS", "bus_id"),
     Column("DEVICES", "device_paths"),
     Column("HEALTHY", "healthy"),
-    Column("IN USE", "in_use"),
+    Column("USED BY", "used_by"),
+    Column("MEMORY", _of_chip("memory_used_bytes", " GiB", "memory_bytes", 2**30), right=True),
     Column("TEMPERATURE", _of_chip("temperature_c", " °C"), right=True),
-    Column("POWER", _of_chip("power_w", " W"), right=True),
+    Column("POWER", _of_chip("power_w", " W", "power_limit_w"), right=True),
     Column("USE", _of_chip("utilization_percent", " %"), right=True),
     Column("SIMULATED", "simulated"),
 ]
@@ -128,6 +135,11 @@ def list_(
     status: Annotated[Status | None, typer.Option(help="Only those in this status.")] = None,
     pool: Annotated[str | None, typer.Option(help="Only those of this pool.")] = None,
     site: Annotated[str | None, typer.Option(help="Only those of this site.")] = None,
+    cordoned: Annotated[
+        bool | None, typer.Option("--cordoned/--open", help="Only those that take no new work, or that do.")
+    ] = None,
+    flagged: Annotated[bool | None, typer.Option("--flagged", help="Only those that report nonsense.")] = None,
+    unhealthy: Annotated[bool | None, typer.Option("--unhealthy", help="Only those with an unhealthy chip.")] = None,
     sort: Sort = None,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -136,6 +148,7 @@ def list_(
 ) -> None:
     """List nodes; removed ones by --status removed."""
     query: dict[str, Any] = {"search": search, "status": status, "sort": sort}
+    query |= {"cordoned": cordoned, "flagged": flagged, "unhealthy": unhealthy}
     query["pool_id"] = connect().find("pools", pool)["id"] if pool else None
     query["site_id"] = connect().find("sites", site)["id"] if site else None
     listing("nodes", COLUMNS, as_json, limit, cursor, as_csv=as_csv, **query)
@@ -151,6 +164,10 @@ def show_(node: Node, as_json: AsJson = False) -> None:
     print_record(detail, FIELDS)
     print_table(detail["resources"], RESOURCES)
     if detail["chips"]:
+        work = api.every("replicas", node_id=detail["id"]) if detail["replicas"] else []
+        users = {one["attempt_id"]: one["group_name"] or one["owner_name"] for one in work}
+        for chip in detail["chips"]:
+            chip["used_by"] = users.get(chip["attempt_id"], "in use") if chip["in_use"] else ""
         print_table(detail["chips"], CHIPS)
     return None
 

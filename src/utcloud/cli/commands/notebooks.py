@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from utcloud.cli.common import (
+    AsCsv,
     AsJson,
     Cursor,
     Limit,
     Search,
+    Sort,
     Yes,
     confirm,
     connect,
@@ -81,12 +83,15 @@ Timeout = Annotated[float, typer.Option(min=1, help="With --wait: seconds at mos
 def list_(
     search: Search = None,
     state: Annotated[list[str] | None, typer.Option(help="Only those in this state; repeat.")] = None,
+    sort: Sort = None,
     limit: Limit = 100,
     cursor: Cursor = None,
+    as_csv: AsCsv = False,
     as_json: AsJson = False,
 ) -> None:
     """List your notebooks."""
-    listing("notebooks", COLUMNS, as_json, limit, cursor, search=search, state=state)
+    query = {"search": search, "state": state, "sort": sort}
+    listing("notebooks", COLUMNS, as_json, limit, cursor, as_csv=as_csv, **query)
 
 
 @app.command("show")

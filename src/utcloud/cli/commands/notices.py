@@ -26,6 +26,7 @@ SETTINGS = [
 
 class Kind(StrEnum):
     LOW_BALANCE = "low_balance"
+    STOP_ANNOUNCED = "stop_announced"
     WORKLOAD_STOPPED = "workload_stopped"
     ORDER_SETTLED = "order_settled"
     RECHARGED = "recharged"

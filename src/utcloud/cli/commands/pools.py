@@ -73,6 +73,11 @@ Reason = Annotated[str, typer.Option(help="What renters read when nodes are drai
 Grace = Annotated[int, typer.Option("--grace", help="Minutes until what still runs on drained nodes is stopped.")]
 
 
+class Lack(StrEnum):
+    NODES = "nodes"
+    GROUPS = "groups"
+
+
 class Part(StrEnum):
     """A pool's lists, as they can be emptied."""
 
@@ -95,6 +100,7 @@ def list_(
     search: Search = None,
     group: Annotated[str | None, typer.Option(help="Only those bound to this group.")] = None,
     spec: Annotated[str | None, typer.Option(help="Only those that offer this specification.")] = None,
+    without: Annotated[Lack | None, typer.Option(help="Only those without nodes, or that nobody may use.")] = None,
     sort: Sort = None,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -104,7 +110,7 @@ def list_(
     """List pools: a miner's own, or those open to a renter."""
     group_id = connect().find("groups", group)["id"] if group else None
     spec_id = connect().find("specs", spec)["id"] if spec else None
-    query = {"search": search, "group_id": group_id, "spec_id": spec_id, "sort": sort}
+    query = {"search": search, "group_id": group_id, "spec_id": spec_id, "without": without, "sort": sort}
     listing("pools", COLUMNS, as_json, limit, cursor, as_csv=as_csv, **query)
 
 

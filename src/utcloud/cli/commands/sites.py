@@ -18,9 +18,16 @@ from utcloud.cli.common import (
     remove,
     report,
 )
-from utcloud.cli.output import Column
+from utcloud.cli.output import Column, Json
 
 app = new_app("Sites: places where your servers are.")
+
+
+def _clock(site: Json) -> str:
+    """How far its clock is off."""
+    return f"{site['clock_offset_ms'] / 1000:+.1f} s" if site["last_seen_at"] else ""
+
+
 COLUMNS = [
     Column("NAME", "name"),
     Column("CONNECTED", "connected"),
@@ -28,6 +35,9 @@ COLUMNS = [
     Column("MINER", "miner_name"),
     Column("AGENT", "agent_version"),
     Column("LAST SEEN", "last_seen_at"),
+    Column(
+        "CLOCK", lambda site: f"{site['clock_offset_ms'] / 1000:+.1f} s" if site["last_seen_at"] else "", right=True
+    ),
     Column("ID", "id"),
 ]
 
@@ -35,6 +45,7 @@ COLUMNS = [
 @app.command("list")
 def list_(
     search: Search = None,
+    clock_off: Annotated[bool | None, typer.Option("--clock-off", help="Only those whose clock is wrong.")] = None,
     sort: Sort = None,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -42,7 +53,8 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List sites."""
-    listing("sites", COLUMNS, as_json, limit, cursor, as_csv=as_csv, search=search, sort=sort)
+    query = {"search": search, "clock_off": clock_off, "sort": sort}
+    listing("sites", COLUMNS, as_json, limit, cursor, as_csv=as_csv, **query)
 
 
 @app.command()

@@ -71,6 +71,9 @@ def list_(
     search: Search = None,
     pool: Annotated[str | None, typer.Option(help="Only those that this pool offers.")] = None,
     resource: Annotated[str | None, typer.Option(help="Only those that name this resource.")] = None,
+    never_fits: Annotated[
+        bool | None, typer.Option("--never-fits", help="Only those that a pool offers and none of its nodes can hold.")
+    ] = None,
     sort: Sort = None,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -79,7 +82,7 @@ def list_(
 ) -> None:
     """List specifications."""
     pool_id = connect().find("pools", pool)["id"] if pool else None
-    query = {"search": search, "pool_id": pool_id, "resource": resource, "sort": sort}
+    query = {"search": search, "pool_id": pool_id, "resource": resource, "never_fits": never_fits, "sort": sort}
     listing("specs", COLUMNS, as_json, limit, cursor, as_csv=as_csv, **query)
 
 

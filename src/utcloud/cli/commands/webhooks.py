@@ -43,7 +43,8 @@ Ref = Annotated[str, typer.Argument(help="Its URL or id.")]
 Kinds = Annotated[
     list[str] | None,
     typer.Option(
-        "--kind", help="low_balance, workload_stopped, order_settled or recharged; several times for several."
+        "--kind",
+        help="low_balance, stop_announced, workload_stopped, order_settled or recharged; several times for several.",
     ),
 ]
 

@@ -4,6 +4,7 @@ CPU, memory and disk are counted; chips are given singly. A custom resource is o
 names is still taken once. ``load`` sees the state of many nodes in one query; everything else is arithmetic on it.
 """
 
+from utcloud.resources.capacity.holdings import Amounts, tally
 from utcloud.resources.capacity.names import Names, contents_of, describe, items_of, names_of, takes
 from utcloud.resources.capacity.room import Room, lock_pools, release, reserve
 from utcloud.resources.capacity.shortage import Shortage, can_ever_fit, never_fits
@@ -12,7 +13,6 @@ from utcloud.resources.capacity.state import (
     Demand,
     Grant,
     NodeState,
-    amounts_on,
     is_heard,
     is_lost,
     load,
@@ -20,13 +20,13 @@ from utcloud.resources.capacity.state import (
 
 __all__ = [
     "CAPACITY_SIGNAL",
+    "Amounts",
     "Demand",
     "Grant",
     "Names",
     "NodeState",
     "Room",
     "Shortage",
-    "amounts_on",
     "can_ever_fit",
     "contents_of",
     "describe",
@@ -40,4 +40,5 @@ __all__ = [
     "release",
     "reserve",
     "takes",
+    "tally",
 ]

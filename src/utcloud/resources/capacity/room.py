@@ -10,12 +10,12 @@ from sqlalchemy import delete, insert, select
 
 from utcloud.common.quantity import CPU, DISK, MEMORY
 from utcloud.db import Tx, emit
+from utcloud.resources.capacity.holdings import Amounts
 from utcloud.resources.capacity.names import Names, items_of, names_of
 from utcloud.resources.capacity.shortage import NO_LONGER_THERE, Shortage, explain, may_stand
 from utcloud.resources.capacity.state import CAPACITY_SIGNAL, Demand, FreeChip, Grant, NodeState, load, times
 from utcloud.resources.models import Allocation, ChipClaim, Node, Pool, Site, Spec
-
-Amounts = dict[str, int]
+from utcloud.resources.revisions import bump
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Room:
         await self._tx.execute(query.with_for_update(key_share=True))
 
     async def write(self) -> None:
-        """Put what was taken into the tables."""
+        """Put what was taken into the tables; the sites hear that something else is desired of them."""
         if not self._taken:
             return
         allocations = [
@@ -150,11 +150,13 @@ class Room:
             for attempt_id, place in self._taken.items()
             for chip in place.all_chips
         ]
+        sites = {place.node.site_id for place in self._taken.values()}
         self._taken = {}
         if allocations:
             await self._tx.execute(insert(Allocation), allocations)
         if claims:
             await self._tx.execute(insert(ChipClaim), claims)
+        await bump(self._tx, *sites)
         emit(self._tx, "ui:miners")
 
     def _grant(self, demand: Demand) -> Grant:
@@ -274,9 +276,11 @@ async def reserve(tx: Tx, now: datetime, demands: Sequence[Demand]) -> list[Gran
 
 
 async def release(tx: Tx, attempt_id: str) -> None:
-    """The attempt has ended: what it held is free again. Harmless when it held nothing."""
+    """The attempt has ended: what it held is free again, and its site hears so. Harmless when it held nothing."""
     await tx.execute(delete(ChipClaim).where(ChipClaim.attempt_id == attempt_id))
-    await tx.execute(delete(Allocation).where(Allocation.attempt_id == attempt_id))
+    freed = delete(Allocation).where(Allocation.attempt_id == attempt_id).returning(Allocation.node_id)
+    node_ids = set(await tx.scalars(freed.execution_options(synchronize_session=False)))
+    await bump(tx, *await tx.scalars(select(Node.site_id).where(Node.id.in_(node_ids))))
     emit(tx, CAPACITY_SIGNAL)
     emit(tx, "ui:miners")
 

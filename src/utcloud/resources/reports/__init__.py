@@ -1,7 +1,7 @@
 """What an agent says of its nodes goes into the tables. Nothing that it says can harm another site.
 
 What makes no sense (duplicates, impossible numbers, a chip that already stands elsewhere) is left out and named in the
-node's flags; the rest of the report holds. A report that says what the last one said costs three statements.
+node's flags; the rest of the report holds. Reports that say what the last ones said share a few statements.
 """
 
 from utcloud.resources.reports.incoming import Incoming, parse

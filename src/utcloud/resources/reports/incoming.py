@@ -52,13 +52,16 @@ def parse(body: bytes) -> Incoming:
 
 def _leniently(body: bytes) -> Incoming:
     try:
-        data = json.loads(body)
+        read = json.loads(body)
+        data = _with_whole_characters(read)
     except (ValueError, RecursionError) as error:
         raise Invalid("The report is not JSON.", cure="Send a SiteReport as JSON in UTF-8.") from error
     if not isinstance(data, dict):
         raise Invalid("The report is not a JSON object.", cure="Send a SiteReport.")
     flags: dict[int, list[str]] = defaultdict(list)
     """By ``id`` of the node's raw object: positions change while nodes are left out."""
+    if data != read:
+        flags[_SITE].append("half a character was replaced: a text is not Unicode")
     taken: set[tuple[int, int | str]] = set()
     for _ in range(_ROUNDS):
         try:
@@ -68,6 +71,17 @@ def _leniently(body: bytes) -> Incoming:
             continue
         return Incoming(report, _by_position(data.get("nodes", []), flags))
     raise Invalid("The report has faults within faults.", cure="Send a SiteReport.")
+
+
+def _with_whole_characters(value: Any) -> Any:
+    """The same with U+FFFD in place of lone surrogates, which JSON can write and no database can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_with_whole_characters(one) for one in value]
+    if isinstance(value, dict):
+        return {_with_whole_characters(key): _with_whole_characters(one) for key, one in value.items()}
+    return value
 
 
 _SITE = 0
@@ -150,5 +164,6 @@ def _words(data: dict[str, Any], where: _Path, message: str, *, cut: bool) -> st
         item = _at(data, where[:4])
         name = item.get("uid", item.get("name")) if isinstance(item, dict) else None
         rest = ".".join(str(part)[:80] for part in inside[2:])
-        text = f"{str(inside[0]).removesuffix('s')} {name or inside[1]}{f': {rest}' if rest else ''}"
+        which = name or inside[1]
+        text = f"{f'chip {which}' if inside[0] == 'chips' else f'resource {which}'}{f': {rest}' if rest else ''}"
     return f"{text} was {'cut' if cut else 'left out'}: {message[0].lower()}{message[1:]}"

@@ -1,43 +1,45 @@
 """Takes a report in: quickly when it says what the last one said, else whole."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from utcloud.common.clock import to_ms
 from utcloud.db import Tx, emit
-from utcloud.protocol import SILENT_AFTER_S, SiteReport
+from utcloud.db.upsert import put_rows
+from utcloud.protocol import SiteReport
 from utcloud.resources.capacity import CAPACITY_SIGNAL, is_heard
 from utcloud.resources.models import Node, Site, Telemetry
 from utcloud.resources.reports.incoming import Incoming
 from utcloud.resources.reports.sense import clean, measurements
 from utcloud.resources.reports.store import store
+from utcloud.resources.revisions import not_heard
 
 _MOST_OFFSET_MS = 10**13
-_ANEW = "-" * 32
-"""In place of the nodes' mark: something was not taken over and should be tried again."""
+_NOTICED_MS = 250
+"""A clock's offset that moved by less is not written again."""
 
-_sites, _telemetry = (cast(Table, model.__table__) for model in (Site, Telemetry))
-"""Tables instead of classes: a statement of these spares the ORM's part, most of its time."""
-_SAME = (
-    update(_sites)
-    .where(
-        _sites.c.token_hash == bindparam("token"),
-        _sites.c.report_digest == bindparam("digest"),
-        _sites.c.removed_at.is_(None),
+_sites = cast(Table, Site.__table__)
+"""A table instead of a class: a statement of it spares the ORM's part, most of its time."""
+_KNOWN = (
+    select(
+        _sites.c.id,
+        _sites.c.token_hash,
+        _sites.c.report_digest,
+        _sites.c.revision,
+        _sites.c.last_seen_at,
+        _sites.c.clock_offset_ms,
     )
-    .values(last_seen_at=bindparam("now"), clock_offset_ms=bindparam("offset"))
-    .returning(_sites.c.id, _sites.c.revision)
+    .where(_sites.c.token_hash.in_(bindparam("tokens", expanding=True)), _sites.c.removed_at.is_(None))
+    .order_by(_sites.c.id)
+    .with_for_update(key_share=True, skip_locked=True)
 )
-_SAME_AND_HEARD = _SAME.where(_sites.c.last_seen_at >= bindparam("heard_since"))
-_MEASURE = (
-    update(_telemetry)
-    .where(_telemetry.c.site_id == bindparam("site"))
-    .values(chips=bindparam("measured"), measured_at=bindparam("now"))
-)
+_SEEN = update(_sites).where(_sites.c.id.in_(bindparam("ids", expanding=True))).values(last_seen_at=bindparam("now"))
+_OFFSET = update(_sites).where(_sites.c.id == bindparam("site")).values(clock_offset_ms=bindparam("offset"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +50,32 @@ class Heard:
     revision: int
 
 
-async def unchanged(tx: Tx, now: datetime, token_hash: str, incoming: Incoming) -> Heard | None:
-    """Note the sign of life of a site that says what it said last; None for any other."""
-    values = {
-        "token": token_hash,
-        "digest": "".join(incoming.digest()),
-        "now": now,
-        "offset": _offset(now, incoming.report),
-    }
-    heard_since = now - timedelta(seconds=SILENT_AFTER_S)
-    row = (await tx.execute(_SAME_AND_HEARD, {**values, "heard_since": heard_since})).one_or_none()
-    if row is None:
-        row = (await tx.execute(_SAME, values)).one_or_none()
-        if row is None:
-            return None
-        await _welcome(tx, now, row.id)
-    await _measure(tx, now, row.id, incoming.report)
-    return Heard(row.id, row.revision)
+async def unchanged(tx: Tx, now: datetime, said: dict[str, tuple[Incoming, str]]) -> dict[str, Heard]:
+    """Note the sign of life of those sites that say what they said last. ``said`` and the answer are by the hash of
+    their token, with the report's mark.
+
+    A site that somebody just changes is passed over: it is to be looked at anew.
+    """
+    rows = (await tx.execute(_KNOWN, {"tokens": list(said)})).all()
+    same = [row for row in rows if row.report_digest == said[row.token_hash][1]]
+    if not same:
+        return {}
+    connection = await tx.connection()
+    await connection.execute(_SEEN, {"ids": [row.id for row in same], "now": now})
+    offsets = {row.id: (_offset(now, said[row.token_hash][0].report), row.clock_offset_ms) for row in same}
+    moved = [{"site": site, "offset": new} for site, (new, old) in offsets.items() if abs(new - old) >= _NOTICED_MS]
+    if moved:
+        await connection.execute(_OFFSET, moved)
+    await _welcome(tx, now, [row.id for row in same if not is_heard(row.last_seen_at, now)])
+    await _measure(tx, now, {row.id: said[row.token_hash][0].report for row in same})
+    return {row.token_hash: Heard(row.id, row.revision) for row in same}
 
 
-async def _welcome(tx: Tx, now: datetime, site_id: str) -> None:
-    """The site had been silent, and is as it was."""
-    back = update(Node).where(Node.site_id == site_id, Node.gone.is_(False)).values(ready_since=now)
+async def _welcome(tx: Tx, now: datetime, site_ids: Collection[str]) -> None:
+    """These sites had been silent, and are as they were."""
+    if not site_ids:
+        return
+    back = update(Node).where(Node.site_id.in_(site_ids), Node.gone.is_(False)).values(ready_since=now)
     await tx.execute(back.execution_options(synchronize_session=False))
     emit(tx, CAPACITY_SIGNAL)
     emit(tx, "ui:miners")
@@ -92,13 +98,14 @@ async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport | Incoming
     changed = site.report_digest[:32] != nodes
     if changed:
         await tx.refresh(site, with_for_update={"key_share": True})
-        nodes = nodes if await store(tx, now, site, incoming, back=not heard) else _ANEW
+        taken = await store(tx, now, site, incoming, back=not heard)
+        nodes = nodes if taken else not_heard()
         emit(tx, CAPACITY_SIGNAL)
         emit(tx, "ui:miners")
     elif not heard:
-        await _welcome(tx, now, site.id)
+        await _welcome(tx, now, [site.id])
     await _note(tx, site, {**seen, "report_digest": nodes + rest})
-    await _measure(tx, now, site.id, report)
+    await _measure(tx, now, {site.id: report})
     return changed or not heard
 
 
@@ -114,13 +121,11 @@ async def _note(tx: Tx, site: Site, values: dict[str, Any]) -> None:
         set_committed_value(site, name, value)
 
 
-async def _measure(tx: Tx, now: datetime, site_id: str, report: SiteReport) -> None:
+async def _measure(tx: Tx, now: datetime, said: dict[str, SiteReport]) -> None:
     """Keep what the chips measure; pages look for it by themselves, so nobody is told."""
-    measured = measurements(report.nodes)
-    if not measured:
-        return
-    values = {"site": site_id, "measured": measured, "now": now}
-    if (await tx.execute(_MEASURE, values)).rowcount:  # type: ignore[attr-defined]
-        return
-    if not await tx.scalar(select(_telemetry.c.site_id).where(_telemetry.c.site_id == site_id)):
-        await tx.execute(insert(_telemetry), {"site_id": site_id, "chips": measured, "measured_at": now})
+    rows = [
+        {"site_id": site_id, "chips": measured, "measured_at": now}
+        for site_id, report in said.items()
+        if (measured := measurements(report.nodes))
+    ]
+    await put_rows(tx, Telemetry, rows)

@@ -39,7 +39,7 @@ def sensible(reports: Sequence[NodeReport], flags: Mapping[int, Sequence[str]]) 
     seen: dict[str, Seen] = {}
     uids: set[str] = set()
     for place, report in enumerate(reports):
-        name = clean(report.name, 253)
+        name = clean(report.name, 253) or "unnamed"
         if name in seen:
             seen[name].flags.append("was reported twice; the first report holds")
             continue
@@ -61,7 +61,9 @@ def _take_labels(node: Seen) -> None:
 def _take_resources(node: Seen) -> None:
     for resource in node.report.resources:
         title = clean(resource.name, 253)
-        if title in node.resources:
+        if not title:
+            node.flags.append("a resource left out: its name is blank")
+        elif title in node.resources:
             node.flags.append(f"resource {title} was reported twice; the first holds")
         elif resource.capacity > _MOST:
             node.flags.append(f"resource {title} left out: its capacity is more than any machine has")
@@ -72,7 +74,9 @@ def _take_resources(node: Seen) -> None:
 def _take_chips(node: Seen, uids: set[str]) -> None:
     for chip in node.report.chips:
         uid = clean(chip.uid, 253)
-        if uid in uids:
+        if not uid or not clean(chip.resource, 253):
+            node.flags.append(f"chip {uid or chip.index} left out: its uid or resource is blank")
+        elif uid in uids:
             node.flags.append(f"chip {uid} was reported twice; the first holds")
         elif chip.index > _MOST_INDEX or (chip.memory_bytes or 0) > _MOST:
             node.flags.append(f"chip {uid} left out: its index or memory is impossible")
@@ -83,8 +87,7 @@ def _take_chips(node: Seen, uids: set[str]) -> None:
 
 
 def _flag_serials(seen: dict[str, Seen]) -> None:
-    """A serial number on two nodes, or at one place of one node twice, is somebody's mistake. Chips of one card may
-    share theirs, and so may parts of one chip."""
+    """A serial number on two nodes is somebody's mistake. Chips of one card may share theirs, and parts of one chip."""
     places: dict[str, set[str]] = defaultdict(set)
     for name, node in seen.items():
         for chip in node.chips.values():
@@ -123,5 +126,7 @@ def measurements(reports: Sequence[NodeReport]) -> dict[str, dict[str, float]]:
 
 
 def clean(text: str, length: int) -> str:
-    """Text that every database can hold."""
-    return text.replace("\0", "")[:length]
+    """Text on one line that every database can hold and a person can see; empty when nothing of it can be seen."""
+    if not text.isprintable():
+        text = "".join(one if one.isprintable() else " " * one.isspace() for one in text)
+    return text.strip()[:length].rstrip()

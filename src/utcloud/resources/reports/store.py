@@ -1,5 +1,6 @@
 """Makes the tables say what a site reported of its nodes."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,7 @@ async def store(tx: Tx, now: datetime, site: Site, incoming: Incoming, *, back: 
     await _add_nodes(tx, site, nodes, seen)
     there = await _chips(tx, [node.id for node in nodes.values()], [uid for one in seen.values() for uid in one.chips])
     clear = _flag_foreign(nodes, seen, there, site)
+    await _flag_serials(tx, site, seen)
     for name, node in nodes.items():
         if name in seen:
             _update_node(node, seen[name], now, back=back)
@@ -76,6 +78,8 @@ class _Standing:
 
     chip: Chip
     site_id: str
+    miner_id: str
+    node: str
     node_gone: bool
     claimed: bool
 
@@ -83,15 +87,16 @@ class _Standing:
 async def _chips(tx: Tx, node_ids: list[str], uids: list[str]) -> dict[str, _Standing]:
     """The chips of these nodes and those with these uids, by uid."""
     query = (
-        select(Chip, Node.site_id, Node.gone, ChipClaim.attempt_id)
+        select(Chip, Node.site_id, Site.miner_id, Node.name, Node.gone, ChipClaim.attempt_id)
         .join(Node, Node.id == Chip.node_id)
+        .join(Site, Site.id == Node.site_id)
         .outerjoin(ChipClaim, ChipClaim.chip_id == Chip.id)
     )
     found: dict[str, _Standing] = {}
     for column, values in ((Chip.node_id, node_ids), (Chip.uid, uids)):
         for batch in _batches(values):
-            for chip, site_id, gone, attempt_id in await tx.execute(query.where(column.in_(batch))):
-                found[chip.uid] = _Standing(chip, site_id, gone, attempt_id is not None)
+            for chip, site_id, miner_id, node, gone, attempt_id in await tx.execute(query.where(column.in_(batch))):
+                found[chip.uid] = _Standing(chip, site_id, miner_id, node, gone, attempt_id is not None)
     return found
 
 
@@ -105,12 +110,40 @@ def _flag_foreign(nodes: dict[str, Node], seen: dict[str, Seen], there: dict[str
                 continue
             elsewhere = standing.site_id != site.id and standing.chip.present and not standing.node_gone
             if elsewhere or standing.claimed:
-                why = "stands on another node already" if elsewhere else "is still in use on another node"
-                one.flags.append(f"chip {uid} left out: it {why}")
+                one.flags.append(f"chip {uid} left out: it {_why_not_here(standing, site)}")
                 resource = clean(one.chips.pop(uid).resource, 253)
                 one.resources[resource] = (0, False)
                 clear = False
     return clear
+
+
+def _why_not_here(standing: _Standing, site: Site) -> str:
+    """In words, with the cure; of another miner no more than that there is one."""
+    if standing.miner_id != site.miner_id:
+        return "stands on another miner's node already; if it is yours, ask the operator to remove it there"
+    if standing.claimed:
+        return f"is still in use on node {standing.node}"
+    return f"stands on node {standing.node} of another site already; if it was moved here, remove that node"
+
+
+async def _flag_serials(tx: Tx, site: Site, seen: dict[str, Seen]) -> None:
+    """Flag serial numbers that chips on the miner's other sites have too; what other miners say is no news here."""
+    holders: dict[str, list[Seen]] = defaultdict(list)
+    for one in seen.values():
+        for serial in {clean(chip.serial, 100) for chip in one.chips.values() if not chip.simulated} - {""}:
+            holders[serial].append(one)
+    query = (
+        select(Chip.serial, Node.name)
+        .join(Node, Node.id == Chip.node_id)
+        .join(Site, Site.id == Node.site_id)
+        .where(Site.miner_id == site.miner_id, Site.id != site.id, Node.gone.is_(False), Chip.present.is_(True))
+        .distinct()
+        .order_by(Node.name)
+    )
+    for batch in _batches(list(holders)):
+        for serial, name in await tx.execute(query.where(Chip.serial.in_(batch))):
+            for one in holders[serial]:
+                one.flags.append(f"serial number {serial} is reported of {name} too")
 
 
 async def _store_resources(tx: Tx, nodes: dict[str, Node], seen: dict[str, Seen]) -> None:

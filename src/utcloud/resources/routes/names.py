@@ -27,6 +27,7 @@ router = APIRouter()
 async def list_system_resources(
     actor: CurrentActor,
     db: Db,
+    now: Now,
     limit: Limit = 50,
     cursor: Cursor = None,
     search: Search = None,
@@ -37,7 +38,7 @@ async def list_system_resources(
     return await listed(
         db,
         lambda tx, limit, cursor: service.list_system_resources(
-            tx, actor, limit=limit, cursor=cursor, search=search, sort=sort
+            tx, now, actor, limit=limit, cursor=cursor, search=search, sort=sort
         ),
         SystemResourceOut,
         "system-resources",

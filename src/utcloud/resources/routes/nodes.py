@@ -36,6 +36,7 @@ async def list_nodes(
     site_id: IdQuery = None,
     cordoned: bool | None = None,
     flagged: bool | None = None,
+    unhealthy: bool | None = None,
     sort: NodeSort = NodeSort.NAME,
     file: export.Wanted = None,
 ) -> Page[NodeOut] | Response:
@@ -47,6 +48,7 @@ async def list_nodes(
         site_id=site_id,
         cordoned=cordoned,
         flagged=flagged,
+        unhealthy=unhealthy,
         sort=sort,
     )
     return await listed(

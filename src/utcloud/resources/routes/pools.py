@@ -11,7 +11,7 @@ from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
 from utcloud.resources import service
 from utcloud.resources.routes.common import listed
-from utcloud.resources.schemas import PoolCreate, PoolOut, PoolSort, PoolUpdate
+from utcloud.resources.schemas import PoolCreate, PoolLack, PoolOut, PoolSort, PoolUpdate
 
 router = APIRouter()
 
@@ -28,12 +28,13 @@ async def list_pools(
     miner_id: IdQuery = None,
     group_id: IdQuery = None,
     spec_id: IdQuery = None,
+    without: PoolLack | None = None,
     sort: PoolSort = PoolSort.NAME,
     file: export.Wanted = None,
 ) -> Page[PoolOut] | Response:
     """List pools: one's own as a miner, those open to one as a renter; both unless ``role`` says which."""
     wanted = service.PoolFilter(
-        role=role, search=search, miner_id=miner_id, group_id=group_id, spec_id=spec_id, sort=sort
+        role=role, search=search, miner_id=miner_id, group_id=group_id, spec_id=spec_id, without=without, sort=sort
     )
     return await listed(
         db,

@@ -22,6 +22,7 @@ async def list_sites(
     limit: Limit = 50,
     cursor: Cursor = None,
     search: Search = None,
+    clock_off: bool | None = None,
     sort: SiteSort = SiteSort.NAME,
     file: export.Wanted = None,
 ) -> Page[SiteOut] | Response:
@@ -29,7 +30,7 @@ async def list_sites(
     return await listed(
         db,
         lambda tx, limit, cursor: service.list_sites(
-            tx, now, actor, limit=limit, cursor=cursor, search=search, sort=sort
+            tx, now, actor, limit=limit, cursor=cursor, search=search, clock_off=clock_off, sort=sort
         ),
         SiteOut,
         "sites",

@@ -36,11 +36,17 @@ async def list_specs(
     pool_id: IdQuery = None,
     resource: Annotated[str | None, Query(max_length=253, pattern=NO_NUL)] = None,
     miner_id: IdQuery = None,
+    never_fits: bool | None = None,
     sort: SpecSort = SpecSort.NEWEST,
     file: export.Wanted = None,
 ) -> Page[SpecOut] | Response:
-    """List specifications; ``search`` looks in name and description, ``resource`` is one that they name."""
-    wanted = service.SpecFilter(search=search, pool_id=pool_id, resource=resource, miner_id=miner_id, sort=sort)
+    """List specifications; ``search`` looks in name and description, ``resource`` is one that they name.
+
+    ``never_fits``: those that a pool offers though none of its nodes can hold them, or the others.
+    """
+    wanted = service.SpecFilter(
+        search=search, pool_id=pool_id, resource=resource, miner_id=miner_id, never_fits=never_fits, sort=sort
+    )
     return await listed(
         db,
         lambda tx, limit, cursor: service.list_specs(tx, now, actor, wanted, limit=limit, cursor=cursor),

@@ -30,6 +30,7 @@ from utcloud.resources.schemas.nodes import (
 from utcloud.resources.schemas.pools import (
     Moving,
     PoolCreate,
+    PoolLack,
     PoolOut,
     PoolSort,
     PoolSpecRef,
@@ -77,6 +78,7 @@ __all__ = [
     "NodeStatus",
     "NodeUpdate",
     "PoolCreate",
+    "PoolLack",
     "PoolOut",
     "PoolRef",
     "PoolSort",

@@ -5,8 +5,14 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from utcloud.accounts.schemas import Ident
+from utcloud.common.patterns import said
 
 Ids = Annotated[list[Ident], Field(max_length=10_000)]
+
+PLAIN = said(
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*$", "write letters, digits, dots, dashes and underscores, with a letter or digit first"
+)
+"""What names are made of that stand in other names: of resources and specifications."""
 
 
 class Quantity(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from utcloud.accounts.schemas import NO_NUL, Input, Text
-from utcloud.resources.schemas.common import Ids, NodeRef, Usage
+from utcloud.resources.schemas.common import PLAIN, Ids, NodeRef, Usage
 
 
 class SystemResourceSort(StrEnum):
@@ -39,7 +39,7 @@ class CustomResourceOut(BaseModel):
     system_resource: str
     description: str
     nodes: list[NodeRef]
-    """The chosen nodes; empty: all that have it."""
+    """The chosen nodes, those that are gone among them; empty: all that have it."""
     usage: Usage
     simulated: bool
     used_by_specs: list[str]
@@ -49,9 +49,7 @@ class CustomResourceOut(BaseModel):
 
 
 class CustomResourceCreate(Input):
-    name: Annotated[
-        str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", examples=["TPU1684X"])
-    ]
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN, examples=["TPU1684X"])]
     system_resource: Annotated[str, Field(max_length=253, pattern=NO_NUL, examples=["sophgo.com/bm1684x"])]
     node_ids: Ids = []
     description: Text = ""

@@ -6,15 +6,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from utcloud.accounts.schemas import Ident, Input, Text
+from utcloud.accounts.schemas import NO_NUL, Ident, Input, ShortText, Text
+from utcloud.common.patterns import said
 from utcloud.resources.schemas.common import PoolRef, Usage
 from utcloud.resources.schemas.pools import Moving
 
 MOST_LABELS = 64
-LabelKey = Annotated[
-    str, StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$")
-]
-LabelValue = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_KEY = said(r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$", "write a key such as example.org/rack")
+LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=_KEY)]
 Grace = Annotated[int, Field(ge=0, le=10_080, strict=True)]
 """Minutes: a week at most."""
 
@@ -25,7 +24,7 @@ def _said(text: str) -> str:
     return text.strip()
 
 
-Reason = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$", examples=["new cooling"]), AfterValidator(_said)]
+Reason = Annotated[str, Field(max_length=500, pattern=NO_NUL, examples=["new cooling"]), AfterValidator(_said)]
 
 
 class NodeStatus(StrEnum):
@@ -117,7 +116,7 @@ class NodeDetail(NodeOut):
 
 class NodeUpdate(Input):
     own_labels: Annotated[
-        dict[LabelKey, LabelValue] | None, Field(max_length=MOST_LABELS, examples=[{"rack": "4", "room": "north"}])
+        dict[LabelKey, ShortText] | None, Field(max_length=MOST_LABELS, examples=[{"rack": "4", "room": "north"}])
     ] = None
     """All of them: those that are left out go."""
 

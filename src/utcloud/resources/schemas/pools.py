@@ -23,6 +23,13 @@ class PoolSort(StrEnum):
     OLDEST = "created_at"
 
 
+class PoolLack(StrEnum):
+    """What a pool may be without: nodes, so that nothing can start in it; groups, so that nobody may use it."""
+
+    NODES = "nodes"
+    GROUPS = "groups"
+
+
 class WhenBusy(StrEnum):
     """What becomes of work on a node that changes its pool: the change is refused, or the node waits or is drained."""
 

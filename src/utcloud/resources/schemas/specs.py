@@ -8,12 +8,12 @@ from pydantic import BaseModel, Field
 
 from utcloud.accounts.schemas import NO_NUL, Input, Text
 from utcloud.common.money import Unc, UncInput
-from utcloud.resources.schemas.common import Ids, PoolRef, Quantity
+from utcloud.resources.schemas.common import PLAIN, Ids, PoolRef, Quantity
 
 ResourceName = Annotated[str, Field(max_length=253, pattern=NO_NUL, examples=["TPU1684X"])]
 SpecName = Annotated[
     str,
-    Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", examples=["0.5CPU-1GB-1TPU1684X"]),
+    Field(min_length=1, max_length=64, pattern=PLAIN, examples=["0.5CPU-1GB-1TPU1684X"]),
 ]
 
 

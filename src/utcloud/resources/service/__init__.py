@@ -1,5 +1,7 @@
 """The rules of sites, nodes, resources, specifications and pools: one face, several files."""
 
+from utcloud.resources.revisions import bump
+from utcloud.resources.service import owners  # noqa: F401 - hangs itself into accounts
 from utcloud.resources.service.common import InUseCheck, pool_in_use_checks, spec_in_use_checks
 from utcloud.resources.service.lifecycle import (
     WorkLost,
@@ -37,7 +39,6 @@ from utcloud.resources.service.pools import (
 )
 from utcloud.resources.service.prices import list_unit_prices, replace_unit_prices
 from utcloud.resources.service.sites import (
-    bump,
     create_site,
     delete_site,
     ensure_site,
@@ -56,7 +57,6 @@ from utcloud.resources.service.specs import (
     preview_spec,
     update_spec,
 )
-from utcloud.resources.service.totals import totals
 
 __all__ = [
     "NODES_SIGNAL",
@@ -107,7 +107,6 @@ __all__ = [
     "site_connected",
     "site_for_token",
     "spec_in_use_checks",
-    "totals",
     "uncordon_node",
     "update_custom_resource",
     "update_node",

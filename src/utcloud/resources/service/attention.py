@@ -8,10 +8,9 @@ from sqlalchemy import Row, func, or_, select
 
 from utcloud.accounts.auth import Actor
 from utcloud.db import Tx
-from utcloud.db.pairs import amounts, packed
 from utcloud.resources import capacity
 from utcloud.resources.capacity import NodeState, is_heard
-from utcloud.resources.models import Chip, Node, NodeResource, Pool, PoolGroup, PoolSpec, Site, Spec
+from utcloud.resources.models import Chip, Node, Pool, PoolGroup, PoolSpec, Site, Spec
 from utcloud.resources.schemas import Attention, AttentionKind, NodeStatus, Severity
 from utcloud.resources.service.common import some, visible, visible_nodes
 from utcloud.resources.service.fit import Fits
@@ -39,31 +38,16 @@ def item(kind: AttentionKind, severity: Severity, noun: str, objects: Named, det
     ]
 
 
-async def attention(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
-    """What needs attention."""
-    inside = await _empty_nodes(tx, actor)
+async def attention(tx: Tx, now: datetime, actor: Actor, nodes: Sequence[NodeState]) -> list[Attention]:
+    """What needs attention; ``nodes`` are the actor's."""
+    inside: dict[str, list[NodeState]] = defaultdict(list)
+    for node in nodes:
+        inside[node.pool_id].append(node)
     if inside:
         found = [*await _of_nodes(tx, now, actor), *await _of_chips(tx, actor)]
     else:
         found = [_nothing(AttentionKind.NO_NODES, "No server has joined yet. Make a site and start its agent.")]
     return [*found, *await _of_sites(tx, now, actor), *await _of_offers(tx, actor, inside)]
-
-
-async def _empty_nodes(tx: Tx, actor: Actor) -> dict[str, list[NodeState]]:
-    """Pool → what its nodes have, whatever of it is in use: less than ``capacity.load`` sees, and sooner."""
-    told = packed(NodeResource.__table__.c.name, NodeResource.__table__.c.capacity)
-    query = (
-        select(Node.id, Node.name, Node.site_id, Node.pool_id, Site.miner_id, told)
-        .join(Site, Site.id == Node.site_id)
-        .outerjoin(NodeResource, NodeResource.node_id == Node.id)
-        .where(visible_nodes(actor), Node.gone.is_(False))
-        .group_by(Node.id, Node.name, Node.site_id, Node.pool_id, Site.miner_id)
-    )
-    inside: dict[str, list[NodeState]] = defaultdict(list)
-    for ident, name, site_id, pool_id, miner_id, text in await (await tx.connection()).execute(query):
-        there = amounts(text)
-        inside[pool_id].append(NodeState(ident, name, site_id, pool_id, miner_id, ready=False, capacity=there))
-    return inside
 
 
 def _nothing(kind: AttentionKind, detail: str) -> Attention:
@@ -164,21 +148,26 @@ async def _of_offers(tx: Tx, actor: Actor, inside: dict[str, list[NodeState]]) -
     if inside and not await tx.scalar(select(Spec.id).where(visible(actor, Spec.miner_id)).limit(1)):
         found.append(_nothing(AttentionKind.NO_SPECS, "Nothing can be rented yet. Make a specification with a price."))
     names = {pool.id: pool.name for pool in pools}
-    return [*found, *await _never_fitting(tx, inside, names, [offer for offer in offers if offer.pool_id in inside])]
+    return [*found, *_never_fit(names, await never_fitting(tx, inside, offers))]
 
 
 def _named(pools: Sequence[Pool]) -> Named:
     return [(pool.id, pool.name) for pool in pools]
 
 
-async def _never_fitting(
-    tx: Tx, inside: dict[str, list[NodeState]], pools: dict[str, str], offers: Sequence[Row[str, str, str]]
-) -> list[Attention]:
-    """Specifications that a pool offers, none of whose nodes can hold them even when it is empty."""
+async def never_fitting(
+    tx: Tx, inside: dict[str, list[NodeState]], offers: Sequence[Row[*tuple[str, ...]]]
+) -> list[Row[*tuple[str, ...]]]:
+    """Those of ``offers`` (rows with ``pool_id`` and the spec's ``id``) that no node of their pool can hold, even when
+    it is empty. Pools without nodes are passed over."""
+    offers = [offer for offer in offers if offer.pool_id in inside]
     items = await capacity.items_of(tx, {offer.id for offer in offers})
     miners = {node.miner_id for nodes in inside.values() for node in nodes}
     fits = Fits(inside, await capacity.names_of(tx, miners))
-    never = [offer for offer in offers if not fits.ever(offer.pool_id, items[offer.id])]
+    return [offer for offer in offers if not fits.ever(offer.pool_id, items[offer.id])]
+
+
+def _never_fit(pools: dict[str, str], never: Sequence[Row[*tuple[str, ...]]]) -> list[Attention]:
     places = some(sorted({pools[offer.pool_id] for offer in never}))
     specs = list(dict.fromkeys((offer.id, offer.name) for offer in never))
     detail = f"It fits no node of pool {places}, not even an empty one."

@@ -1,5 +1,6 @@
 """What the rules of this room share: who sees what, names that are taken, quantities and use in words."""
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -12,7 +13,7 @@ from utcloud.accounts.auth import Actor
 from utcloud.common.errors import Conflict, Invalid
 from utcloud.common.quantity import BASIC, format_quantity, unit_of
 from utcloud.db import Tx, emit
-from utcloud.resources.capacity import Names, NodeState
+from utcloud.resources.capacity import Amounts, Names, NodeState, tally
 from utcloud.resources.models import Node, Site, Spec
 from utcloud.resources.schemas import Quantity, Usage
 
@@ -124,20 +125,23 @@ def usage(resource: str, system: str, capacity: int, allocated: int, free: int, 
     )
 
 
-def usages(nodes: Iterable[NodeState]) -> list[Usage]:
+def usages(nodes: Sequence[NodeState]) -> list[Usage]:
     """The use of each system resource over some nodes; CPU, memory and disk first."""
-    sums: dict[str, list[Any]] = {}
-    for node in nodes:
-        for name, capacity in node.capacity.items():
-            one = sums.setdefault(name, [0, 0, 0, False])
-            one[0] += capacity
-            one[1] += node.allocated.get(name, 0)
-            one[2] += node.free.get(name, 0)
-            one[3] = one[3] or name in node.simulated
+    capacity = _sum(node.capacity for node in nodes)
+    allocated, free = _sum(node.allocated for node in nodes), _sum(node.free for node in nodes)
+    simulated = simulated_on(nodes)
     return [
-        usage(name, name, capacity, allocated, free, simulated=simulated)
-        for name, (capacity, allocated, free, simulated) in sorted(sums.items(), key=lambda item: basic_first(item[0]))
+        usage(name, name, capacity[name], allocated[name], free[name], simulated=name in simulated)
+        for name in sorted(capacity, key=basic_first)
     ]
+
+
+def _sum(amounts: Iterable[Amounts]) -> dict[str, int]:
+    total: dict[str, int] = defaultdict(int)
+    for there, count in tally(amounts):
+        for name, quantity in there.items():
+            total[name] += quantity * count
+    return total
 
 
 def basic_first(resource: str) -> tuple[int, str]:
@@ -160,7 +164,7 @@ def quantities(names: Names, miner_id: str, items: dict[str, int]) -> list[Quant
 
 def simulated_on(nodes: Iterable[NodeState]) -> set[str]:
     """The system resources that are simulated on one of ``nodes``."""
-    return {name for node in nodes for name in node.simulated}
+    return set().union(*{node.simulated for node in nodes})
 
 
 def ordered(sort: StrEnum, columns: Mapping[str, InstrumentedAttribute[Any]]) -> dict[str, Any]:

@@ -1,24 +1,13 @@
 """How often bundles fit. Nodes that are alike are looked at once: a page of specifications over a thousand nodes."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
-from utcloud.resources.capacity import Names, NodeState
+from utcloud.resources.capacity import Amounts, Names, NodeState, tally
 from utcloud.resources.schemas import SpecFit
 
-Amounts = frozenset[tuple[str, int]]
-Counts = list[tuple[dict[str, int], int]]
+Counts = list[tuple[Amounts, int]]
 """Amounts, and how many nodes have just these."""
-
-
-@dataclass(slots=True)
-class _Alike:
-    """Nodes on which every name means the same: how many have so much, how many of the ready have so much free."""
-
-    any: NodeState
-    capacity: Counter[Amounts] = field(default_factory=Counter)
-    free: Counter[Amounts] = field(default_factory=Counter)
 
 
 class Fits:
@@ -26,19 +15,16 @@ class Fits:
 
     def __init__(self, groups: Mapping[str, Iterable[NodeState]], names: Names) -> None:
         self._names = names
-        self._size: Counter[str] = Counter()
+        self._size: dict[str, int] = {}
         self._groups: dict[str, list[tuple[NodeState, Counts, Counts]]] = {}
         for group, nodes in groups.items():
-            alike: dict[frozenset[str], _Alike] = {}
+            alike: dict[frozenset[str], list[NodeState]] = defaultdict(list)
             for node in nodes:
-                self._size[group] += 1
-                marks = names.marks(node.id)
-                kind = alike.get(marks) or alike.setdefault(marks, _Alike(node))
-                kind.capacity[frozenset(node.capacity.items())] += 1
-                if node.ready:
-                    kind.free[frozenset(node.free.items())] += 1
+                alike[names.marks(node.id)].append(node)
+            self._size[group] = sum(map(len, alike.values()))
             self._groups[group] = [
-                (kind.any, _unpacked(kind.free), _unpacked(kind.capacity)) for kind in alike.values()
+                (some[0], tally(node.free for node in some if node.ready), tally(node.capacity for node in some))
+                for some in alike.values()
             ]
 
     def nodes(self, group: str, items: dict[str, int]) -> SpecFit:
@@ -47,7 +33,7 @@ class Fits:
         for needs, free, capacity in self._needs(group, items):
             now += sum(count for there, count in free if _fits(needs, there))
             at_best += sum(count for there, count in capacity if _fits(needs, there))
-        return SpecFit(now=now, at_best=at_best, never=self._size[group] - at_best)
+        return SpecFit(now=now, at_best=at_best, never=self._size.get(group, 0) - at_best)
 
     def times(self, group: str, items: dict[str, int]) -> tuple[int, int]:
         """How many of ``items`` the group has room for: now, and when it is empty."""
@@ -68,16 +54,15 @@ class Fits:
                 yield needs, free, capacity
 
 
-def _unpacked(counts: Counter[Amounts]) -> Counts:
-    return [(dict(amounts), count) for amounts, count in counts.items()]
-
-
 def _fits(needs: dict[str, int], there: dict[str, int]) -> bool:
-    return all(there.get(name, 0) >= quantity for name, quantity in needs.items())
+    for name, quantity in needs.items():  # noqa: SIM110 - it is most of what a page of specifications costs
+        if there.get(name, 0) < quantity:
+            return False
+    return True
 
 
 def _times(needs: dict[str, int], there: dict[str, int]) -> int:
-    most = -1  # a loop: it is most of what a page of pools costs
+    most = -1
     for name, quantity in needs.items():
         times = there.get(name, 0) // quantity
         if times == 0:

@@ -12,6 +12,7 @@ from utcloud.db import Tx, emit
 from utcloud.resources import capacity
 from utcloud.resources.capacity import CAPACITY_SIGNAL
 from utcloud.resources.models import Node, Pool, Site
+from utcloud.resources.revisions import not_heard
 from utcloud.resources.schemas import Cordon, Drain, NodeDetail, NodeMove, NodeUpdate
 from utcloud.resources.service.common import changed, visible_nodes
 from utcloud.resources.service.moves import NODES_SIGNAL, busy, move_nodes
@@ -144,7 +145,7 @@ async def restore_node(tx: Tx, now: datetime, actor: Actor, node_id: str) -> Nod
         raise Conflict(f"Node {node.name!r} was not removed.", code="not_removed")
     node.removed_at, node.ready_since, node.reason = None, now, "its agent has not named it since it was restored"
     site = await tx.get_one(Site, node.site_id)
-    site.report_digest = ""
+    site.report_digest = not_heard()
     audit.record(tx, actor, "node.restore", "node", node.id, node.name)
     return await _turned(tx, now, actor, node)
 

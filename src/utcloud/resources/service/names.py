@@ -37,14 +37,15 @@ from utcloud.resources.service.common import (
     ordered,
     some,
     usage,
+    usages,
     visible,
     visible_nodes,
 )
-from utcloud.resources.service.totals import totals
 
 
 async def list_system_resources(
     tx: Tx,
+    now: datetime,
     actor: Actor,
     *,
     limit: int,
@@ -53,9 +54,9 @@ async def list_system_resources(
     sort: SystemResourceSort = SystemResourceSort.NAME,
 ) -> tuple[list[SystemResourceOut], str | None]:
     """One page of the system resources on the actor's nodes, by name."""
-    seen = visible_nodes(actor)
+    nodes = await capacity.load(tx, now, visible_nodes(actor))
     back = sort is SystemResourceSort.NAME_DESC
-    uses = sorted(await totals(tx, seen), key=lambda use: use.resource, reverse=back)
+    uses = sorted(usages(nodes), key=lambda use: use.resource, reverse=back)
     uses = [use for use in uses if (search or "").lower() in use.resource.lower()]
     if cursor is not None:
         after = str(decode_cursor(cursor, 1)[0])
@@ -64,12 +65,11 @@ async def list_system_resources(
     customs: dict[str, set[str]] = defaultdict(set)
     for custom in await tx.scalars(select(CustomResource).where(visible(actor, CustomResource.miner_id))):
         customs[custom.system_resource].add(custom.name)
-    nodes = await _nodes_with(tx, actor, [use.resource for use in uses])
     items = [
         SystemResourceOut(
             name=use.resource,
             unit=use.unit,
-            nodes=nodes[use.resource],
+            nodes=[NodeRef(id=node.id, name=node.name) for node in nodes if use.resource in node.capacity],
             usage=use,
             simulated=use.simulated,
             custom_names=sorted(customs[use.resource]),
@@ -77,20 +77,6 @@ async def list_system_resources(
         for use in uses
     ]
     return items, encode_cursor(items[-1].name) if more else None
-
-
-async def _nodes_with(tx: Tx, actor: Actor, resources: Sequence[str]) -> dict[str, list[NodeRef]]:
-    """Resource → the actor's nodes that have it, by name."""
-    found: dict[str, list[NodeRef]] = defaultdict(list)
-    rows = await tx.execute(
-        select(NodeResource.name, Node.id, Node.name)
-        .join(Node, Node.id == NodeResource.node_id)
-        .where(visible_nodes(actor), Node.gone.is_(False), NodeResource.name.in_(resources))
-        .order_by(Node.name, Node.id)
-    )
-    for resource, node_id, name in rows:
-        found[resource].append(NodeRef(id=node_id, name=name))
-    return found
 
 
 async def simulated_names(tx: Tx) -> set[str]:
@@ -193,7 +179,7 @@ async def update_custom_resource(
     custom = await _get(tx, actor, ident)
     if body.node_ids is not None:
         nodes = await capacity.load(tx, now, nodes_of(custom.miner_id))
-        custom.node_ids = _choose_nodes(body.node_ids, nodes, custom.system_resource)
+        custom.node_ids = _choose_nodes(body.node_ids, nodes, custom.system_resource, kept=custom.node_ids)
         emit(tx, CAPACITY_SIGNAL)
     if body.description is not None:
         custom.description = body.description
@@ -227,11 +213,12 @@ async def _get(tx: Tx, actor: Actor, ident: str) -> CustomResource:
     return custom
 
 
-def _choose_nodes(given: list[str], nodes: Sequence[NodeState], system: str) -> list[str]:
-    chosen = check_ids("node_ids", "node", given, [node.id for node in nodes])
+def _choose_nodes(given: list[str], nodes: Sequence[NodeState], system: str, kept: Sequence[str] = ()) -> list[str]:
+    """Those that are ``kept`` may stay though they are gone: they may come back."""
     by_id = {node.id: node for node in nodes}
+    chosen = check_ids("node_ids", "node", given, [*by_id, *kept])
     for number, ident in enumerate(chosen):
-        if system not in by_id[ident].capacity:
+        if ident in by_id and system not in by_id[ident].capacity:
             raise Invalid(
                 f"Node {by_id[ident].name} has no {system}.",
                 field=f"node_ids.{number}",
@@ -262,6 +249,8 @@ async def _customs_out(tx: Tx, now: datetime, customs: Sequence[CustomResource])
             there[node.miner_id, name].append(node)
     used = await _used_by(tx, customs)
     users = await usernames(tx, miners)
+    chosen_ids = {ident for custom in customs for ident in custom.node_ids}
+    names = {row.id: row.name for row in await tx.execute(select(Node.id, Node.name).where(Node.id.in_(chosen_ids)))}
     found = []
     for custom in customs:
         system, chosen = custom.system_resource, set(custom.node_ids)
@@ -280,7 +269,10 @@ async def _customs_out(tx: Tx, now: datetime, customs: Sequence[CustomResource])
                 name=custom.name,
                 system_resource=system,
                 description=custom.description,
-                nodes=[NodeRef(id=node.id, name=node.name) for node in nodes] if chosen else [],
+                nodes=sorted(
+                    (NodeRef(id=ident, name=names[ident]) for ident in chosen if ident in names),
+                    key=lambda node: (node.name, node.id),
+                ),
                 usage=use,
                 simulated=use.simulated,
                 used_by_specs=used.get((custom.miner_id, custom.name), []),

@@ -27,6 +27,7 @@ class NodeFilter:
     site_id: str | None = None
     cordoned: bool | None = None
     flagged: bool | None = None
+    unhealthy: bool | None = None
     sort: NodeSort = NodeSort.NAME
 
 
@@ -50,8 +51,14 @@ def is_cordoned() -> ColumnElement[bool]:
 
 
 def is_flagged() -> ColumnElement[bool]:
-    """That something of its last report made no sense."""
-    return cast(Node.flags, Text) != "[]"
+    """That something of its last report made no sense; nobody minds what a node that is gone said."""
+    return and_(cast(Node.flags, Text) != "[]", Node.gone.is_(False))
+
+
+def is_unhealthy() -> ColumnElement[bool]:
+    """That one of its chips is not healthy."""
+    sick = select(Chip.node_id).where(Chip.present.is_(True), Chip.healthy.is_(False))
+    return and_(Node.id.in_(sick), Node.gone.is_(False))
 
 
 async def list_nodes(
@@ -74,6 +81,8 @@ async def list_nodes(
         query = query.where(is_cordoned() if wanted.cordoned else ~is_cordoned())
     if wanted.flagged is not None:
         query = query.where(is_flagged() if wanted.flagged else ~is_flagged())
+    if wanted.unhealthy is not None:
+        query = query.where(is_unhealthy() if wanted.unhealthy else ~is_unhealthy())
     order = ordered(wanted.sort, {"name": Node.name, "ip": Node.ip})
     nodes, after = await paginate(tx, query, Node.id, limit=limit, cursor=cursor, **order)
     return await _nodes_out(tx, now, nodes), after

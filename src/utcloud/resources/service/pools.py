@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, false, or_, select, true
+from sqlalchemy import ColumnElement, and_, delete, false, or_, select, true
 from sqlalchemy.exc import IntegrityError
 
 from utcloud.accounts import audit
@@ -24,6 +24,7 @@ from utcloud.resources.schemas import (
     Moving,
     NodeRef,
     PoolCreate,
+    PoolLack,
     PoolOut,
     PoolSort,
     PoolSpecRef,
@@ -122,6 +123,7 @@ class PoolFilter:
     miner_id: str | None = None
     group_id: str | None = None
     spec_id: str | None = None
+    without: PoolLack | None = None
     sort: PoolSort = PoolSort.NAME
 
 
@@ -140,9 +142,20 @@ async def list_pools(
         query = query.where(Pool.id.in_(bound))
     if wanted.spec_id:
         query = query.where(Pool.id.in_(select(PoolSpec.pool_id).where(PoolSpec.spec_id == wanted.spec_id)))
+    if wanted.without:
+        query = query.where(_lacks(wanted.without))
     order = ordered(wanted.sort, {"name": Pool.name})
     pools, after = await paginate(tx, query, Pool.id, limit=limit, cursor=cursor, **order)
     return await _pools_out(tx, now, actor, pools, as_renter=wanted.role == "renter"), after
+
+
+def _lacks(what: PoolLack) -> ColumnElement[bool]:
+    """That nothing can start in the pool, or nobody may. An empty default pool that offers nothing is no fault."""
+    if what is PoolLack.GROUPS:
+        return and_(Pool.open_to_all.is_(False), Pool.id.not_in(select(PoolGroup.pool_id)))
+    offers = Pool.id.in_(select(PoolSpec.pool_id))
+    empty = Pool.id.not_in(select(Node.pool_id).where(Node.gone.is_(False)))
+    return and_(empty, or_(Pool.is_default.is_(False), offers))
 
 
 async def get_pool(tx: Tx, now: datetime, actor: Actor, pool_id: str) -> PoolOut:

@@ -1,11 +1,9 @@
 """Sites: places with an agent of their own, which joins by a token."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
-from sqlalchemy.orm.attributes import set_committed_value
-from sqlalchemy.orm.util import identity_key
+from sqlalchemy import ColumnElement, and_, func, select, update
 
 from utcloud.accounts import audit
 from utcloud.accounts.auth import SYSTEM, Actor
@@ -13,11 +11,14 @@ from utcloud.accounts.service import usernames
 from utcloud.common.errors import NotFound
 from utcloud.common.ids import new_id, new_secret
 from utcloud.db import Tx, emit, paginate
+from utcloud.protocol import SILENT_AFTER_S
 from utcloud.resources.capacity import CAPACITY_SIGNAL, is_heard, is_lost, lock_pools
-from utcloud.resources.models import Allocation, Node, Site
+from utcloud.resources.models import Node, Site
 from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteOut, SiteSort
-from utcloud.resources.service.common import changed, flush_name, in_use, name_taken, ordered, visible
+from utcloud.resources.service.attention import MOST_CLOCK_OFFSET_MS
+from utcloud.resources.service.common import changed, flush_name, in_use, name_taken, ordered, some, visible
 from utcloud.resources.service.lifecycle import on_nodes_removed
+from utcloud.resources.service.moves import busy
 from utcloud.resources.service.pools import default_pool
 
 TOKEN_PREFIX = "utcs_"  # noqa: S105 - what site tokens begin with
@@ -40,28 +41,6 @@ async def site_for_token(tx: Tx, token: str) -> Site | None:
     return (
         await tx.scalars(select(Site).where(Site.token_hash == hash_of(token), Site.removed_at.is_(None)))
     ).one_or_none()
-
-
-async def bump(tx: Tx, *site_ids: str) -> None:
-    """The desired state of these sites has changed: raise their revisions and wake their agents' long polls.
-
-    What the next report of one says of work is looked at anew even if it says nothing new: it may mean something else
-    now.
-    """
-    rows = await tx.execute(
-        update(Site)
-        .where(Site.id.in_(site_ids))
-        .values(revision=Site.revision + 1, report_digest=func.substr(Site.report_digest, 1, 32))
-        .returning(Site.id, Site.revision)
-        .execution_options(synchronize_session=False)
-    )
-    for site_id, revision in rows:
-        held = tx.identity_map.get(identity_key(Site, site_id))
-        if held is not None:
-            set_committed_value(held, "revision", revision)
-            set_committed_value(held, "report_digest", held.report_digest[:32])
-    for site_id in site_ids:
-        emit(tx, f"site:{site_id}")
 
 
 async def ensure_site(tx: Tx, miner_id: str, name: str, *, renew_token: bool = False) -> tuple[Site, str | None]:
@@ -121,14 +100,23 @@ async def list_sites(
     limit: int,
     cursor: str | None = None,
     search: str | None = None,
+    clock_off: bool | None = None,
     sort: SiteSort = SiteSort.NAME,
 ) -> tuple[list[SiteOut], str | None]:
     """One page of sites."""
     query = select(Site).where(Site.removed_at.is_(None), visible(actor, Site.miner_id))
     if search:
         query = query.where(Site.name.icontains(search, autoescape=True))
+    if clock_off is not None:
+        query = query.where(_is_clock_off(now) if clock_off else ~_is_clock_off(now))
     sites, after = await paginate(tx, query, Site.id, limit=limit, cursor=cursor, **ordered(sort, {"name": Site.name}))
     return await _sites_out(tx, now, sites), after
+
+
+def _is_clock_off(now: datetime) -> ColumnElement[bool]:
+    """That its clock is wrong: of a site that is not heard nobody knows."""
+    heard = Site.last_seen_at >= now - timedelta(seconds=SILENT_AFTER_S)
+    return and_(heard.is_(True), func.abs(Site.clock_offset_ms) > MOST_CLOCK_OFFSET_MS)
 
 
 async def delete_site(tx: Tx, now: datetime, actor: Actor, site_id: str) -> None:
@@ -142,11 +130,13 @@ async def delete_site(tx: Tx, now: datetime, actor: Actor, site_id: str) -> None
         for hook in on_nodes_removed:
             await hook(tx, now, list(await tx.scalars(nodes)), f"node lost: site {site.name} was removed by its miner")
     await lock_pools(tx, await tx.scalars(select(Node.pool_id).where(Node.site_id == site.id).distinct()))
-    attempts = await tx.scalar(
-        select(func.count(func.distinct(Allocation.attempt_id))).where(Allocation.node_id.in_(nodes))
-    )
-    if attempts:
-        raise in_use(f"Site {site.name!r}", f"{attempts} running replicas", "Drain its nodes first.")
+    held = await busy(tx, list(await tx.scalars(nodes)))
+    if held:
+        raise in_use(
+            f"Site {site.name!r}",
+            f"work on {some(list(held.values()))}",
+            "Drain these nodes first, or stop what runs there.",
+        )
     audit.record(tx, actor, "site.delete", "site", site.id, site.name)
     site.removed_at = now
     site.token_hash = f"removed:{site.id}"

@@ -31,7 +31,9 @@ from utcloud.resources.schemas import (
     SpecUpdate,
 )
 from utcloud.resources.service import prices
+from utcloud.resources.service.attention import never_fitting
 from utcloud.resources.service.common import (
+    basic_first,
     changed,
     check_ids,
     flush_name,
@@ -47,6 +49,7 @@ from utcloud.resources.service.common import (
     spec_in_use_checks,
     spec_use_counts,
     visible,
+    visible_nodes,
 )
 from utcloud.resources.service.fit import Fits
 from utcloud.resources.service.pools import default_pool
@@ -54,12 +57,16 @@ from utcloud.resources.service.pools import default_pool
 
 @dataclass(frozen=True, slots=True)
 class SpecFilter:
-    """Which specifications are wanted. ``resource``: those that name it, as it is or by a name of the miner's own."""
+    """Which specifications are wanted. ``resource``: those that name it, as it is or by a name of the miner's own.
+
+    ``never_fits``: those that a pool offers though none of its nodes can hold them.
+    """
 
     search: str | None = None
     pool_id: str | None = None
     resource: str | None = None
     miner_id: str | None = None
+    never_fits: bool | None = None
     sort: SpecSort = SpecSort.NEWEST
 
 
@@ -82,8 +89,26 @@ async def list_specs(
 ) -> tuple[list[SpecOut], str | None]:
     """One page of specifications."""
     order = ordered(wanted.sort, {"name": Spec.name, "price": Spec.price})
-    specs, after = await paginate(tx, _filtered(actor, wanted), Spec.id, limit=limit, cursor=cursor, **order)
+    query = _filtered(actor, wanted)
+    if wanted.never_fits is not None:
+        never = Spec.id.in_(await _never_fitting(tx, now, actor))
+        query = query.where(never if wanted.never_fits else ~never)
+    specs, after = await paginate(tx, query, Spec.id, limit=limit, cursor=cursor, **order)
     return await _specs_out(tx, now, specs), after
+
+
+async def _never_fitting(tx: Tx, now: datetime, actor: Actor) -> set[str]:
+    """The ids of those that a pool offers though none of its nodes, and it has some, can hold them when it is empty."""
+    inside: dict[str, list[NodeState]] = defaultdict(list)
+    for node in await capacity.load(tx, now, visible_nodes(actor)):
+        inside[node.pool_id].append(node)
+    offers = await tx.execute(
+        select(PoolSpec.pool_id, Spec.id)
+        .join(Spec, Spec.id == PoolSpec.spec_id)
+        .where(visible(actor, Spec.miner_id))
+        .distinct()
+    )
+    return {offer.id for offer in await never_fitting(tx, inside, offers.all())}
 
 
 async def get_spec(tx: Tx, now: datetime, actor: Actor, spec_id: str) -> SpecOut:
@@ -95,7 +120,7 @@ async def preview_spec(tx: Tx, now: datetime, actor: Actor, given: list[SpecItem
     actor.require_miner()
     nodes, names, items = await _read_items(tx, now, actor, given)
     takes = capacity.takes(items)
-    shortage = capacity.never_fits(nodes, names, takes, 1, "your nodes")
+    shortage = capacity.never_fits(nodes, names, takes, 1, "your hardware")
     unit_prices = (await prices.prices_of(tx, [actor.id]))[actor.id]
     lines, missing = prices.quote(names, actor.id, unit_prices, items)
     return SpecPreview(
@@ -263,13 +288,13 @@ def _quantity(system: str, item: SpecItemIn, field: str) -> int:
 
 
 def _refuse_what_never_fits(nodes: Sequence[NodeState], names: Names, items: dict[str, int]) -> None:
-    shortage = capacity.never_fits(nodes, names, items, 1, "your nodes")
+    shortage = capacity.never_fits(nodes, names, items, 1, "your hardware")
     if shortage is None:
         return
     largest = max(nodes, key=lambda node: (node.chips_total, node.capacity.get("cpu", 0), node.name))
     has = ", ".join(
         f"{format_quantity(name, amount) if amount else 0} {'CPU' if name == 'cpu' else name}"
-        for name, amount in largest.capacity.items()
+        for name, amount in sorted(largest.capacity.items(), key=lambda item: basic_first(item[0]))
     )
     raise Conflict(
         f"None of your nodes can ever hold it: it {shortage.detail}.",

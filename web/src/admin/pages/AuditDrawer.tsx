@@ -1,9 +1,11 @@
 import type { Schemas } from "@shared/api/client";
+import { said } from "@shared/i18n/said";
 import { Copyable, Moment } from "@shared/ui/bits";
 import { Collapse, Descriptions, Drawer, Flex, Table, Tag, Typography } from "antd";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router-dom";
+import { ActorName, ObjectKind } from "./AuditWords";
 
 type Event = Schemas["AuditEventOut"];
 type Detail = Record<string, unknown>;
@@ -25,7 +27,7 @@ function Detail({ event, onFollow }: { event: Event; onFollow: () => void }) {
     [
       t("audit.actor"),
       <span key="actor" className="tags">
-        {event.actor_name || "–"}
+        <ActorName id={event.actor_id} name={event.actor_name} />
         {event.actor_id && <Copyable text={event.actor_id} />}
       </span>,
     ],
@@ -33,7 +35,7 @@ function Detail({ event, onFollow }: { event: Event; onFollow: () => void }) {
     [
       t("audit.object"),
       <span key="object" className="tags">
-        {event.object_type} <Typography.Text strong>{event.object_name}</Typography.Text>
+        <ObjectKind kind={event.object_type} /> <Typography.Text strong>{event.object_name}</Typography.Text>
         {event.object_id && <Copyable text={event.object_id} />}
       </span>,
     ],
@@ -126,5 +128,9 @@ function Value({ value }: { value: unknown }): ReactNode {
   if (typeof value === "boolean") return t(value ? "audit.yes" : "audit.no");
   if (Array.isArray(value) && value.every((one) => typeof one !== "object")) return value.join(", ") || "–";
   if (typeof value === "object") return <code style={{ overflowWrap: "anywhere" }}>{JSON.stringify(value)}</code>;
-  return <span style={{ overflowWrap: "anywhere" }}>{String(value)}</span>;
+  return (
+    <span style={{ overflowWrap: "anywhere" }}>
+      {typeof value === "string" && value.includes(" ") ? said(value) : String(value)}
+    </span>
+  );
 }

@@ -4,17 +4,14 @@ import { Moment } from "@shared/ui/bits";
 import { type Column, ListPage } from "@shared/ui/ListPage";
 import { MoreFilters } from "@shared/ui/MoreFilters";
 import { TextFilter } from "@shared/ui/TextFilter";
-import { Button, DatePicker, Tag, Typography } from "antd";
+import { Button, DatePicker, Tag } from "antd";
 import dayjs from "dayjs";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { AuditDrawer } from "./AuditDrawer";
+import { ActorName, KINDS, ObjectKind } from "./AuditWords";
 
 type Event = Schemas["AuditEventOut"];
-const OBJECTS = [
-  ...["algorithm", "application", "custom_resource", "dataset", "group", "image", "invitation", "model", "node"],
-  ...["notebook", "pool", "replica", "session", "site", "spec", "token", "user", "wallet"],
-];
 const WORD = /^[a-z_.-]+$/;
 const ADDRESS = /^[0-9A-Fa-f.:]+$/;
 
@@ -50,15 +47,19 @@ export function AuditTrail() {
         </Button>
       ),
     },
-    { title: t("audit.actor"), dataIndex: "actor_name", render: (name) => name || "–" },
+    {
+      title: t("audit.actor"),
+      dataIndex: "actor_name",
+      render: (name, { actor_id }) => <ActorName id={actor_id} name={name} />,
+    },
     { title: t("audit.action"), dataIndex: "action", render: (value) => <Tag>{value}</Tag> },
     {
       title: t("audit.object"),
       key: "object",
       render: (_, event) => (
-        <>
-          <Typography.Text type="secondary">{event.object_type}</Typography.Text> {event.object_name}
-        </>
+        <span className="long">
+          <ObjectKind kind={event.object_type} /> {event.object_name}
+        </span>
       ),
     },
     { title: t("audit.ip"), dataIndex: "ip", render: (address) => <span className="number">{address || "–"}</span> },
@@ -81,7 +82,7 @@ export function AuditTrail() {
               label={t("audit.objectType")}
               value={objectType}
               onChange={setObjectType}
-              options={OBJECTS}
+              options={KINDS}
               width={160}
             />
             <TextFilter label={t("audit.objectId")} value={objectId} onChange={setObjectId} width={150} />

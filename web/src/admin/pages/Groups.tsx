@@ -26,12 +26,16 @@ export function Groups() {
       dataIndex: "name",
       sort: "name",
       render: (name, group) => (
-        <Link to={`/groups/${group.id}`} style={{ fontWeight: 600 }}>
+        <Link to={`/groups/${group.id}`} className="long" style={{ fontWeight: 600 }}>
           {name}
         </Link>
       ),
     },
-    { title: t("common.description"), dataIndex: "description", render: (text) => text || "–" },
+    {
+      title: t("common.description"),
+      dataIndex: "description",
+      render: (text) => <span className="long">{text || "–"}</span>,
+    },
     { title: t("groups.members"), dataIndex: "members", align: "right" },
     { title: t("common.created"), dataIndex: "created_at", sort: "created_at", render: (at) => <When at={at} /> },
   ];

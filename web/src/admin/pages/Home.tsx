@@ -43,7 +43,9 @@ export function Home() {
         <Row gutter={[32, 12]}>
           {data.usage.map((usage) => (
             <Col key={usage.resource} xs={24} md={12} xl={8}>
-              <UsageBar usage={usage} />
+              <Link to={`/resources?search=${encodeURIComponent(usage.resource)}`} style={{ display: "block" }}>
+                <UsageBar usage={usage} />
+              </Link>
             </Col>
           ))}
         </Row>

@@ -1,39 +1,32 @@
 import { CheckCircleFilled, ExclamationCircleFilled, InfoCircleFilled, WarningFilled } from "@ant-design/icons";
 import type { Schemas } from "@shared/api/client";
+import { said } from "@shared/i18n/said";
 import { Card, Flex, Tag, Typography, theme } from "antd";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router-dom";
 
 type Attention = Schemas["Attention"];
 
-/** Where each kind is seen and put right: the exact object, or the list narrowed to all of them. */
-function target({ kind, object_type, object_id, object_name }: Attention): string {
-  const named = object_id ? `?search=${encodeURIComponent(object_name)}` : "";
+/** Where each kind is seen and put right: the node, or the list narrowed to just the things that are counted. */
+function target({ kind, object_type, object_id }: Attention): string {
   if (object_type === "node" && object_id) return `/nodes/${object_id}`;
-  switch (kind) {
-    case "no_nodes":
-    case "clock_off":
-      return `/sites${named}`;
-    case "node_not_ready":
-      return "/nodes?status=not_ready";
-    case "node_lost":
-      return "/nodes?status=lost";
-    case "node_flagged":
-      return "/nodes?flagged=yes";
-    case "chip_unhealthy":
-      return "/nodes";
-    case "no_specs":
-    case "spec_never_fits":
-      return `/specifications${named}`;
-    case "pool_without_nodes":
-    case "pool_without_groups":
-      return `/resource-pools${named}`;
-    case "work_waiting":
-      return "/work?state=pending";
-    case "application_waiting":
-      return "/applications?status=waiting";
-  }
+  return TARGET[kind];
 }
+
+const TARGET: Record<Attention["kind"], string> = {
+  no_nodes: "/sites",
+  no_specs: "/specifications",
+  node_not_ready: "/nodes?status=not_ready",
+  node_lost: "/nodes?status=lost",
+  node_flagged: "/nodes?fault=flagged",
+  chip_unhealthy: "/nodes?fault=unhealthy",
+  clock_off: "/sites?clock=off",
+  spec_never_fits: "/specifications?fit=never",
+  pool_without_nodes: "/resource-pools?without=nodes",
+  pool_without_groups: "/resource-pools?without=groups",
+  work_waiting: "/work?state=pending",
+  application_waiting: "/applications?status=waiting",
+};
 
 /** What a reader of any language needs in the server's own words: the rest is said by the kind. */
 const SPECIFIC = new Set<Attention["kind"]>(["node_not_ready", "node_flagged", "clock_off", "work_waiting"]);
@@ -69,7 +62,7 @@ export function HomeAttention({ items }: { items: Attention[] }) {
                   <Typography.Text strong>{t(`home.kind.${one.kind}`, { count: one.count })}</Typography.Text>
                   {one.object_name && <div>{one.object_name}</div>}
                   <Typography.Text type="secondary" className="reason" style={{ maxWidth: "none" }}>
-                    {SPECIFIC.has(one.kind) ? one.detail : t(`home.cure.${one.kind as Cured}`)}
+                    {SPECIFIC.has(one.kind) ? said(one.detail) : t(`home.cure.${one.kind as Cured}`)}
                   </Typography.Text>
                 </div>
               </Flex>

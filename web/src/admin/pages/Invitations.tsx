@@ -29,7 +29,12 @@ export function Invitations() {
 
   const columns: Column<Invitation>[] = [
     { title: t("invitations.code"), dataIndex: "hint", render: (hint) => <code>{hint}…</code> },
-    { title: t("invitations.for"), dataIndex: "email", render: (email) => email || t("invitations.anyone") },
+    {
+      title: t("invitations.for"),
+      dataIndex: "email",
+      sort: "email",
+      render: (email) => <span className="long">{email || t("invitations.anyone")}</span>,
+    },
     {
       title: t("common.status"),
       dataIndex: "status",
@@ -53,8 +58,8 @@ export function Invitations() {
       render: (grant) => (Number(grant) > 0 ? <Unc value={grant} /> : "–"),
     },
     { title: t("invitations.by"), dataIndex: "created_by" },
-    { title: t("common.created"), dataIndex: "created_at", render: (at) => <When at={at} /> },
-    { title: t("invitations.expires"), dataIndex: "expires_at", render: (at) => <When at={at} /> },
+    { title: t("common.created"), dataIndex: "created_at", sort: "created_at", render: (at) => <When at={at} /> },
+    { title: t("invitations.expires"), dataIndex: "expires_at", sort: "expires_at", render: (at) => <When at={at} /> },
     {
       key: "actions",
       render: (_, invitation) =>
@@ -104,6 +109,7 @@ export function Invitations() {
             options={STATUSES.map((value) => ({ value, label: t(`invitationStatus.${value}`) }))}
           />
         }
+        file={{ path: "/api/v1/invitations", query: { status } }}
         empty={t("invitations.empty")}
       />
       <InvitationDialog open={creating} onClose={() => setCreating(false)} />

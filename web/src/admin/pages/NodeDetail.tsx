@@ -1,6 +1,7 @@
 import { LeftOutlined } from "@ant-design/icons";
 import { api, ok, type Schemas } from "@shared/api/client";
 import { formatExact } from "@shared/format";
+import { said } from "@shared/i18n/said";
 import { Copyable, Simulated, When } from "@shared/ui/bits";
 import { ErrorCard } from "@shared/ui/ErrorCard";
 import { UsageBar } from "@shared/ui/Usage";
@@ -110,7 +111,7 @@ function Notices({ node }: { node: Detail }) {
           description={
             <ul style={{ margin: 0, paddingInlineStart: 20 }}>
               {node.flags.map((flag) => (
-                <li key={flag}>{flag}</li>
+                <li key={flag}>{said(flag)}</li>
               ))}
             </ul>
           }

@@ -1,5 +1,4 @@
 import { api, MAX_ROWS, ok, type Schemas } from "@shared/api/client";
-import { formatBytes } from "@shared/format";
 import { Simulated, When } from "@shared/ui/bits";
 import { by, type Column } from "@shared/ui/ListPage";
 import { Rows } from "@shared/ui/list/Rows";
@@ -11,6 +10,9 @@ import { Panel } from "./NodeDetail";
 
 type Chip = Schemas["ChipOut"];
 const HOT_C = 90;
+
+/** The memory of chips comes in powers of two: as their makers say it. */
+const gib = (bytes: number) => Math.round((bytes / 2 ** 30) * 10) / 10;
 
 /** The figure with a bar of how much that is of the most there can be. */
 function Measured({ text, percent, alarm }: { text: string; percent?: number | null; alarm?: boolean }) {
@@ -113,8 +115,8 @@ export function NodeChips({ node }: { node: Schemas["NodeDetail"] }) {
       key: "memory",
       render: (_, { memory_bytes: all, memory_used_bytes: used }) => {
         if (!all) return "–";
-        if (used === null) return <span className="number">{formatBytes(all)}</span>;
-        return <Measured text={`${formatBytes(used)} / ${formatBytes(all)}`} percent={(used / all) * 100} />;
+        if (used === null) return <span className="number">{gib(all)} GiB</span>;
+        return <Measured text={`${gib(used)} / ${gib(all)} GiB`} percent={(used / all) * 100} />;
       },
     },
     {

@@ -20,13 +20,14 @@ export function Nodes() {
   const [pool, setPool] = useAddress("pool");
   const [site, setSite] = useAddress("site");
   const [rest, setRest] = useAddress<"yes" | "no">("cordoned");
-  const [flagged, setFlagged] = useAddress<"yes">("flagged");
+  const [fault, setFault] = useAddress<"flagged" | "unhealthy">("fault");
   const filter = {
     status,
     pool_id: pool,
     site_id: site,
     cordoned: rest && rest === "yes",
-    flagged: flagged && true,
+    flagged: fault === "flagged" || undefined,
+    unhealthy: fault === "unhealthy" || undefined,
   };
 
   const columns: Column<Node>[] = [
@@ -97,9 +98,9 @@ export function Nodes() {
           {t("nodes.addServer")}
         </Button>
       }
-      filtered={Boolean(status || pool || site || rest || flagged)}
+      filtered={Boolean(status || pool || site || rest || fault)}
       filters={
-        <MoreFilters set={[status, pool, site, rest, flagged].filter(Boolean).length}>
+        <MoreFilters set={[status, pool, site, rest, fault].filter(Boolean).length}>
           <Filter
             label={t("common.status")}
             value={status}
@@ -128,10 +129,13 @@ export function Nodes() {
             ]}
           />
           <Filter
-            label={t("nodes.report")}
-            value={flagged}
-            onChange={setFlagged}
-            options={[{ value: "yes", label: t("nodes.flagged") }]}
+            label={t("nodes.fault")}
+            value={fault}
+            onChange={setFault}
+            options={[
+              { value: "unhealthy", label: t("nodes.unhealthy") },
+              { value: "flagged", label: t("nodes.flagged") },
+            ]}
           />
         </MoreFilters>
       }

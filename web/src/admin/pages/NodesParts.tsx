@@ -1,5 +1,6 @@
 import type { Schemas } from "@shared/api/client";
 import { formatExact } from "@shared/format";
+import { said } from "@shared/i18n/said";
 import { When } from "@shared/ui/bits";
 import { Badge, Tag, Tooltip, Typography } from "antd";
 import { useTranslation } from "react-i18next";
@@ -20,7 +21,7 @@ export function NodeStatus({ node }: { node: Node }) {
             {t("nodes.since")} <When at={node.since} />
           </>
         )}
-        {node.reason && ` · ${node.reason}`}
+        {node.reason && ` · ${said(node.reason)}`}
       </Typography.Text>
     </div>
   );
@@ -52,7 +53,12 @@ export function NodeTags({ node }: { node: Node }) {
       hint: node.cordon_reason || t("nodes.cordonedHint"),
     });
   if (node.flags.length)
-    tags.push({ key: "flags", colour: "red", text: t("nodes.flagged"), hint: node.flags.join("; ") });
+    tags.push({
+      key: "flags",
+      colour: "red",
+      text: t("nodes.flagged"),
+      hint: node.flags.map((flag) => said(flag)).join("; "),
+    });
   return tags.map(({ key, colour, text, hint }) => (
     <Tooltip key={key} title={hint}>
       <Tag color={colour} style={{ marginInlineEnd: 0 }} tabIndex={0}>

@@ -2,6 +2,7 @@ import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
 import { formatUnc } from "@shared/format";
 import { useRole } from "@shared/session";
+import { Filter } from "@shared/ui/Filter";
 import { useConfirm } from "@shared/ui/feedback";
 import { type Column, ListPage } from "@shared/ui/ListPage";
 import { LoadedSelect } from "@shared/ui/LoadedSelect";
@@ -24,8 +25,9 @@ export function Pools() {
   const operator = useRole();
   const [group, setGroup] = useAddress("group");
   const [spec, setSpec] = useAddress("spec");
+  const [without, setWithout] = useAddress<"nodes" | "groups">("without");
   const [dialog, setDialog] = useState<"create" | Pool>();
-  const filter = { group_id: group, spec_id: spec };
+  const filter = { group_id: group, spec_id: spec, without };
 
   const columns: Column<Pool>[] = [
     {
@@ -115,9 +117,9 @@ export function Pools() {
             {t("pools.create")}
           </Button>
         }
-        filtered={Boolean(group || spec)}
+        filtered={Boolean(group || spec || without)}
         filters={
-          <MoreFilters set={[group, spec].filter(Boolean).length}>
+          <MoreFilters set={[group, spec, without].filter(Boolean).length}>
             <LoadedSelect
               {...chooser(t("pools.group"), group, setGroup)}
               queryKey="groups"
@@ -129,6 +131,15 @@ export function Pools() {
               queryKey="specs"
               load={(query) => ok(api.GET("/api/v1/specs", { params: { query } }))}
               option={named}
+            />
+            <Filter
+              label={t("nodes.fault")}
+              value={without}
+              onChange={setWithout}
+              options={[
+                { value: "nodes", label: t("pools.withoutNodes") },
+                { value: "groups", label: t("pools.withoutGroups") },
+              ]}
             />
           </MoreFilters>
         }

@@ -3,6 +3,7 @@ import { api, ok, type Schemas } from "@shared/api/client";
 import { useRole } from "@shared/session";
 import { Copyable, When } from "@shared/ui/bits";
 import { FormDialog } from "@shared/ui/FormDialog";
+import { Filter } from "@shared/ui/Filter";
 import { useConfirm } from "@shared/ui/feedback";
 import { type Column, ListPage } from "@shared/ui/ListPage";
 import { Alert, Badge, Button, Form, Input, Modal, Typography } from "antd";
@@ -18,8 +19,10 @@ export function Sites() {
   const { t } = useTranslation();
   const confirm = useConfirm();
   const operator = useRole();
+  const [clock, setClock] = useAddress<"off">("clock");
   const [creating, setCreating] = useAddress<"yes">("create");
   const [created, setCreated] = useState<Schemas["SiteCreated"]>();
+  const filter = { clock_off: clock && true };
 
   const columns: Column<Site>[] = [
     {
@@ -91,8 +94,8 @@ export function Sites() {
       <ListPage
         title={t("menu.sites")}
         about={t("sites.about")}
-        queryKey={["sites"]}
-        load={(query) => ok(api.GET("/api/v1/sites", { params: { query } }))}
+        queryKey={["sites", filter]}
+        load={(query) => ok(api.GET("/api/v1/sites", { params: { query: { ...query, ...filter } } }))}
         columns={columns}
         rowKey={(site) => site.id}
         extra={
@@ -100,7 +103,16 @@ export function Sites() {
             {t("sites.create")}
           </Button>
         }
-        file={{ path: "/api/v1/sites" }}
+        filtered={Boolean(clock)}
+        filters={
+          <Filter
+            label={t("nodes.fault")}
+            value={clock}
+            onChange={setClock}
+            options={[{ value: "off", label: t("sites.clockOff") }]}
+          />
+        }
+        file={{ path: "/api/v1/sites", query: filter }}
         empty={t("sites.empty")}
       />
       <FormDialog<Schemas["SiteCreate"], Schemas["SiteCreated"]>

@@ -4,6 +4,7 @@ import { formatUnc, parseUnc } from "@shared/format";
 import { useRole } from "@shared/session";
 import { PriceHistory } from "@shared/money/PriceHistory";
 import { Quantities, Simulated, Unc, When } from "@shared/ui/bits";
+import { Filter } from "@shared/ui/Filter";
 import { useConfirm } from "@shared/ui/feedback";
 import { type Column, ListPage } from "@shared/ui/ListPage";
 import { LoadedSelect } from "@shared/ui/LoadedSelect";
@@ -26,8 +27,9 @@ export function Specs() {
   const operator = useRole();
   const [pool, setPool] = useAddress("pool");
   const [resource, setResource] = useAddress("resource");
+  const [fit, setFit] = useAddress<"never">("fit");
   const [dialog, setDialog] = useState<"create" | "prices" | Spec>();
-  const filter = { pool_id: pool, resource };
+  const filter = { pool_id: pool, resource, never_fits: fit && true };
   const close = () => setDialog(undefined);
 
   const columns: Column<Spec>[] = [
@@ -150,9 +152,9 @@ export function Specs() {
             </Button>
           </Flex>
         }
-        filtered={Boolean(pool || resource)}
+        filtered={Boolean(pool || resource || fit)}
         filters={
-          <MoreFilters set={[pool, resource].filter(Boolean).length}>
+          <MoreFilters set={[pool, resource, fit].filter(Boolean).length}>
             <LoadedSelect
               allowClear
               aria-label={t("common.pool")}
@@ -171,6 +173,12 @@ export function Specs() {
               value={resource}
               onChange={setResource}
               style={{ minWidth: 170 }}
+            />
+            <Filter
+              label={t("nodes.fault")}
+              value={fit}
+              onChange={setFit}
+              options={[{ value: "never", label: t("specs.fault") }]}
             />
           </MoreFilters>
         }

@@ -1,5 +1,6 @@
 import { api, ok, type Schemas } from "@shared/api/client";
 import { ApiError, toFields } from "@shared/api/problem";
+import { said } from "@shared/i18n/said";
 import { Unc, useResourceName } from "@shared/ui/bits";
 import { useQuery } from "@tanstack/react-query";
 import { Alert, type FormInstance, Typography } from "antd";
@@ -63,7 +64,7 @@ export function Preview({ preview }: { preview: Schemas["SpecPreview"] | undefin
         <Typography.Text strong>{t("specs.fit")}</Typography.Text>
         <Fit fit={preview.fit} />
       </span>
-      {never && <Alert type="warning" showIcon title={t("specs.neverFits")} description={preview.detail} />}
+      {never && <Alert type="warning" showIcon title={t("specs.neverFits")} description={said(preview.detail)} />}
       {preview.lines.length > 0 && (
         <table className="sum">
           <caption className="hidden">{t("specs.suggestion")}</caption>

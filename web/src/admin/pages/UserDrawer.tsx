@@ -1,4 +1,4 @@
-import { api, ok, type Schemas } from "@shared/api/client";
+import { api, ok } from "@shared/api/client";
 import { formatUnc } from "@shared/format";
 import { QuotaCard } from "@shared/people/Quota";
 import { GroupTags, RoleTags, UserStatusTag } from "@shared/people/tags";
@@ -10,9 +10,7 @@ import { Descriptions, Drawer, Flex, Skeleton, Typography } from "antd";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router-dom";
-import { useWallet } from "./UsersWallet";
-
-type User = Schemas["UserOut"];
+import { type UserWithHours as User, withHours } from "./UsersWallet";
 
 interface Props {
   id: string | undefined;
@@ -25,7 +23,10 @@ export function UserDrawer({ id, onClose, actions }: Props) {
   const { t } = useTranslation();
   const { data, error, refetch } = useQuery({
     queryKey: ["users", "one", id],
-    queryFn: () => ok(api.GET("/api/v1/users/{user_id}", { params: { path: { user_id: id ?? "" } } })),
+    queryFn: async () => {
+      const found = await ok(api.GET("/api/v1/users/{user_id}", { params: { path: { user_id: id ?? "" } } }));
+      return (await withHours([found]))[0] ?? found;
+    },
     enabled: Boolean(id),
   });
   const user = id ? data : undefined;
@@ -49,7 +50,6 @@ export function UserDrawer({ id, onClose, actions }: Props) {
 function Facts({ user }: { user: User }) {
   const { t } = useTranslation();
   const operator = useRole();
-  const wallet = useWallet(user);
   const facts: [string, ReactNode][] = [
     [t("users.displayName"), user.display_name || "–"],
     [t("users.email"), user.email || "–"],
@@ -64,12 +64,12 @@ function Facts({ user }: { user: User }) {
     ],
     [
       t("users.wallet"),
-      wallet ? (
-        <Link key="wallet" to={`/time-management?search=${encodeURIComponent(user.username)}`}>
-          {formatUnc(wallet.available)}
-        </Link>
-      ) : (
+      user.available === undefined ? (
         "–"
+      ) : (
+        <Link key="wallet" to={`/time-management?search=${encodeURIComponent(user.username)}`}>
+          {formatUnc(user.available)}
+        </Link>
       ),
     ],
     [t("users.lastSeen"), user.last_seen_at ? <Moment key="seen" at={user.last_seen_at} /> : t("users.never")],

@@ -3,7 +3,7 @@ import { api, ok, type Schemas } from "@shared/api/client";
 import { GroupSelect } from "@shared/people/GroupSelect";
 import { GroupTags, RoleTags, ROLES, UserStatusTag } from "@shared/people/tags";
 import { useRole, useSession } from "@shared/session";
-import { When } from "@shared/ui/bits";
+import { Unc, When } from "@shared/ui/bits";
 import { Filter } from "@shared/ui/Filter";
 import { useAct } from "@shared/ui/feedback";
 import { type Column, ListPage } from "@shared/ui/ListPage";
@@ -14,9 +14,8 @@ import { InvitationDialog } from "./InvitationDialog";
 import { UserActions } from "./UserActions";
 import { UserDrawer } from "./UserDrawer";
 import { CreateUser, EditUser, FreezeDialog } from "./UsersDialogs";
-import { Remaining } from "./UsersWallet";
+import { loadUsers, type UserWithHours as User } from "./UsersWallet";
 
-type User = Schemas["UserOut"];
 type Role = Schemas["Role"];
 type Status = User["status"];
 
@@ -43,7 +42,12 @@ export function Users() {
       sort: "username",
       render: (username, user) => (
         <>
-          <Button type="link" style={{ padding: 0, height: "auto", fontWeight: 600 }} onClick={() => setShown(user.id)}>
+          <Button
+            type="link"
+            className="long"
+            style={{ padding: 0, height: "auto", fontWeight: 600 }}
+            onClick={() => setShown(user.id)}
+          >
             {username}
           </Button>
           <Typography.Text type="secondary" className="reason">
@@ -61,9 +65,9 @@ export function Users() {
     { title: t("common.status"), dataIndex: "status", render: (_, user) => <UserStatusTag user={user} /> },
     {
       title: t("users.remaining"),
-      key: "remaining",
+      dataIndex: "available",
       align: "right",
-      render: (_, user) => <Remaining user={user} />,
+      render: (hours) => (hours === undefined ? "–" : <Unc value={hours} />),
     },
     {
       title: t("users.lastSeen"),
@@ -96,7 +100,7 @@ export function Users() {
         title={t("menu.users")}
         about={t("users.about")}
         queryKey={["users", filter]}
-        load={(query) => ok(api.GET("/api/v1/users", { params: { query: { ...query, ...filter } } }))}
+        load={(query) => loadUsers({ ...query, ...filter })}
         columns={columns}
         rowKey={(user) => user.id}
         extra={

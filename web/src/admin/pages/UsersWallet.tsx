@@ -1,26 +1,27 @@
-import { api, MAX_ROWS, ok, type Schemas } from "@shared/api/client";
-import { Unc } from "@shared/ui/bits";
-import { useQuery } from "@tanstack/react-query";
+import { api, MAX_ROWS, ok, type Page, type PageQuery, type Schemas } from "@shared/api/client";
 
 type User = Schemas["UserOut"];
+type UserStatus = User["status"];
 
-const wallets = (search?: string) => ok(api.GET("/api/v1/wallets", { params: { query: { limit: MAX_ROWS, search } } }));
+/** A user with the machine hours that he has left. */
+export type UserWithHours = User & { available?: string };
 
-/** A user's wallet: from the first page of all of them, which serves a whole list of users, else looked for by name. */
-export function useWallet(user: User): Schemas["WalletOut"] | undefined {
-  const all = useQuery({ queryKey: ["wallets", "first"], queryFn: () => wallets() });
-  const found = all.data?.items.find((wallet) => wallet.owner_id === user.id);
-  const missing = Boolean(all.data?.next_cursor) && !found;
-  const own = useQuery({
-    queryKey: ["wallets", "of", user.username],
-    queryFn: () => wallets(user.username),
-    enabled: missing,
-  });
-  return found ?? own.data?.items.find((wallet) => wallet.owner_id === user.id);
+export interface UserFilter {
+  role?: Schemas["Role"];
+  status?: UserStatus;
+  group_id?: string;
 }
 
-/** The machine hours that a user has left. */
-export function Remaining({ user }: { user: User }) {
-  const wallet = useWallet(user);
-  return wallet ? <Unc value={wallet.available} /> : "–";
+/** One page of users with what their wallets hold: two calls, however many users there are. */
+export async function loadUsers(query: PageQuery & UserFilter): Promise<Page<UserWithHours>> {
+  const page = await ok(api.GET("/api/v1/users", { params: { query } }));
+  return { ...page, items: await withHours(page.items) };
+}
+
+export async function withHours(users: User[]): Promise<UserWithHours[]> {
+  if (users.length === 0) return [];
+  const owner_id = users.map((user) => user.id);
+  const wallets = await ok(api.GET("/api/v1/wallets", { params: { query: { owner_id, limit: MAX_ROWS } } }));
+  const hours = new Map(wallets.items.map((wallet) => [wallet.owner_id, wallet.available]));
+  return users.map((user) => ({ ...user, available: hours.get(user.id) }));
 }

@@ -1,6 +1,7 @@
 import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
 import { ApiError } from "@shared/api/problem";
+import { said } from "@shared/i18n/said";
 import { Copyable, type State, STATES, StateTag, Unc, When } from "@shared/ui/bits";
 import { Filter } from "@shared/ui/Filter";
 import { FormDialog } from "@shared/ui/FormDialog";
@@ -52,14 +53,26 @@ export function Work() {
         <>
           <StateTag state={value} />
           {reason && (
-            <Typography.Text type="secondary" className="reason">
-              {reason}
+            <Typography.Text type="secondary" className="reason" style={{ maxWidth: 260 }}>
+              {said(reason)}
             </Typography.Text>
           )}
         </>
       ),
     },
-    { title: t("common.spec"), dataIndex: "spec" },
+    {
+      title: `${t("common.spec")} · ${t("common.price")}`,
+      dataIndex: "spec",
+      sort: "price",
+      render: (name, { price }) => (
+        <>
+          <span className="long">{name}</span>
+          <Typography.Text type="secondary" className="reason">
+            <Unc value={price} perHour />
+          </Typography.Text>
+        </>
+      ),
+    },
     {
       title: t("work.node"),
       dataIndex: "node",
@@ -81,13 +94,6 @@ export function Work() {
           )}
         </>
       ),
-    },
-    {
-      title: t("common.price"),
-      dataIndex: "price",
-      sort: "price",
-      align: "right",
-      render: (value) => <Unc value={value} perHour />,
     },
     { title: t("work.cost"), dataIndex: "cost", align: "right", render: (value) => <Unc value={value} /> },
     { title: t("common.since"), dataIndex: "since", sort: "since", render: (at) => <When at={at} /> },

@@ -1,4 +1,5 @@
 import { api, ok, type Schemas } from "@shared/api/client";
+import { said } from "@shared/i18n/said";
 import { Copyable, Moment, Simulated, StateTag, Unc } from "@shared/ui/bits";
 import { ErrorCard } from "@shared/ui/ErrorCard";
 import type { Column } from "@shared/ui/ListPage";
@@ -29,7 +30,7 @@ export function NotebookDetail({ id, onOpen, onGone }: { id: string; onOpen: () 
         <>
           <StateTag state={state} />
           <Typography.Text type="secondary" className="reason">
-            {replica.reason}
+            {said(replica.reason)}
           </Typography.Text>
         </>
       ),
@@ -49,7 +50,7 @@ export function NotebookDetail({ id, onOpen, onGone }: { id: string; onOpen: () 
     [
       t("common.status"),
       <span key="state" className="tags">
-        <StateTag state={data.state} /> {data.reason}
+        <StateTag state={data.state} /> {said(data.reason)}
       </span>,
     ],
     [
@@ -106,7 +107,7 @@ export function NotebookDetail({ id, onOpen, onGone }: { id: string; onOpen: () 
                 </Typography.Text>
               </span>
               <Typography.Text type="secondary" className="reason">
-                {event.reason}
+                {said(event.reason)}
               </Typography.Text>
             </>
           ),

@@ -1,12 +1,13 @@
+import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
+import { said } from "@shared/i18n/said";
 import { Simulated, type State, STATES, StateTag, Unc, When } from "@shared/ui/bits";
 import { useAct, useConfirm } from "@shared/ui/feedback";
 import { Filter } from "@shared/ui/Filter";
-import { by, type Column, ListPage } from "@shared/ui/ListPage";
+import { type Column, ListPage } from "@shared/ui/ListPage";
 import { Button, Drawer, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { useSearchParams } from "react-router-dom";
 import { CreateNotebook } from "./CreateNotebook";
 import { NotebookDetail } from "./NotebookDetail";
 import { OpenNotebook } from "./OpenNotebook";
@@ -17,18 +18,16 @@ const OVER = new Set<State>(["stopped", "failed", "succeeded"]);
 /** Create, open, start, stop and delete notebooks. */
 export function Notebooks() {
   const { t } = useTranslation();
-  const [params, setParams] = useSearchParams();
   const [shown, setShown] = useState<string>();
   const [opening, setOpening] = useState<string>();
-  const [state, setState] = useState<State>();
-  const creating = params.has("create");
-  const setCreating = (on: boolean) => setParams(on ? { create: "1" } : {}, { replace: true });
+  const [state, setState] = useAddress<State>("state");
+  const [create, setCreate] = useAddress("create");
 
   const columns: Column<Notebook>[] = [
     {
       title: t("common.name"),
       dataIndex: "name",
-      sorter: by((row) => row.name),
+      sort: "name",
       render: (name, notebook) => (
         <span className="tags">
           <Button type="link" style={{ padding: 0 }} onClick={() => setShown(notebook.id)}>
@@ -41,7 +40,7 @@ export function Notebooks() {
     {
       title: t("common.status"),
       dataIndex: "state",
-      sorter: by((row) => row.state),
+      sort: "state",
       render: (state, notebook) => (
         <>
           <span className="tags">
@@ -52,7 +51,7 @@ export function Notebooks() {
           </span>
           {notebook.reason && (
             <Typography.Text type={state === "failed" ? "danger" : "secondary"} className="reason">
-              {notebook.reason}
+              {said(notebook.reason)}
             </Typography.Text>
           )}
         </>
@@ -61,7 +60,6 @@ export function Notebooks() {
     {
       title: `${t("common.algorithm")} · ${t("common.image")}`,
       dataIndex: "algorithm",
-      sorter: by((row) => row.algorithm),
       render: (algorithm, notebook) => (
         <>
           {algorithm || "–"}
@@ -74,7 +72,6 @@ export function Notebooks() {
     {
       title: `${t("common.spec")} · ${t("common.price")}`,
       dataIndex: "spec",
-      sorter: by((row) => row.spec),
       render: (spec, notebook) => (
         <>
           {spec}
@@ -85,16 +82,12 @@ export function Notebooks() {
         </>
       ),
     },
+    { title: t("common.created"), dataIndex: "created_at", sort: "created_at", render: (at) => <When at={at} /> },
     {
       key: "actions",
       render: (_, notebook) => <NotebookActions notebook={notebook} onOpen={() => setOpening(notebook.id)} />,
     },
   ];
-  const create = (
-    <Button type="primary" onClick={() => setCreating(true)}>
-      {t("notebooks.create")}
-    </Button>
-  );
   return (
     <>
       <ListPage
@@ -104,7 +97,11 @@ export function Notebooks() {
         load={(query) => ok(api.GET("/api/v1/notebooks", { params: { query: { ...query, state: state && [state] } } }))}
         columns={columns}
         rowKey={(notebook) => notebook.id}
-        extra={create}
+        extra={
+          <Button type="primary" onClick={() => setCreate("1")}>
+            {t("notebooks.create")}
+          </Button>
+        }
         filtered={Boolean(state)}
         filters={
           <Filter
@@ -114,9 +111,10 @@ export function Notebooks() {
             options={STATES.map((value) => ({ value, label: t(`state.${value}`) }))}
           />
         }
+        file={{ path: "/api/v1/notebooks", query: { state } }}
         empty={t("notebooks.empty")}
       />
-      <CreateNotebook open={creating} onClose={() => setCreating(false)} />
+      <CreateNotebook open={Boolean(create)} onClose={() => setCreate(undefined)} />
       <OpenNotebook id={opening} onClose={() => setOpening(undefined)} />
       <Drawer
         title={t("notebooks.detail")}

@@ -1,4 +1,5 @@
 import { api, ok, type Schemas } from "@shared/api/client";
+import { said } from "@shared/i18n/said";
 import { StateTag } from "@shared/ui/bits";
 import { useAct } from "@shared/ui/feedback";
 import { useQuery } from "@tanstack/react-query";
@@ -59,7 +60,7 @@ export function OpenNotebook({ id, onClose }: { id: string | undefined; onClose:
               </span>
               {replica.reason && (
                 <Typography.Text type="secondary" className="reason">
-                  {replica.reason}
+                  {said(replica.reason)}
                 </Typography.Text>
               )}
             </div>

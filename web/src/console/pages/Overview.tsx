@@ -1,5 +1,6 @@
 import { CloudUploadOutlined, CodeOutlined, DatabaseOutlined, ExperimentOutlined } from "@ant-design/icons";
 import { api, ok } from "@shared/api/client";
+import { said } from "@shared/i18n/said";
 import { Running } from "@shared/money/Running";
 import { WalletCards } from "@shared/money/WalletCards";
 import { Simulated, type State, StateTag, Unc, When } from "@shared/ui/bits";
@@ -153,7 +154,7 @@ function LatestRecords() {
           {recharges.data?.items.map((row) => (
             <Line
               key={row.id}
-              left={row.note || t(row.kind === "recharge" ? "recharges.recharge" : "recharges.deduct")}
+              left={said(row.note) || t(row.kind === "recharge" ? "recharges.recharge" : "recharges.deduct")}
               at={row.at}
               amount={row.amount}
             />

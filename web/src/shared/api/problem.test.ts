@@ -25,7 +25,7 @@ test("an error inside a field goes to the field around it", () => {
 
 test("without a list of errors the field itself counts, with its cure", () => {
   const { fields } = toFields(problem({ field: "name", detail: "taken", cure: "Choose another." }), [["name"]]);
-  expect(fields).toEqual([{ name: ["name"], errors: ["taken Choose another."] }]);
+  expect(fields).toEqual([{ name: ["name"], errors: ["taken. Choose another."] }]);
 });
 
 test("the server's name may differ from the form's", () => {

@@ -1,3 +1,5 @@
+import { said, together } from "../i18n/said";
+
 /** RFC 9457 problem details as the server answers them. */
 export interface Problem {
   status: number;
@@ -9,9 +11,20 @@ export interface Problem {
   errors?: { field: string; detail: string }[];
 }
 
+/** A problem, said in the reader's language. */
 export class ApiError extends Error {
-  constructor(readonly problem: Problem) {
-    super(problem.detail || problem.title || problem.code);
+  readonly problem: Problem;
+
+  constructor(problem: Problem) {
+    const { title, detail, cure, errors } = problem;
+    super(said(detail || title) || problem.code);
+    this.problem = {
+      ...problem,
+      title: said(title),
+      detail: said(detail),
+      cure: said(cure),
+      errors: errors?.map((one) => ({ ...one, detail: said(one.detail) })),
+    };
   }
 }
 
@@ -42,7 +55,7 @@ export function toFields(problem: Problem, names: FieldPath[], rename: Record<st
       continue;
     }
     const key = name.join(".");
-    const text = errors.length === 1 && problem.cure ? `${error.detail} ${problem.cure}` : error.detail;
+    const text = errors.length === 1 ? together(error.detail, problem.cure) : error.detail;
     fields.set(key, { name, errors: [...(fields.get(key)?.errors ?? []), text] });
   }
   return { fields: [...fields.values()], rest: errors.length ? rest : [problem.detail] };

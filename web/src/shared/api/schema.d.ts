@@ -518,6 +518,8 @@ export interface paths {
         /**
          * List Specs
          * @description List specifications; ``search`` looks in name and description, ``resource`` is one that they name.
+         *
+         *     ``never_fits``: those that a pool offers though none of its nodes can hold them, or the others.
          */
         get: operations["list_specs"];
         put?: never;
@@ -1395,6 +1397,8 @@ export interface paths {
         /**
          * Verify Ledger
          * @description Check the whole journal; JSON lines tell how far it is, the last one what was found. For operators.
+         *
+         *     ``head``: a number and a hash that were noted before, such as ``7:5feceb66…``; that entry must still have that hash.
          */
         get: operations["verify_ledger"];
         put?: never;
@@ -1414,7 +1418,8 @@ export interface paths {
         };
         /**
          * List Wallets
-         * @description List wallets; ``search`` looks in their owners' names, ``mine`` are one's own and those of one's groups.
+         * @description List wallets; ``search`` looks in their owners' names, ``owner_id`` may be repeated, ``mine`` are one's own and
+         *     those of one's groups.
          */
         get: operations["list_wallets"];
         put?: never;
@@ -3645,6 +3650,11 @@ export interface components {
             expires_at: string;
         };
         /**
+         * InvitationSort
+         * @enum {string}
+         */
+        InvitationSort: "-created_at" | "created_at" | "expires_at" | "-expires_at" | "email" | "-email";
+        /**
          * InvitationStatus
          * @enum {string}
          */
@@ -3656,7 +3666,7 @@ export interface components {
         Kind: "notebook" | "task";
         /**
          * LedgerFault
-         * @description The first row that is wrong. ``what``: entry, posting, account or meter.
+         * @description The first row that is wrong. ``what``: entry, posting, account, meter or order.
          */
         LedgerFault: {
             /** What */
@@ -4081,10 +4091,15 @@ export interface components {
             changed_at: string;
         };
         /**
+         * NotebookSort
+         * @enum {string}
+         */
+        NotebookSort: "-created_at" | "created_at" | "name" | "-name" | "state" | "-state";
+        /**
          * NoticeKind
          * @enum {string}
          */
-        NoticeKind: "low_balance" | "workload_stopped" | "order_settled" | "recharged";
+        NoticeKind: "low_balance" | "stop_announced" | "workload_stopped" | "order_settled" | "recharged";
         /**
          * NoticeOut
          * @description Something that happened to one's money.
@@ -4700,6 +4715,12 @@ export interface components {
              */
             training_spec_ids: string[];
         };
+        /**
+         * PoolLack
+         * @description What a pool may be without: nodes, so that nothing can start in it; groups, so that nobody may use it.
+         * @enum {string}
+         */
+        PoolLack: "nodes" | "groups";
         /** PoolOut */
         PoolOut: {
             /** Id */
@@ -5925,6 +5946,7 @@ export interface components {
              * Kinds
              * @default [
              *       "low_balance",
+             *       "stop_announced",
              *       "workload_stopped",
              *       "order_settled",
              *       "recharged"
@@ -6484,6 +6506,9 @@ export interface operations {
                 search?: string;
                 /** @description Only those in one of these states. */
                 state?: components["schemas"]["State"][];
+                sort?: components["schemas"]["NotebookSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -6498,6 +6523,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_NotebookOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -7632,6 +7659,7 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Part of a name, in any case. */
                 search?: string | null;
+                clock_off?: boolean | null;
                 sort?: components["schemas"]["SiteSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
@@ -8054,6 +8082,7 @@ export interface operations {
                 site_id?: string | null;
                 cordoned?: boolean | null;
                 flagged?: boolean | null;
+                unhealthy?: boolean | null;
                 sort?: components["schemas"]["NodeSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
@@ -9634,6 +9663,7 @@ export interface operations {
                 pool_id?: string | null;
                 resource?: string | null;
                 miner_id?: string | null;
+                never_fits?: boolean | null;
                 sort?: components["schemas"]["SpecSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
@@ -10473,6 +10503,7 @@ export interface operations {
                 miner_id?: string | null;
                 group_id?: string | null;
                 spec_id?: string | null;
+                without?: components["schemas"]["PoolLack"] | null;
                 sort?: components["schemas"]["PoolSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
@@ -16408,7 +16439,9 @@ export interface operations {
     };
     verify_ledger: {
         parameters: {
-            query?: never;
+            query?: {
+                head?: string | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -16517,6 +16550,7 @@ export interface operations {
                 search?: string | null;
                 owner?: ("user" | "group") | null;
                 mine?: boolean;
+                owner_id?: string[];
                 sort?: components["schemas"]["WalletSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
@@ -21864,6 +21898,9 @@ export interface operations {
                 /** @description Part of a name, in any case. */
                 search?: string | null;
                 status?: components["schemas"]["InvitationStatus"] | null;
+                sort?: components["schemas"]["InvitationSort"];
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -21878,6 +21915,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_InvitationOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */

@@ -1,5 +1,6 @@
 import { api, ok, type Schemas } from "../api/client";
 import { formatBytes } from "../format";
+import { said } from "../i18n/said";
 import { Copyable, Moment, When } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 import { FormDialog } from "../ui/FormDialog";
@@ -56,7 +57,7 @@ export function AssetDetail({ kind, id }: { kind: AssetKind; id: string }) {
             </Tag>
             {version.reason && (
               <Typography.Text type={status === "failed" ? "danger" : "secondary"} className="reason">
-                {version.reason}
+                {said(version.reason)}
               </Typography.Text>
             )}
           </>
@@ -154,7 +155,9 @@ export function AssetDetail({ kind, id }: { kind: AssetKind; id: string }) {
         size="small"
         pagination={false}
         scroll={{ x: "max-content" }}
-        locale={{ emptyText: t("assets.noVersions") }}
+        locale={{
+          emptyText: <Typography.Text type="secondary">{t("assets.noVersions")}</Typography.Text>,
+        }}
       />
       <Modal
         title={`${data.name} v${files?.number ?? ""}`}

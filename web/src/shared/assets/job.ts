@@ -1,4 +1,5 @@
 import { api, csrf, ok } from "../api/client";
+import { together } from "../i18n/said";
 import { queryClient } from "../query";
 import { type DetailedError, Upload } from "tus-js-client";
 import { fingerprint, forgetVersion, uploadStore } from "./store";
@@ -207,7 +208,7 @@ function reasonOf(error: Error | DetailedError): string {
   const body = "originalResponse" in error ? error.originalResponse?.getBody() : "";
   try {
     const { detail, cure } = JSON.parse(body || "{}") as { detail?: string; cure?: string };
-    if (detail) return [detail, cure].filter(Boolean).join(" ");
+    if (detail) return together(detail, cure);
   } catch {
     // Not a problem document: the error's own words serve.
   }

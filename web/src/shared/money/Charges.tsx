@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
 import { formatDuration, formatUnc } from "../format";
+import { said } from "../i18n/said";
 import { useRole } from "../session";
 import { Copyable, Moment, Simulated, Unc } from "../ui/bits";
 import { Filter } from "../ui/Filter";
@@ -194,7 +195,7 @@ function ChargeDetail({ charge, onOrder }: { charge: Charge; onOrder: (id: strin
             · {t(`charges.${key}`)} <Unc value={value} />
           </span>
         ))}
-        {charge.note && ` · ${charge.note}`}
+        {charge.note && ` · ${said(charge.note)}`}
       </Typography.Text>
       {charge.order_id && (
         <Button size="small" onClick={() => charge.order_id && onOrder(charge.order_id)}>

@@ -2,6 +2,7 @@ import { Button, Flex, Tag, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
+import { said } from "../i18n/said";
 import { When } from "../ui/bits";
 import { Filter } from "../ui/Filter";
 import { useAct } from "../ui/feedback";
@@ -32,7 +33,7 @@ export function Deliveries({ about, of }: { about: string; of: { webhook_id?: st
           <Tag color={COLOURS[value]}>{t(`webhooks.states.${value}`)}</Tag>
           {one.error && (
             <span className="reason" style={{ overflowWrap: "anywhere" }}>
-              {one.error}
+              {said(one.error)}
             </span>
           )}
         </>

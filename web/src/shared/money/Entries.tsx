@@ -3,6 +3,7 @@ import { Flex, Tooltip, Typography } from "antd";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { Page, PageQuery, Schemas } from "../api/client";
+import { said } from "../i18n/said";
 import { Moment, Unc } from "../ui/bits";
 import type { ListFile } from "../ui/list/ListTools";
 import { type Column, ListPage } from "../ui/ListPage";
@@ -40,7 +41,7 @@ export function Entries(props: Props) {
           {t([`orders.kinds.${kind}`, "statements.kinds.other"] as never)}
           {(entry.note || entry.actor_name) && (
             <Typography.Text type="secondary" className="reason">
-              {[entry.note, entry.actor_name].filter(Boolean).join(" · ")}
+              {[said(entry.note), entry.actor_name].filter(Boolean).join(" · ")}
             </Typography.Text>
           )}
         </>

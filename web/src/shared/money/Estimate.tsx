@@ -4,8 +4,8 @@ import { useDeferredValue } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
 import { formatDuration, formatUnc } from "../format";
+import { said, together } from "../i18n/said";
 import { Unc } from "../ui/bits";
-import { useCapWords } from "./bits";
 
 type Estimated = Schemas["EstimateOut"];
 export type Wish = Pick<Schemas["EstimateCreate"], "pool_id" | "spec_id" | "kind" | "tasks"> & {
@@ -45,14 +45,13 @@ export function Estimate({ wish }: { wish: Wish }) {
           </>
         )
       }
-      description={data.refusal ? [data.refusal, data.cure].filter(Boolean).join(" ") : <Words estimate={data} />}
+      description={data.refusal ? together(data.refusal, data.cure) : <Words estimate={data} />}
     />
   );
 }
 
 function Words({ estimate }: { estimate: Estimated }) {
   const { t } = useTranslation();
-  const capWords = useCapWords();
   const { cost, hold, available, hours_possible, ends_by } = estimate;
   const counted = hours_possible === null ? estimate.hours : Math.min(estimate.hours, hours_possible);
   const known = ["wallet", "max_cost", "max_hours"] as const;
@@ -72,7 +71,7 @@ function Words({ estimate }: { estimate: Estimated }) {
           ? t("estimate.forever")
           : t("estimate.lasts", {
               time: formatDuration(hours_possible * HOUR_S),
-              ends: end ? t(`estimate.ends.${end}`) : t("estimate.ends.cap", { cap: capWords(ends_by) }),
+              ends: end ? t(`estimate.ends.${end}`) : t("estimate.ends.cap", { cap: said(ends_by) }),
             })}{" "}
         {t("estimate.kept")}
       </div>

@@ -4,6 +4,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
+import { said } from "../i18n/said";
 import { Copyable } from "../ui/bits";
 import { useFail } from "../ui/feedback";
 import { Entries } from "./Entries";
@@ -104,7 +105,7 @@ function Found({ state }: { state: Verification }) {
               })}
               {fault.seq !== null && ` (${t("ledger.seq")} ${fault.seq})`}
             </div>
-            {fault.detail}
+            {said(fault.detail)}
           </>
         }
       />
@@ -120,7 +121,7 @@ function Found({ state }: { state: Verification }) {
           <>
             <div>{t("ledger.head")}</div>
             <span style={{ overflowWrap: "anywhere" }}>
-              <Copyable text={state.head} />
+              <Copyable text={`${state.checked}:${state.head}`} />
             </span>
           </>
         )

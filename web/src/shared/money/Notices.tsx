@@ -6,6 +6,7 @@ import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
 import { formatExact, formatUnc } from "../format";
 import { LANGUAGES, type Language } from "../i18n";
+import { said } from "../i18n/said";
 import { queryClient } from "../query";
 import { useSession } from "../session";
 import { When } from "../ui/bits";
@@ -22,7 +23,8 @@ type Notice = Schemas["NoticeOut"];
 type Kind = Schemas["NoticeKind"];
 const COLOURS: Record<Kind, string> = {
   low_balance: "red",
-  workload_stopped: "orange",
+  stop_announced: "orange",
+  workload_stopped: "volcano",
   order_settled: "blue",
   recharged: "green",
 };
@@ -118,7 +120,14 @@ function Said({ notice }: { notice: Notice }) {
             at: formatExact(end).slice(0, 16),
           })
         : t("notices.said.low_idle", { wallet, available: unc("available") }),
-    workload_stopped: () => t("notices.said.workload_stopped", { workload: text("workload"), reason: text("reason") }),
+    stop_announced: () =>
+      t("notices.said.stop_announced", {
+        workload: text("workload"),
+        reason: said(text("reason")),
+        at: detail.stops_at ? formatExact(detail.stops_at).slice(0, 16) : "–",
+      }),
+    workload_stopped: () =>
+      t("notices.said.workload_stopped", { workload: text("workload"), reason: said(text("reason")) }),
     order_settled: () =>
       t("notices.said.order_settled", {
         workload: text("workload"),
@@ -135,7 +144,7 @@ function Said({ notice }: { notice: Notice }) {
   };
   const more =
     notice.kind === "recharged"
-      ? detail.note
+      ? said(detail.note)
       : notice.kind === "order_settled" && Number(detail.credited) > 0
         ? t("notices.said.credited", { amount: unc("credited") })
         : null;

@@ -4,11 +4,12 @@ import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
 import { formatDuration } from "../format";
+import { said } from "../i18n/said";
 import { Copyable, Moment, Simulated, Unc } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 import { Entries } from "./Entries";
 import { OrderLines } from "./OrderLines";
-import { OrderState, useCapWords } from "./bits";
+import { OrderState } from "./bits";
 import { Rating } from "./Rating";
 
 type Order = Schemas["OrderDetail"];
@@ -94,14 +95,13 @@ function Result({ order }: { order: Order }) {
       : []),
     ...(Number(order.waived) > 0 ? [[t("charges.waived"), <Unc key="waived" value={order.waived} />] as const] : []),
     [t("orders.settledAt"), <Moment key="settled" at={order.settled_at} />],
-    [t("orders.reason"), order.reason || "–"],
+    [t("orders.reason"), said(order.reason) || "–"],
   ];
   return <Facts title={t("orders.result")} facts={facts} />;
 }
 
 function Agreed({ order }: { order: Order }) {
   const { t } = useTranslation();
-  const capWords = useCapWords();
   const facts: Fact[] = [
     [t("orders.created"), <Moment key="at" at={order.created_at} />],
     [t("orders.renter"), order.owner_name],
@@ -118,7 +118,7 @@ function Agreed({ order }: { order: Order }) {
     [t("orders.estimate"), <Unc key="estimate" value={order.estimate} />],
     [t("orders.maxCost"), order.max_cost ? <Unc key="max" value={order.max_cost} /> : t("orders.noLimit")],
     [t("orders.maxHours"), order.max_hours ? t("orders.hours", { count: order.max_hours }) : t("orders.noLimit")],
-    [t("orders.capsThen"), order.caps.length ? order.caps.map(capWords).join("; ") : t("caps.none")],
+    [t("orders.capsThen"), order.caps.length ? order.caps.map((cap) => said(cap)).join("; ") : t("caps.none")],
     [t("orders.fault"), t([`orders.faults.${order.fault_credit}`, "orders.faults.none"] as never)],
     [t("orders.fee"), `${order.fee_percent} %`],
     [t("common.id"), <Copyable key="id" text={order.id} />],

@@ -1,6 +1,7 @@
 import { Card, Flex, Typography } from "antd";
 import { useTranslation } from "react-i18next";
 import type { Schemas } from "../api/client";
+import { said } from "../i18n/said";
 import { Moment, Unc } from "../ui/bits";
 
 type Order = Schemas["OrderDetail"];
@@ -66,7 +67,7 @@ function AttemptItem({ attempt }: { attempt: Attempt }) {
         <Unc value={attempt.paid} />
       </Flex>
       <Typography.Text type="secondary" className="number" style={{ whiteSpace: "normal" }}>
-        {attempt.formula}
+        {said(attempt.formula)}
       </Typography.Text>
       {less.map((key) => (
         <div key={key}>
@@ -82,7 +83,7 @@ function AttemptItem({ attempt }: { attempt: Attempt }) {
           <Unc value={attempt.platform_fee} />
         </Typography.Text>
       </div>
-      {attempt.note && <Typography.Text type="secondary">{attempt.note}</Typography.Text>}
+      {attempt.note && <Typography.Text type="secondary">{said(attempt.note)}</Typography.Text>}
     </li>
   );
 }

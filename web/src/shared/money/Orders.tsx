@@ -2,6 +2,7 @@ import { Button, Flex, Typography } from "antd";
 import { useTranslation } from "react-i18next";
 import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
+import { said } from "../i18n/said";
 import { useRole, useSession } from "../session";
 import { Moment, Simulated, Unc } from "../ui/bits";
 import { Filter } from "../ui/Filter";
@@ -107,7 +108,7 @@ function useOrderColumns(side: Schemas["Side"], shared: boolean, onShow: (id: st
           </span>
           {order.reason && (
             <Typography.Text type="secondary" className="reason">
-              {order.reason}
+              {said(order.reason)}
             </Typography.Text>
           )}
         </div>

@@ -2,6 +2,7 @@ import { Tag } from "antd";
 import { useTranslation } from "react-i18next";
 import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
+import { said } from "../i18n/said";
 import { Moment, Unc } from "../ui/bits";
 import { by, type Column, ListPage } from "../ui/ListPage";
 import { daysQuery, Period } from "./Period";
@@ -39,7 +40,7 @@ export function Recharges({ everyone }: { everyone?: boolean }) {
       sorter: by((row) => Number(row.amount)),
       render: (value) => <Unc value={value} strong />,
     },
-    { title: t("recharges.note"), dataIndex: "note" },
+    { title: t("recharges.note"), dataIndex: "note", render: (note) => said(note) },
     { title: t("recharges.by"), dataIndex: "actor_name" },
   ];
   return (

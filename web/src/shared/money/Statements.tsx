@@ -4,6 +4,7 @@ import { Button, Descriptions, Drawer, Flex, Skeleton, Tag, Typography } from "a
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, MAX_ROWS, ok, type Schemas } from "../api/client";
+import { said } from "../i18n/said";
 import { Moment, Unc } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 import { type Column, ListPage } from "../ui/ListPage";
@@ -174,7 +175,7 @@ function Lines({ lines }: { lines: Line[] }) {
       render: (_, line) => (
         <div style={{ maxWidth: 360 }}>
           {t([`statements.kinds.${line.kind}`, "statements.kinds.other"] as never)}
-          {line.text && ` · ${line.text}`}
+          {line.text && ` · ${line.workload_id ? line.text : said(line.text)}`}
           {line.spec && <span className="reason">{line.spec}</span>}
         </div>
       ),

@@ -21,7 +21,7 @@ export function RoleTags({ roles }: { roles: Role[] }) {
 
 export function GroupTags({ groups }: { groups: { id: string; name: string }[] }) {
   return (
-    <span className="tags" style={{ maxWidth: 260 }}>
+    <span className="tags breaking" style={{ maxWidth: 260 }}>
       {groups.map((group) => (
         <Tag key={group.id} style={{ marginInlineEnd: 0 }}>
           {group.name}

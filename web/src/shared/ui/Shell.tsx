@@ -1,6 +1,6 @@
 import { MenuOutlined } from "@ant-design/icons";
 import { Button, Drawer, Flex, Grid, Layout, Menu, type MenuProps, Result, Spin, Typography, theme } from "antd";
-import { type ReactNode, useEffect, useState } from "react";
+import { cloneElement, isValidElement, type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useLocation, useNavigate } from "react-router-dom";
 import { useLive } from "../live";
@@ -38,7 +38,9 @@ const toItem = ({ path, label, badge, icon, children }: MenuEntry): NonNullable<
   ) : (
     label
   ),
-  icon,
+  icon: isValidElement<{ "aria-hidden"?: boolean; "aria-label"?: string }>(icon)
+    ? cloneElement(icon, { "aria-hidden": true, "aria-label": undefined })
+    : icon,
   children: children?.map(toItem),
 });
 

@@ -104,6 +104,7 @@ export const common = {
     count: "Rows: {{count}}",
     first: "The first {{count}} rows",
     stale: "The server cannot be reached: this is how it was.",
+    chooseAll: "Choose all rows",
     choose: "Choose this row",
     chosen: "Chosen: {{count}}",
     chosenRows: "The chosen rows",

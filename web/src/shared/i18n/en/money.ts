@@ -139,6 +139,7 @@ export const money = {
     language: "Language of mail",
     kinds: {
       low_balance: "Machine hours run low",
+      stop_announced: "Task will be stopped",
       workload_stopped: "Task stopped",
       order_settled: "Order settled",
       recharged: "Recharged",
@@ -150,6 +151,7 @@ export const money = {
     said: {
       low_balance: "{{available}} left in {{wallet}}: at {{burn}} per hour it is used up at {{at}}.",
       low_idle: "{{available}} left in {{wallet}}, below the limit at which a warning was wanted.",
+      stop_announced: "{{workload}} will be stopped at {{at}}: {{reason}}. Save your work: its files are kept.",
       workload_stopped: "{{workload}} was stopped: {{reason}}",
       order_settled: "{{workload}} ({{spec}}) cost {{cost}}, paid from {{wallet}}.",
       credited: "{{amount}} were credited.",
@@ -228,13 +230,6 @@ export const money = {
     latest: "Latest records",
   },
   caps: {
-    words: {
-      yours: "your",
-      wallets: "the wallet's",
-      daily: "{{whose}} daily cap of {{limit}}",
-      monthly: "{{whose}} monthly cap of {{limit}}",
-      total: "{{whose}} limit of {{limit}}",
-    },
     title: "Spending caps",
     about:
       "Days and months in UTC. When a cap is reached, what runs is stopped and nothing new starts; files are kept.",
@@ -384,8 +379,8 @@ export const money = {
     good: "All is right: {{entries}} entries in {{seconds}} s",
     bad: "The journal is not right",
     firstBad: "First bad row: {{what}} {{id}}",
-    whats: { entry: "entry", posting: "posting of", account: "account", meter: "meter" },
-    head: "Hash of the last entry; noted down elsewhere, it shows any later rewriting",
+    whats: { entry: "entry", posting: "posting of", account: "account", meter: "meter", order: "order" },
+    head: "Number and hash of the last entry; noted down elsewhere, it shows any later rewriting",
     stopped: "The check did not come to its end",
     seq: "No.",
     cause: "Cause",

@@ -105,6 +105,7 @@ export const common: typeof en = {
     count: "共 {{count}} 行",
     first: "前 {{count}} 行",
     stale: "无法连接服务器:显示的是之前的内容。",
+    chooseAll: "选择所有行",
     choose: "选择此行",
     chosen: "已选:{{count}}",
     chosenRows: "已选的行",

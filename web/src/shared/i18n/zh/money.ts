@@ -139,6 +139,7 @@ export const money: typeof en = {
     language: "邮件语言",
     kinds: {
       low_balance: "机时不足",
+      stop_announced: "任务即将停止",
       workload_stopped: "任务被停止",
       order_settled: "订单已结算",
       recharged: "已充值",
@@ -150,6 +151,7 @@ export const money: typeof en = {
     said: {
       low_balance: "{{wallet}}剩余 {{available}}:按每小时 {{burn}},将于 {{at}} 用完。",
       low_idle: "{{wallet}}剩余 {{available}},低于设置的提醒额度。",
+      stop_announced: "{{workload}} 将于 {{at}} 停止:{{reason}}。请保存您的工作:文件会保留。",
       workload_stopped: "{{workload}} 已停止:{{reason}}",
       order_settled: "{{workload}}({{spec}})共 {{cost}},由{{wallet}}支付。",
       credited: "已退还 {{amount}}。",
@@ -225,13 +227,6 @@ export const money: typeof en = {
     latest: "最近记录",
   },
   caps: {
-    words: {
-      yours: "您的",
-      wallets: "钱包的",
-      daily: "{{whose}}每日上限 {{limit}}",
-      monthly: "{{whose}}每月上限 {{limit}}",
-      total: "{{whose}}累计上限 {{limit}}",
-    },
     title: "消费上限",
     about: "按 UTC 计日和月。达到上限后,运行中的任务会被停止,也不能启动新任务;文件保留。",
     none: "没有上限:仅受余额限制。",
@@ -375,8 +370,8 @@ export const money: typeof en = {
     good: "全部正确:{{entries}} 笔,用时 {{seconds}} 秒",
     bad: "账本有误",
     firstBad: "第一处错误:{{what}} {{id}}",
-    whats: { entry: "入账", posting: "分录,属于", account: "账户", meter: "计量" },
-    head: "最后一笔的哈希;另行记下后,任何事后改写都会被发现",
+    whats: { entry: "入账", posting: "分录,属于", account: "账户", meter: "计量", order: "订单" },
+    head: "最后一笔的序号与哈希;另行记下后,任何事后改写都会被发现",
     stopped: "校验没有完成",
     seq: "序号",
     cause: "起因",

@@ -1,5 +1,6 @@
 import { Empty, Flex, Grid, Table, type TableProps } from "antd";
 import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
 import { type Column, tableColumns } from "./columns";
 import { RowCard } from "./RowCard";
 
@@ -20,6 +21,7 @@ interface Props<T extends object> {
 
 /** Rows as a table on wide screens, as cards on narrow ones. */
 export function Rows<T extends object>(props: Props<T>) {
+  const { t } = useTranslation();
   const { rows, columns, rowKey, empty, sort, onSort, expanded, chosen = [], onChoose } = props;
   const wide = Grid.useBreakpoint().md ?? window.innerWidth >= 768;
   const nothing =
@@ -68,6 +70,8 @@ export function Rows<T extends object>(props: Props<T>) {
           selectedRowKeys: chosen,
           onChange: (keys) => onChoose(keys as string[]),
           columnWidth: 44,
+          getTitleCheckboxProps: () => ({ "aria-label": t("list.chooseAll") }),
+          getCheckboxProps: () => ({ "aria-label": t("list.choose") }),
         }
       }
       onChange={onChange}
