@@ -18,7 +18,7 @@ from utcloud.billing.verify import verified
 from utcloud.billing.watch import Watch
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound
 from utcloud.common.ids import new_id
-from utcloud.common.money import MICRO, amount_for
+from utcloud.common.money import MICRO, amount_for, parse_unc
 from utcloud.db import Database
 from utcloud.protocol import Phase
 from utcloud.resources.models import Pool, PoolGroup, Spec
@@ -485,6 +485,23 @@ async def test_an_estimate_says_what_it_costs_and_what_ends_it(world: World) -> 
     assert "daily cap of 0.01 UNC" in refused.refusal
     with pytest.raises(NotFound):
         await ask(payer="group", group_id="grp_none")
+
+
+@pytest.mark.parametrize(
+    ("daily", "hours", "ends_by"),
+    [
+        ("15", 10.0, "daily cap of 15 UNC"),  # used up at 22:00, before it begins anew
+        ("20", 25.333333, "daily cap of 20 UNC"),  # not today: 12 h until midnight, and 13 h 20 min of the next day
+        ("40", 66.666667, "wallet"),  # a whole day costs 36: never
+    ],
+)
+async def test_an_estimate_knows_that_a_cap_begins_anew(world: World, daily: str, hours: float, ends_by: str) -> None:
+    world.later(12 * 3600)
+    await cap(world, world.renter.id, daily=parse_unc(daily))
+    async with world.db.write() as tx:
+        body = EstimateCreate(pool_id=world.pool_id, spec_id=world.spec_id)
+        found = await service.estimate(tx, world.now, world.renter, body)
+    assert round(found.hours_possible or 0, 6) == hours and found.ends_by.endswith(ends_by)
 
 
 # Warnings

@@ -1,5 +1,9 @@
 """Sums and statements equal the journal, whichever way one looks."""
 
+import base64
+import re
+import zlib
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +14,8 @@ from tests.billing.test_routes import ok, recharge, run, wallet_of
 from tests.resources.conftest import People
 from tests.support.web import problem
 from utcloud.billing import meters
+from utcloud.billing.schemas import StatementLineOut, StatementOut
+from utcloud.billing.statement_pdf import _FONT_FILE, render
 
 Json = dict[str, Any]
 
@@ -131,6 +137,70 @@ async def test_a_statement_is_a_pdf_in_both_languages(people: People, lang: str)
     assert answer.headers["content-type"] == "application/pdf"
     assert answer.headers["content-disposition"] == f'attachment; filename="utcloud-payer-{month}.pdf"'
     assert answer.content.startswith(b"%PDF-") and answer.content.rstrip().endswith(b"%%EOF")
+
+
+def pages_of(pdf: bytes) -> list[str]:
+    """What each page draws: PDF operators, Latin texts readable in them as ``(text) Tj``."""
+    streams = re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL)
+    drawn = []
+    for stream in streams:
+        try:
+            text = zlib.decompress(base64.a85decode(b"<~" + stream.strip(), adobe=True)).decode("latin-1")
+        except (ValueError, zlib.error):
+            continue  # a font
+        if " Tj" in text:
+            drawn.append(text)
+    return drawn
+
+
+def says(page: str, text: str) -> bool:
+    return f"({text}) Tj" in page
+
+
+async def test_the_pdf_says_what_the_statement_says(people: People) -> None:
+    await some_days(people)
+    month = people.clock.now().strftime("%Y-%m")
+    statement = await ok(people.rita.client.get(f"/statements/{month}"))
+    for lang, words in (("en", ["Opening balance", "Closing balance", r"Period \(UTC\)", "Of"]), ("zh", [])):
+        answer = await people.rita.client.get(f"/statements/{month}", params={"format": "pdf", "lang": lang})
+        (page,) = pages_of(answer.content)
+        for text in (statement["closing"], statement["incoming"], statement["outgoing"], "rita", *words):
+            assert f"({text})" in page, text
+        for line in statement["lines"]:
+            assert says(page, line["amount"]), line
+        if _FONT_FILE.exists():
+            assert b"/FontFile2" in answer.content  # its Chinese can be read where there is no such font
+
+
+async def test_a_month_in_which_nothing_moved(people: People) -> None:
+    await recharge(people, "10")
+    people.clock.advance(days=62)
+    month = (people.clock.now() - timedelta(days=31)).strftime("%Y-%m")
+    statement = await ok(people.rita.client.get(f"/statements/{month}"))
+    assert (statement["opening"], statement["closing"], statement["lines"]) == ("10", "10", [])
+    answer = await people.rita.client.get(f"/statements/{month}", params={"format": "pdf"})
+    (page,) = pages_of(answer.content)
+    assert says(page, "10") and "Nothing moved in this month." in page
+
+
+def test_a_long_month_has_all_its_lines_and_a_head_on_each_page(people: People) -> None:
+    now = people.clock.now()
+    lines = [
+        StatementLineOut(
+            at=now, kind="charge", text=f"实验 {number} with a name that needs a second line", amount=-number
+        )
+        for number in range(1, 501)
+    ]
+    statement = StatementOut(
+        month="2026-01", role="payee", account_id="acc_1", owner="group", owner_name="physics", since=now, until=now,
+        opening=0, incoming=0, outgoing=0, closing=0, complete=True, lines=lines,
+    )  # fmt: skip
+    drawn = pages_of(render(statement, "en", now))
+    assert len(drawn) > 10
+    assert all(says(page, "Amount \\(UNC\\)") for page in drawn)
+    amounts = re.findall(r"\((-0\.000\d+)\) Tj", "".join(drawn))
+    assert sum(map(Decimal, amounts)) == sum(Decimal(line.amount) for line in lines) / 1_000_000
+    assert len(amounts) == 500
 
 
 @pytest.mark.parametrize("month", ["2026", "2026-13", "26-01", "2026-1", "january"])

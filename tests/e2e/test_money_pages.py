@@ -181,20 +181,71 @@ def test_sums_records_and_statements_equal_the_api(money: Money, tmp_path: Path)
     assert money.order["id"] in (tmp_path / "orders.csv").read_text()
 
 
-def test_notices_and_webhooks(money: Money) -> None:
+def test_a_manager_recharges_his_group_and_sees_what_it_spent(money: Money) -> None:
+    console, group = money.console, money.cloud.group
+    money.cloud.operator.call("PUT", f"/groups/{group['id']}/members/{money.cloud.user['id']}", {"role": "manager"})
+    console.go("time-management?tab=groups")
+    before = micro(next(one for one in money.renter.all("/wallets?mine=true") if one["owner"] == "group")["balance"])
+    console.button(console.main, "Recharge").click()
+    console.fill("give", amount="100000")
+    refused(console, "are available")
+    console.fill("give", amount="1.5", note="for all")
+    console.submit()
+    wallet = next(one for one in money.renter.all("/wallets?mine=true") if one["owner"] == "group")
+    assert micro(wallet["balance"]) == before + 1_500_000
+    console.go(f"time-management?tab=recharges&wallet={wallet['id']}")
+    expect(console.row("for all")).to_contain_text("1.5 UNC")
+    console.go(f"time-management?tab=sums&wallet={wallet['id']}")
+    expect(console.main).to_contain_text("Paid in this time")
+    console.go(f"time-management?tab=statements&wallet={wallet['id']}")
+    month = console.main.locator("tr.ant-table-row").first
+    expect(month).to_contain_text(wallet["balance"])
+    month.locator("button.ant-btn-link").click()
+    drawer = console.page.locator(".ant-drawer")
+    expect(drawer).to_contain_text("Its bookings")
+    expect(drawer.locator("tr.ant-table-row").filter(has_text="for all").first).to_be_visible()
+
+
+def test_notices(money: Money) -> None:
     console = money.console
+    console.go("overview")
+    unseen = money.renter.get("/notices/settings")["unseen"]
+    expect(console.page.get_by_role("navigation").locator(".ant-badge")).to_contain_text(str(unseen))
     console.go("time-management?tab=notices")
-    expect(console.row("Order settled")).to_contain_text("settled")
+    notice = console.row("Order settled")
+    expect(notice).to_contain_text(f"cost {money.renter.get('/orders/' + money.order['id'])['cost']} UNC")
+    expect(notice).to_contain_text("your wallet")
+    console.button(notice, "Order").click()
+    expect(console.page.locator(".ant-drawer")).to_contain_text("How the cost comes about")
+    console.page.locator(".ant-drawer-close").click()
+    console.button(console.main, "Mark all as read").click()
+    expect(console.page.get_by_role("navigation").locator(".ant-badge-count")).to_have_count(0)
+    console.button(console.main, "Messages").click()
+    expect(console.page.locator(".ant-drawer")).to_contain_text("No messages yet")
+
+
+def test_webhooks(money: Money) -> None:
+    console = money.console
     console.go("time-management?tab=webhooks")
     console.begin()
     console.fill("webhook", url="ftp://example.org/hook")
     refused(console, "http or https")
     console.fill("webhook", url="http://127.0.0.1:9/hook")
     console.submit()
-    expect(console.page.locator(".ant-modal-confirm")).to_contain_text("whsec_")
+    secret = console.page.locator(".ant-modal-confirm")
+    expect(secret).to_contain_text("whsec_")
+    first = secret.locator("code").inner_text()
     console.page.locator(".ant-modal-confirm-btns button").last.click()
-    console.button(console.row("127.0.0.1"), "Test").click()
-    console.row("127.0.0.1").locator("button.ant-btn-link").click()
+    console.button(console.row("127.0.0.1"), "Edit").click()
+    console.fill("webhook", url="http://127.0.0.1:9/other")
+    console.submit()
+    console.button(console.row("/other"), "New secret").click()
+    console.page.locator(".ant-modal-confirm-btns button").last.click()
+    expect(secret.filter(has_text="whsec_")).to_be_visible()
+    assert secret.filter(has_text="whsec_").locator("code").inner_text() != first
+    console.page.locator(".ant-modal-confirm-btns button").last.click()
+    console.button(console.row("/other"), "Test").click()
+    console.row("/other").locator("button.ant-btn-link").click()
     expect(console.page.locator(".ant-drawer")).to_contain_text("private network")
 
 

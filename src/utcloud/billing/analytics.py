@@ -4,19 +4,20 @@ The sums are the journal's own postings, so they equal the pages and the files; 
 journal yet is added under its own name.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, func, literal, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Select, func, literal, or_, select, type_coerce
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.service import usernames
 from utcloud.billing.models import Account, Entry, Meter, Posting
 from utcloud.billing.schemas import AnalyticsOut, SumOut
-from utcloud.billing.solvency import amount as cost_of
+from utcloud.billing.service.common import is_keeper
+from utcloud.billing.service.wallets import own_wallet
+from utcloud.billing.sums import OUTSTANDING, OUTSTANDING_SHARE
 from utcloud.common.clock import from_ms, to_ms
 from utcloud.common.errors import Invalid
 from utcloud.db import Tx
@@ -75,43 +76,48 @@ def _day(number: int) -> str:
     return from_ms(number * DAY_MS).date().isoformat()
 
 
-def _key_of(meter: Meter, by: By, now: datetime) -> str:
-    values = {
-        By.DAY: now.date().isoformat(),
-        By.RENTER: meter.payer_id,
-        By.MINER: meter.payee_id,
-        By.WORKLOAD: meter.workload_id,
-    }
-    return values[by] if by in values else str(meter.labels.get(by.value, ""))
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Whose money is summed up: postings of these accounts, and open meters; of one renter's use alone, where given."""
+
+    accounts: list[str]
+    open_meters: ColumnElement[bool]
+    sign: int
+    renter_id: str | None = None
 
 
-async def sums(tx: Tx, now: datetime, actor: Actor, side: Side, by: By, when: Period) -> AnalyticsOut:
-    """What the actor paid (``payer``) or earned (``payee``) in ``when``; the largest first, days in their order."""
+async def _scope(tx: Tx, actor: Actor, side: Side, wallet_id: str | None) -> _Scope:
     if side is Side.PAYEE:
         actor.require_miner()
-    kind, sign = ("wallet", -1) if side is Side.PAYER else ("earnings", 1)
-    own = select(Account.id).where(Account.kind == kind, Account.owner_id == actor.id)
-    amount = func.sum(Posting.amount)
-    query: Select[Any] = (
-        select(_key(by).label("part"), amount)
-        .join(Entry, Entry.id == Posting.entry_id)
-        .where(
-            Posting.account_id.in_(own),
-            Posting.at >= when.since,
-            Posting.at < when.until,
-            Entry.kind.in_(("charge", "reversal")),
-            Entry.cause_type == "meter",
+        if wallet_id is not None:
+            raise Invalid("Earnings are in no wallet.", field="wallet_id", cure="Leave it out, or ask as payer.")
+        own = select(Account.id).where(Account.kind == "earnings", Account.owner_id == actor.id)
+        return _Scope(list(await tx.scalars(own)), Meter.payee_id == actor.id, 1)
+    if wallet_id is None:
+        used = select(Meter.wallet_id).where(Meter.payer_id == actor.id, Meter.group_id.is_not(None)).distinct()
+        own = select(Account.id).where(
+            Account.kind == "wallet", or_(Account.owner_id == actor.id, Account.id.in_(used))
         )
-        .group_by("part")
-    )
-    if by is not By.DAY:
-        query = query.join(Meter, Meter.id == Entry.cause_id)
-    posted = {_day(key) if by is By.DAY else str(key): sign * int(total) for key, total in await tx.execute(query)}
-    accrued: dict[str, int] = defaultdict(int)
-    if when.since <= now < when.until:
-        column = Meter.payer_id if side is Side.PAYER else Meter.payee_id
-        for meter in await tx.scalars(select(Meter).where(column == actor.id, Meter.closed.is_(False))):
-            accrued[_key_of(meter, by, now)] += _due(meter, side)
+        accounts = list(await tx.scalars(own))
+        return _Scope(accounts, Meter.payer_id == actor.id, -1, actor.id if len(accounts) > 1 else None)
+    wallet = await own_wallet(tx, actor, wallet_id, field="wallet_id")
+    if await is_keeper(tx, actor, wallet):
+        return _Scope([wallet.id], Meter.wallet_id == wallet.id, -1)
+    mine = (Meter.wallet_id == wallet.id) & (Meter.payer_id == actor.id)
+    return _Scope([wallet.id], mine, -1, actor.id)
+
+
+async def sums(
+    tx: Tx, now: datetime, actor: Actor, side: Side, by: By, when: Period, wallet_id: str | None = None
+) -> AnalyticsOut:
+    """What the actor paid (``payer``) or earned (``payee``) in ``when``; the largest first, days in their order.
+
+    What he paid is what his work cost, whoever's wallet it was. Of one wallet, its keeper sees all that was paid from
+    it, a plain member of its group what his own work cost.
+    """
+    scope = await _scope(tx, actor, side, wallet_id)
+    posted = await _posted(tx, scope, by, when)
+    accrued = await _accrued(tx, scope, side, by, now) if when.since <= now < when.until else {}
     names = await _names(tx, by, {*posted, *accrued})
     items = [
         SumOut(
@@ -128,13 +134,33 @@ async def sums(tx: Tx, now: datetime, actor: Actor, side: Side, by: By, when: Pe
     return AnalyticsOut(by=by.value, since=when.since, until=when.until, total=total, items=items)
 
 
-def _due(meter: Meter, side: Side) -> int:
+async def _posted(tx: Tx, scope: _Scope, by: By, when: Period) -> dict[str, int]:
+    query: Select[Any] = (
+        select(_key(by).label("part"), func.sum(Posting.amount))
+        .join(Entry, Entry.id == Posting.entry_id)
+        .where(
+            Posting.account_id.in_(scope.accounts),
+            Posting.at >= when.since,
+            Posting.at < when.until,
+            Entry.kind.in_(("charge", "reversal")),
+            Entry.cause_type == "meter",
+        )
+        .group_by("part")
+    )
+    if by is not By.DAY or scope.renter_id:
+        query = query.join(Meter, Meter.id == Entry.cause_id)
+    if scope.renter_id:
+        query = query.where(Meter.payer_id == scope.renter_id)
+    rows = await tx.execute(query)
+    return {_day(key) if by is By.DAY else str(key): scope.sign * int(total) for key, total in rows}
+
+
+async def _accrued(tx: Tx, scope: _Scope, side: Side, by: By, now: datetime) -> dict[str, int]:
     """What is not in the journal yet: of the cost for its payer, of his share for the miner."""
-    due = cost_of(meter) - meter.settled - meter.waived
-    if side is Side.PAYER:
-        return due
-    settled = meter.settled + due
-    return due - (settled * meter.fee_ppm // 1_000_000 - meter.settled_fee)
+    key = literal(now.date().isoformat()) if by is By.DAY else _key(by)
+    due = func.sum(OUTSTANDING if side is Side.PAYER else OUTSTANDING_SHARE)
+    query = select(key.label("part"), due).where(scope.open_meters, Meter.closed.is_(False)).group_by("part")
+    return {str(part): int(total) for part, total in await tx.execute(query)}
 
 
 def _days(when: Period, now: datetime) -> list[str]:

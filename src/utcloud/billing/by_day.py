@@ -5,8 +5,8 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import BigInteger, func, select, true, type_coerce
 
-from utcloud.billing.models import Account, Meter, Posting
-from utcloud.billing.sums import PAID, share
+from utcloud.billing.models import Account, Posting
+from utcloud.billing.sums import outstanding_share
 from utcloud.common.clock import from_ms
 from utcloud.db import Tx
 
@@ -39,18 +39,9 @@ async def earned(tx: Tx, now: datetime, miner_id: str | None, days: int = 14) ->
     )
     by_day = {from_ms(number * _DAY_MS).date(): int(amount) for number, amount in rows}
     today = now.date()
-    by_day[today] = by_day.get(today, 0) + await _accrued(tx, miner_id)
+    by_day[today] = by_day.get(today, 0) + await outstanding_share(tx, miner_id)
     return Earned(
         today=by_day[today],
         this_month=sum(amount for one, amount in by_day.items() if one >= month.date()),
         days=[(one, by_day.get(one, 0)) for one in (first.date() + timedelta(days=number) for number in range(days))],
     )
-
-
-async def _accrued(tx: Tx, miner_id: str | None) -> int:
-    """The miner's share of what is not in the journal yet; within 64 bits, as in ``sums``."""
-    net = PAID - share(PAID, Meter.fee_ppm.expression) - (Meter.settled - Meter.credited - Meter.settled_fee)
-    query = select(func.sum(net)).where(Meter.closed.is_(False))
-    if miner_id is not None:
-        query = query.where(Meter.payee_id == miner_id)
-    return int(await tx.scalar(query) or 0)

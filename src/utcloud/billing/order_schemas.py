@@ -186,6 +186,13 @@ class EntryOut(BaseModel):
     hash: str
 
 
+class BookingOut(EntryOut):
+    """An entry as one account sees it."""
+
+    amount: Unc
+    """Into (positive) or out of (negative) the account."""
+
+
 class LedgerFault(BaseModel):
     """The first row that is wrong. ``what``: entry, posting, account, meter or order."""
 

@@ -37,11 +37,13 @@ async def list_wallets(
     cursor: Cursor = None,
     search: Search = None,
     owner: Literal["user", "group"] | None = None,
+    mine: bool = False,
     owner_ids: Annotated[Sequence[Ident], Query(alias="owner_id", max_length=100)] = (),
     sort: WalletSort = WalletSort.NEWEST,
     file: export.Wanted = None,
 ) -> Page[WalletOut] | Response:
-    """List wallets; ``search`` looks in their owners' names, ``owner_id`` may be repeated."""
+    """List wallets; ``search`` looks in their owners' names, ``owner_id`` may be repeated, ``mine`` are one's own and
+    those of one's groups."""
     async with db.read() as tx:
         lacking = await service.lacks_wallets(tx)
     if lacking:
@@ -51,7 +53,16 @@ async def list_wallets(
     async def load(limit: int, cursor: str | None) -> tuple[list[WalletOut], str | None]:
         async with db.read() as tx:
             return await service.list_wallets(
-                tx, now, actor, limit=limit, cursor=cursor, search=search, owner=owner, owner_ids=owner_ids, sort=sort
+                tx,
+                now,
+                actor,
+                limit=limit,
+                cursor=cursor,
+                search=search,
+                owner=owner,
+                mine=mine,
+                owner_ids=owner_ids,
+                sort=sort,
             )
 
     if file:

@@ -203,6 +203,7 @@ class StatementOut(BaseModel):
     role: str
     """payer: a wallet. payee: a miner's earnings."""
     account_id: str
+    owner: Literal["user", "group"]
     owner_name: str
     since: datetime
     until: datetime

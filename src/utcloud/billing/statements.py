@@ -9,13 +9,16 @@ from typing import Any
 from sqlalchemy import BigInteger, case, func, select, type_coerce
 
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.service import usernames
 from utcloud.billing.analytics import DAY_MS, Side
 from utcloud.billing.models import Account, Entry, Meter, Posting
+from utcloud.billing.order_schemas import BookingOut
 from utcloud.billing.schemas import StatementLineOut, StatementMonthOut, StatementOut
+from utcloud.billing.service.common import is_keeper, owners_of
+from utcloud.billing.service.ledger import entries_out
+from utcloud.billing.service.wallets import own_wallet
 from utcloud.common.clock import from_ms
-from utcloud.common.errors import Invalid, NotFound
-from utcloud.db import Tx
+from utcloud.common.errors import Forbidden, Invalid, NotFound
+from utcloud.db import Tx, paginate
 
 _MONTH = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])")
 
@@ -55,17 +58,29 @@ class Month:
         return f"{self.year:04d}-{self.month:02d}"
 
 
-async def _account(tx: Tx, actor: Actor, side: Side) -> Account:
+async def _account(tx: Tx, actor: Actor, side: Side, wallet_id: str | None) -> Account:
+    """The actor's wallet or earnings, or another wallet that he keeps."""
     if side is Side.PAYEE:
         actor.require_miner()
+        if wallet_id is not None:
+            raise Invalid("Earnings are in no wallet.", field="wallet_id", cure="Leave it out, or ask as payer.")
+    elif wallet_id is not None:
+        wallet = await own_wallet(tx, actor, wallet_id, field="wallet_id")
+        if not await is_keeper(tx, actor, wallet):
+            raise Forbidden(
+                "A group's statements are for its managers.", cure="Ask one of them, or look at your own records."
+            )
+        return wallet
     kind = "wallet" if side is Side.PAYER else "earnings"
     account = await tx.scalar(select(Account).where(Account.kind == kind, Account.owner_id == actor.id))
     return account or Account(id="", kind=kind, owner_id=actor.id, balance=0)
 
 
-async def months(tx: Tx, now: datetime, actor: Actor, side: Side) -> list[StatementMonthOut]:
-    """The months in which the actor's account moved, the latest first."""
-    account = await _account(tx, actor, side)
+async def months(
+    tx: Tx, now: datetime, actor: Actor, side: Side, wallet_id: str | None = None
+) -> list[StatementMonthOut]:
+    """The months in which an account moved, the latest first."""
+    account = await _account(tx, actor, side, wallet_id)
     day = (type_coerce(Posting.at, BigInteger) // DAY_MS).label("day")
     plus = func.sum(case((Posting.amount > 0, Posting.amount), else_=0))
     rows = await tx.execute(
@@ -88,11 +103,13 @@ async def months(tx: Tx, now: datetime, actor: Actor, side: Side) -> list[Statem
     ]
 
 
-async def statement(tx: Tx, now: datetime, actor: Actor, side: Side, month: Month) -> StatementOut:
-    """The actor's account over ``month``; raises NotFound for a month that has not begun."""
+async def statement(
+    tx: Tx, now: datetime, actor: Actor, side: Side, month: Month, wallet_id: str | None = None
+) -> StatementOut:
+    """An account over ``month``; raises NotFound for a month that has not begun."""
     if month.begin > now:
         raise NotFound(f"The month {month} has not begun.", field="month", cure="Choose an earlier one.")
-    account = await _account(tx, actor, side)
+    account = await _account(tx, actor, side, wallet_id)
     before = select(func.sum(Posting.amount)).where(Posting.account_id == account.id, Posting.at < month.begin)
     opening = int(await tx.scalar(before) or 0)
     lines = sorted(
@@ -100,12 +117,13 @@ async def statement(tx: Tx, now: datetime, actor: Actor, side: Side, month: Mont
     )
     change = sum(line.amount for line in lines)
     incoming = sum(line.amount for line in lines if line.amount > 0)
-    names = await usernames(tx, [account.owner_id])
+    owner, owner_name = (await owners_of(tx, [account.owner_id]))[account.owner_id]
     return StatementOut(
         month=str(month),
         role=side.value,
         account_id=account.id,
-        owner_name=names.get(account.owner_id, ""),
+        owner=owner,
+        owner_name=owner_name,
         since=month.begin,
         until=month.end,
         opening=opening,
@@ -115,6 +133,19 @@ async def statement(tx: Tx, now: datetime, actor: Actor, side: Side, month: Mont
         complete=month.end <= now,
         lines=lines,
     )
+
+
+async def entries(
+    tx: Tx, actor: Actor, side: Side, month: Month, wallet_id: str | None, *, limit: int, cursor: str | None
+) -> tuple[list[BookingOut], str | None]:
+    """One page of the bookings that a month's statement sums up, newest first."""
+    account = await _account(tx, actor, side, wallet_id)
+    query = select(Posting).where(*_within(account, month))
+    found, after = await paginate(tx, query, Posting.entry_id, limit=limit, cursor=cursor, order_by=Posting.at)
+    rows = await tx.scalars(select(Entry).where(Entry.id.in_([posting.entry_id for posting in found])))
+    by_id = {entry.id: entry for entry in rows}
+    outs = await entries_out(tx, [by_id[posting.entry_id] for posting in found])
+    return [BookingOut(**dict(out), amount=one.amount) for out, one in zip(outs, found, strict=True)], after
 
 
 def _within(account: Account, month: Month) -> list[Any]:

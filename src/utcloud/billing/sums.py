@@ -50,11 +50,17 @@ AMOUNT = cost(ELAPSED)
 PAID = AMOUNT - Meter.waived - Meter.credited
 """What it costs its payer, so far or in the end."""
 OUTSTANDING = AMOUNT - Meter.settled - Meter.waived
+"""What of it is not in the journal yet."""
 
 
 def share(amount: Int, ppm: Int) -> Int:
     """``ppm`` millionths of an amount that is not negative, rounded down."""
     return (amount // _MILLION) * ppm + (amount % _MILLION) * ppm // _MILLION
+
+
+_FEE = share(PAID, Meter.fee_ppm.expression)
+OUTSTANDING_SHARE = PAID - _FEE - (Meter.settled - Meter.credited - Meter.settled_fee)
+"""The miner's part of ``OUTSTANDING``; not a share of it, because the fee is cumulative."""
 
 
 def elapsed_by(now: datetime) -> Int:
@@ -70,6 +76,14 @@ def cost_since(moment: datetime, now: datetime) -> Int:
     whole, before = elapsed_by(now), _positive(literal(to_ms(moment)) - _started)
     since = cost(whole) - cost(case((before < whole, before), else_=whole))
     return _positive(since - Meter.waived - Meter.credited)
+
+
+async def outstanding_share(tx: Tx, miner_id: str | None) -> int:
+    """What a miner earned that is not in the journal yet; ``miner_id`` None: all miners together."""
+    query = select(func.sum(OUTSTANDING_SHARE)).where(Meter.closed.is_(False))
+    if miner_id is not None:
+        query = query.where(Meter.payee_id == miner_id)
+    return int(await tx.scalar(query) or 0)
 
 
 def columns(now: datetime) -> list[ColumnElement[Any]]:

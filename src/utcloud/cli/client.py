@@ -47,6 +47,18 @@ class Api:
         """The answer as it comes, such as CSV."""
         return self._send("GET", path, params=_given(query), headers={"Accept": accept}).text
 
+    def parts(self, path: str, accept: str, **query: Any) -> Iterator[str]:
+        """The same, as it arrives: for lists of any length."""
+        headers = {"Accept": accept}
+        try:
+            with self.client.stream("GET", path, params=_given(query), headers=headers) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refusal(self.server, response)
+                yield from response.iter_text()
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise UnreachableError(self.server, str(error) or type(error).__name__) from error
+
     def content(self, path: str, **query: Any) -> bytes:
         """The answer's bytes, such as a PDF."""
         return self._send("GET", path, params=_given(query)).content

@@ -1,5 +1,6 @@
 """What the commands of all nouns share."""
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,20 @@ Cursor = Annotated[str | None, typer.Option(help="Begin where the last page ende
 Search = Annotated[str | None, typer.Option(help="Only those whose name contains this.")]
 Sort = Annotated[str | None, typer.Option(help="A field's name, such as name; with - before it, the other way round.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print all of them as CSV.")]
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def _moment(text: str | None) -> str | None:
+    """A day is its first moment, in UTC."""
+    return f"{text}T00:00:00Z" if text and _DAY.fullmatch(text) else text
+
+
+Since = Annotated[
+    str | None,
+    typer.Option(callback=_moment, help="From this day (UTC) or moment on: 2026-01-31 or 2026-01-31T12:00:00Z."),
+]
+Until = Annotated[str | None, typer.Option(callback=_moment, help="Until before this day (UTC) or moment.")]
+OfWallet = Annotated[str | None, typer.Option("--wallet", help="Only of this wallet: a user's or group's name, or id.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 
@@ -45,7 +60,8 @@ def listing(
 ) -> None:
     """Print one page of a list, and say when there is more; as CSV, all of it."""
     if as_csv:
-        sys.stdout.write(connect().text(path, "text/csv", **query))
+        for part in connect().parts(path, "text/csv", **query):
+            sys.stdout.write(part)
         return
     page = connect().get(path, limit=limit, cursor=cursor, **query)
     if as_json:
@@ -99,6 +115,11 @@ def ask_password(stdin: bool, *, new: bool = False) -> str:
 def given(**fields: Any) -> Json:
     """A request's body without what was left out."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def wallet_id(api: "Api", ref: str | None) -> str | None:
+    """The id of the wallet of a user or a group; None stays None."""
+    return api.find("wallets", ref, "owner_name")["id"] if ref else None
 
 
 def user_named(api: "Api", ref: str) -> Json:

@@ -16,6 +16,10 @@ Load = Callable[[int, str | None], Awaitable[tuple[Sequence[BaseModel], str | No
 """Takes a limit and a cursor; returns one page's rows and the next cursor, or None."""
 
 PAGE = 500
+_FORMULA = tuple(
+    "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+)
+"""With what a cell begins that a spreadsheet may run; some take the wide forms as well."""
 
 
 class FileKind(StrEnum):
@@ -104,9 +108,6 @@ def _text(rows: list[list[str]]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer).writerows(rows)
     return buffer.getvalue()
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def _cell(value: object) -> str:

@@ -16,6 +16,7 @@ import {
   UsergroupAddOutlined,
   UserOutlined,
 } from "@ant-design/icons";
+import { NoticesBadge } from "@shared/money/NoticesBadge";
 import { useRole } from "@shared/session";
 import { type MenuEntry, Shell } from "@shared/ui/Shell";
 import { useTranslation } from "react-i18next";
@@ -78,7 +79,12 @@ export function Admin({ other }: { other: string }) {
           : []),
       ],
     },
-    { path: "/time-management", label: t("menu.time"), icon: <ClockCircleOutlined aria-hidden /> },
+    {
+      path: "/time-management",
+      label: t("menu.time"),
+      badge: <NoticesBadge />,
+      icon: <ClockCircleOutlined aria-hidden />,
+    },
     { path: "/preset-assets", label: t("menu.presets"), icon: <AppstoreOutlined aria-hidden /> },
     { path: "/audit-trail", label: t("menu.audit"), icon: <AuditOutlined aria-hidden /> },
   ];

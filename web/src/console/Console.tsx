@@ -11,6 +11,7 @@ import {
 import { AssetList } from "@shared/assets/AssetList";
 import { Images } from "@shared/assets/Images";
 import { LowBalance } from "@shared/money/LowBalance";
+import { NoticesBadge } from "@shared/money/NoticesBadge";
 import { useRole } from "@shared/session";
 import { type MenuEntry, Shell } from "@shared/ui/Shell";
 import { useTranslation } from "react-i18next";
@@ -32,7 +33,12 @@ export function Console({ other }: { other: string }) {
     { path: "/models", label: t("menu.models"), icon: <ExperimentOutlined aria-hidden /> },
     { path: "/images", label: t("menu.images"), icon: <ContainerOutlined aria-hidden /> },
     { path: "/groups", label: t("menu.myGroups"), icon: <TeamOutlined aria-hidden /> },
-    { path: "/time-management", label: t("menu.time"), icon: <ClockCircleOutlined aria-hidden /> },
+    {
+      path: "/time-management",
+      label: t("menu.time"),
+      badge: <NoticesBadge />,
+      icon: <ClockCircleOutlined aria-hidden />,
+    },
   ];
   return (
     <Shell end={t("login.console.title")} forRole="renter" other={other} menu={renter ? menu : []}>

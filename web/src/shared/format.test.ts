@@ -9,7 +9,6 @@ import {
   multiplyUnc,
   parseUnc,
   proposeSpecName,
-  secondsLeft,
 } from "./format";
 
 test("money keeps every decimal that counts and no other", () => {
@@ -28,12 +27,6 @@ test("money is exact where a float is not", () => {
 
 test("what is no amount is refused", () => {
   for (const text of ["", "1,5", "1e3", "abc", "1.0000001"]) expect(() => parseUnc(text)).toThrow(RangeError);
-});
-
-test("how long a wallet lasts", () => {
-  expect(secondsLeft("3", "1.5")).toBe(7200);
-  expect(secondsLeft("3", "0")).toBeNull();
-  expect(secondsLeft("-1", "1")).toBe(0);
 });
 
 test("sizes and durations", () => {

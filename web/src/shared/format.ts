@@ -26,14 +26,6 @@ export function formatUnc(text: string): string {
 export const multiplyUnc = (text: string, times: number) => toUnc(parseUnc(text) * BigInt(times));
 export const addUnc = (a: string, b: string) => toUnc(parseUnc(a) + parseUnc(b));
 
-/** How many seconds `available` lasts at `perHour`; null when it lasts for ever. */
-export function secondsLeft(available: string, perHour: string): number | null {
-  const rate = parseUnc(perHour);
-  if (rate <= 0n) return null;
-  const left = parseUnc(available);
-  return left <= 0n ? 0 : Number((left * 3600n) / rate);
-}
-
 /** Bytes → `1.5 GB` (powers of 1000, as specifications count). */
 export function formatBytes(bytes: number): string {
   const units = ["B", "KB", "MB", "GB", "TB", "PB"];

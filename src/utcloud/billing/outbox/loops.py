@@ -9,7 +9,7 @@ from typing import Any
 import aiosmtplib
 import httpx
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 from standardwebhooks import Webhook as Signer
 
 from utcloud.accounts.models import GroupMember, User
@@ -18,8 +18,9 @@ from utcloud.billing.models import BillingEvent
 from utcloud.billing.outbox import mail
 from utcloud.billing.outbox.addresses import RefusedAddressError, Target, look_up
 from utcloud.billing.outbox.models import Delivery, DispatchedEvent, NoticeSettings, Webhook
-from utcloud.billing.outbox.schemas import DeliveryState
+from utcloud.billing.outbox.schemas import Channel, DeliveryState
 from utcloud.billing.outbox.service import MAIL_BY_DEFAULT, OUTBOX, delivery_to, forget_old
+from utcloud.billing.service.common import owners_of
 from utcloud.common.clock import Clock
 from utcloud.common.ids import new_id
 from utcloud.common.settings import Settings
@@ -32,42 +33,63 @@ RETRY_AFTER = tuple(timedelta(seconds=seconds) for seconds in (10, 60, 300, 1800
 """Pauses between tries; after the last one fails, the message is dead: about a day."""
 LEASE = timedelta(seconds=60)
 TIMEOUT_S = 10.0
+"""For a whole try, however slowly the other side speaks."""
+_MAIL_TIMEOUT_S = 30.0
+_FAIR = 5
+"""So many of one user's messages are tried at once: nobody's slow receiver holds up the others' messages."""
 _SAFETY_NET_S = 10.0
 _BATCH = 50
 _LOOK_BACK = timedelta(days=2)
 
 
 async def deliver(db: Database, clock: Clock, settings: Settings) -> None:
-    """For ever: dispatch and send, whenever something is due."""
-    async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
-        forgotten = clock.now() - timedelta(days=1)
-        with db.listening(OUTBOX, EVENTS) as woken:
-            while True:
-                woken.clear()
-                now = clock.now()
-                while await dispatch(db, now):
-                    pass
-                while await send_due(db, clock, settings, client):
-                    pass
-                if now - forgotten >= timedelta(hours=1):
-                    forgotten = now
-                    async with db.write() as tx:
-                        await forget_old(tx, now)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), await _pause(db, clock))
+    """For ever: dispatch and send, whenever something is due. A slow mail server holds up neither the rest nor it."""
+    async with (
+        httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client,
+        asyncio.TaskGroup() as loops,
+    ):
+        loops.create_task(_dispatching(db, clock, settings))
+        for channel in Channel:
+            loops.create_task(_sending(db, clock, settings, client, channel))
 
 
-async def _pause(db: Database, clock: Clock) -> float:
+async def _dispatching(db: Database, clock: Clock, settings: Settings) -> None:
+    forgotten = clock.now() - timedelta(days=1)
+    with db.listening(EVENTS) as woken:
+        while True:
+            woken.clear()
+            now = clock.now()
+            while await dispatch(db, now, settings):
+                pass
+            if now - forgotten >= timedelta(hours=1):
+                forgotten = now
+                async with db.write() as tx:
+                    await forget_old(tx, now)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), _SAFETY_NET_S)
+
+
+async def _sending(db: Database, clock: Clock, settings: Settings, client: httpx.AsyncClient, channel: Channel) -> None:
+    with db.listening(OUTBOX) as woken:
+        while True:
+            woken.clear()
+            while await send_due(db, clock, settings, client, channel):
+                pass
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), await _pause(db, clock, channel))
+
+
+async def _pause(db: Database, clock: Clock, channel: Channel) -> float:
     """Seconds until the next delivery is due, at most the safety net's."""
     async with db.read() as tx:
-        query = select(Delivery.next_at).where(Delivery.state == DeliveryState.WAITING).order_by(Delivery.next_at)
-        soonest = await tx.scalar(query.limit(1))
+        query = select(Delivery.next_at).where(Delivery.state == DeliveryState.WAITING, Delivery.channel == channel)
+        soonest = await tx.scalar(query.order_by(Delivery.next_at).limit(1))
     if soonest is None:
         return _SAFETY_NET_S
     return min(max((soonest - clock.now()).total_seconds(), 0.2), _SAFETY_NET_S)
 
 
-async def dispatch(db: Database, now: datetime) -> int:
+async def dispatch(db: Database, now: datetime, settings: Settings) -> int:
     """Make the deliveries of events that have none yet; return how many events there were."""
     fresh = (
         select(BillingEvent)
@@ -82,12 +104,12 @@ async def dispatch(db: Database, now: datetime) -> int:
     async with db.write() as tx:
         events = (await tx.scalars(fresh.with_for_update(of=BillingEvent, skip_locked=True))).all()
         for event in events:
-            await _dispatch(tx, event, now)
+            await _dispatch(tx, event, now, mails=bool(settings.smtp_url))
             await insert_if_absent(tx, DispatchedEvent, {"event_id": event.id, "at": now})
         return len(events)
 
 
-async def _dispatch(tx: Tx, event: BillingEvent, now: datetime) -> None:
+async def _dispatch(tx: Tx, event: BillingEvent, now: datetime, *, mails: bool) -> None:
     managers = select(GroupMember.user_id).where(GroupMember.group_id == event.owner_id, GroupMember.role == "manager")
     people = (
         await tx.scalars(
@@ -96,10 +118,13 @@ async def _dispatch(tx: Tx, event: BillingEvent, now: datetime) -> None:
             )
         )
     ).all()
+    owner, owner_name = (await owners_of(tx, [event.owner_id]))[event.owner_id]
     data: dict[str, Any] = {
         "id": event.id,
         "wallet_id": event.wallet_id,
         "owner_id": event.owner_id,
+        "owner": owner,
+        "owner_name": owner_name,
         "user_id": event.user_id,
         "object_id": event.object_id,
         **event.detail,
@@ -113,9 +138,10 @@ async def _dispatch(tx: Tx, event: BillingEvent, now: datetime) -> None:
                 made.next_at = now
                 tx.add(made)
         wanted = await tx.get(NoticeSettings, user.id)
-        if user.email and event.kind in (wanted.mail if wanted else MAIL_BY_DEFAULT):
+        if mails and user.email and event.kind in (wanted.mail if wanted else MAIL_BY_DEFAULT):
             tx.add(_letter(event, user, wanted.language if wanted else "en", data, now))
         emit(tx, f"ui:{user.id}")
+    emit(tx, OUTBOX)
     await tx.flush()
 
 
@@ -135,17 +161,16 @@ def _letter(event: BillingEvent, user: User, language: str, data: dict[str, Any]
     )
 
 
-async def send_due(db: Database, clock: Clock, settings: Settings, client: httpx.AsyncClient) -> int:
+async def send_due(db: Database, clock: Clock, settings: Settings, client: httpx.AsyncClient, channel: Channel) -> int:
     """Try what is due, each by one server at a time; return how many were tried."""
     now = clock.now()
-    due = (
-        select(Delivery.id)
-        .where(Delivery.state == DeliveryState.WAITING, Delivery.next_at <= now)
-        .order_by(Delivery.next_at)
-        .limit(_BATCH)
+    place = func.row_number().over(partition_by=Delivery.user_id, order_by=Delivery.next_at)
+    ranked = (
+        select(Delivery.id, Delivery.next_at, place.label("place"))
+        .where(Delivery.state == DeliveryState.WAITING, Delivery.next_at <= now, Delivery.channel == channel)
+        .subquery()
     )
-    if not settings.smtp_url:
-        due = due.where(Delivery.channel != "mail")
+    due = select(ranked.c.id).where(ranked.c.place <= _FAIR).order_by(ranked.c.next_at).limit(_BATCH)
     async with db.read() as tx:
         idents = list(await tx.scalars(due))
     tried = await asyncio.gather(*(_try(db, clock, settings, client, ident) for ident in idents))
@@ -167,11 +192,15 @@ async def _try(db: Database, clock: Clock, settings: Settings, client: httpx.Asy
     async with db.read() as tx:
         delivery = await tx.get_one(Delivery, ident)
         webhook = await tx.get(Webhook, delivery.webhook_id) if delivery.webhook_id else None
-    status, error = await _send(settings, client, delivery, webhook, now)
+    if webhook is not None and not webhook.active and delivery.kind != "ping":  # a test is wanted all the same
+        status, error, last = None, "the webhook is switched off", True
+    else:
+        status, error = await _send(settings, client, delivery, webhook, now)
+        last = status == 410 or delivery.attempts > len(RETRY_AFTER)
     async with db.write() as tx:
         current = await tx.get(Delivery, ident)
         if current is not None:
-            _note(current, status, error, clock.now())
+            _note(current, status, error, clock.now(), last=last)
             emit(tx, f"ui:{current.user_id}")
     return True
 
@@ -180,15 +209,20 @@ async def _send(
     settings: Settings, client: httpx.AsyncClient, delivery: Delivery, webhook: Webhook | None, now: datetime
 ) -> tuple[int | None, str]:
     """The status that was answered, and what went wrong, or an empty text."""
+    allowed = TIMEOUT_S if webhook else _MAIL_TIMEOUT_S
     try:
-        if webhook is None:
-            payload = delivery.payload
-            message = mail.compose(settings, payload["to"], payload["language"], delivery.kind, payload["data"])
-            await mail.send(settings, message)
+        async with asyncio.timeout(allowed):
+            if webhook is not None:
+                return await _post(settings, client, delivery, webhook, now)
+            await mail.deliver(settings, delivery)
             return None, ""
-        return await _post(settings, client, delivery, webhook, now)
-    except (httpx.HTTPError, httpx.InvalidURL, aiosmtplib.SMTPException, RefusedAddressError, OSError) as error:
+    except TimeoutError:
+        return None, f"no answer within {allowed:g} s"
+    except (httpx.HTTPError, aiosmtplib.SMTPException, mail.NoMailServerError, RefusedAddressError, OSError) as error:
         return None, (str(error) or type(error).__name__)[:500]
+    except Exception as error:  # one message that cannot be sent must not keep the others
+        log.error("a message cannot be sent", delivery=delivery.id, kind=delivery.kind, exc_info=error)
+        return None, f"it cannot be sent: {error}"[:500]
 
 
 async def _post(
@@ -202,7 +236,7 @@ async def _post(
         "User-Agent": "utcloud-webhooks",
         "webhook-id": delivery.id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Signer(webhook.secret).sign(delivery.id, now, body),
+        "webhook-signature": " ".join(Signer(secret).sign(delivery.id, now, body) for secret in webhook.secrets(now)),
     }
     answer = await _reach(client, targets, body.encode(), headers)
     await answer.aclose()  # what it says beyond its status is of no interest
@@ -226,11 +260,11 @@ async def _request(client: httpx.AsyncClient, target: Target, body: bytes, heade
     return await client.send(request, stream=True)
 
 
-def _note(delivery: Delivery, status: int | None, error: str, now: datetime) -> None:
+def _note(delivery: Delivery, status: int | None, error: str, now: datetime, *, last: bool) -> None:
     delivery.status, delivery.error = status, error
     if not error:
         delivery.state, delivery.done_at = DeliveryState.DELIVERED, now
-    elif delivery.attempts > len(RETRY_AFTER) or status == 410:
+    elif last:
         delivery.state, delivery.done_at = DeliveryState.DEAD, now
         log.warning("a message is given up", delivery=delivery.id, kind=delivery.kind, error=error)
     else:

@@ -19,8 +19,16 @@ class Webhook(Base):
     kinds: Mapped[JsonList] = mapped_column(default=list)
     secret: Mapped[ShortText]
     """``whsec_…``: signs each message; shown to the owner once."""
+    old_secret: Mapped[ShortText] = mapped_column(default="", server_default="")
+    """The one before: signs as well until ``old_secret_until``, so that a receiver can change over in peace."""
+    old_secret_until: Mapped[datetime | None]
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = utcnow_column()
+
+    def secrets(self, now: datetime) -> list[str]:
+        """The secrets that sign a message, the present one first."""
+        old = self.old_secret_until is not None and now < self.old_secret_until
+        return [self.secret, self.old_secret] if old else [self.secret]
 
 
 class Delivery(Base):

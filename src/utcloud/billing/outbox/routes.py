@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 
 from utcloud.accounts.auth import CurrentActor
-from utcloud.accounts.schemas import Cursor, IdPath, IdQuery
+from utcloud.accounts.schemas import Cursor, IdPath, IdQuery, Moment
 from utcloud.billing.outbox import service
 from utcloud.billing.outbox.schemas import (
+    Channel,
     DeliveryOut,
     DeliveryState,
     NoticeKind,
@@ -42,13 +43,16 @@ async def list_notices(
     limit: Limit = 50,
     cursor: Cursor = None,
     kind: NoticeKind | None = None,
+    since: Moment = None,
+    until: Moment = None,
     file: export.Wanted = None,
-) -> object:
+) -> Page[NoticeOut] | Response:
     """List what happened to one's money, newest first."""
+    wanted = service.NoticeFilter(kind=kind, since=since, until=until)
 
     async def load(limit: int, cursor: str | None) -> tuple[list[NoticeOut], str | None]:
         async with db.read() as tx:
-            return await service.list_notices(tx, actor, limit=limit, cursor=cursor, kind=kind)
+            return await service.list_notices(tx, actor, wanted, limit=limit, cursor=cursor)
 
     if file:
         return export.response(file, NoticeOut, load, "notices")
@@ -108,6 +112,13 @@ async def update_webhook(webhook_id: IdPath, body: WebhookUpdate, actor: Current
         return await service.update_webhook(tx, actor, webhook_id, body)
 
 
+@router.post("/webhooks/{webhook_id}/rotate-secret", tags=["webhooks"])
+async def rotate_webhook_secret(webhook_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> WebhookCreated:
+    """Give a webhook a new secret, shown once. For a day messages are signed with the old one as well."""
+    async with db.write() as tx:
+        return await service.rotate_secret(tx, now, actor, webhook_id)
+
+
 @router.delete("/webhooks/{webhook_id}", status_code=204, tags=["webhooks"])
 async def delete_webhook(webhook_id: IdPath, actor: CurrentActor, db: Db) -> None:
     """Delete a webhook with what is on its way."""
@@ -122,20 +133,29 @@ async def test_webhook(webhook_id: IdPath, actor: CurrentActor, db: Db, now: Now
         return await service.test_webhook(tx, now, actor, webhook_id)
 
 
-@router.get("/deliveries", tags=["webhooks"])
+@router.get("/deliveries", tags=["webhooks"], response_model=Page[DeliveryOut], responses=export.RESPONSES)
 async def list_deliveries(
     actor: CurrentActor,
     db: Db,
     limit: Limit = 50,
     cursor: Cursor = None,
+    channel: Channel | None = None,
     webhook_id: IdQuery = None,
     state: DeliveryState | None = None,
-) -> Page[DeliveryOut]:
+    since: Moment = None,
+    until: Moment = None,
+    file: export.Wanted = None,
+) -> Page[DeliveryOut] | Response:
     """List messages to one's webhooks and mailbox, newest first; `state=dead` are those that were given up."""
-    async with db.read() as tx:
-        items, after = await service.list_deliveries(
-            tx, actor, limit=limit, cursor=cursor, webhook_id=webhook_id, state=state
-        )
+    wanted = service.DeliveryFilter(channel=channel, webhook_id=webhook_id, state=state, since=since, until=until)
+
+    async def load(limit: int, cursor: str | None) -> tuple[list[DeliveryOut], str | None]:
+        async with db.read() as tx:
+            return await service.list_deliveries(tx, actor, wanted, limit=limit, cursor=cursor)
+
+    if file:
+        return export.response(file, DeliveryOut, load, "deliveries")
+    items, after = await load(limit, cursor)
     return Page(items=items, next_cursor=after)
 
 

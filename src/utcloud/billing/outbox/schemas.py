@@ -17,6 +17,11 @@ class NoticeKind(StrEnum):
     RECHARGED = "recharged"
 
 
+class Channel(StrEnum):
+    WEBHOOK = "webhook"
+    MAIL = "mail"
+
+
 class DeliveryState(StrEnum):
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -33,7 +38,11 @@ class NoticeOut(BaseModel):
     id: str
     kind: NoticeKind
     wallet_id: str
+    owner: Literal["user", "group"]
+    owner_name: str
+    """Whose wallet it is: one's own, another renter's, or a group's."""
     object_id: str
+    """The order, the workload or the journal entry."""
     detail: dict[str, Any]
     at: datetime
     seen: bool
@@ -61,6 +70,8 @@ class WebhookOut(BaseModel):
     """Deliveries on their way."""
     dead: int
     """Deliveries that were given up."""
+    old_secret_until: datetime | None
+    """Until then the secret before the present one signs as well."""
     created_at: datetime
 
 
@@ -85,8 +96,10 @@ class WebhookUpdate(Input):
 
 class DeliveryOut(BaseModel):
     id: str
-    channel: Literal["webhook", "mail"]
+    channel: Channel
     webhook_id: str | None
+    target: str
+    """The URL, or the mail address."""
     kind: str
     state: DeliveryState
     attempts: int

@@ -3,6 +3,7 @@
 import base64
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, func, or_, select
@@ -14,6 +15,7 @@ from utcloud.billing.models import BillingEvent
 from utcloud.billing.outbox.addresses import check_url
 from utcloud.billing.outbox.models import Delivery, NoticeSettings, Webhook
 from utcloud.billing.outbox.schemas import (
+    Channel,
     DeliveryOut,
     DeliveryState,
     NoticeKind,
@@ -25,12 +27,15 @@ from utcloud.billing.outbox.schemas import (
     WebhookOut,
     WebhookUpdate,
 )
+from utcloud.billing.service.common import owners_of
 from utcloud.common.errors import Conflict, NotFound
 from utcloud.common.ids import new_id
 from utcloud.common.settings import Settings
 from utcloud.db import Tx, emit, paginate
 
 MAX_WEBHOOKS = 20
+OLD_SECRET_FOR = timedelta(days=1)
+"""So long the secret before the present one signs as well."""
 MAIL_BY_DEFAULT = [NoticeKind.LOW_BALANCE, NoticeKind.STOP_ANNOUNCED, NoticeKind.WORKLOAD_STOPPED]
 OUTBOX = "outbox"
 """The signal that there is something to send."""
@@ -42,21 +47,37 @@ def concerns(user_id: str) -> ColumnElement[bool]:
     return or_(BillingEvent.owner_id == user_id, BillingEvent.user_id == user_id, BillingEvent.owner_id.in_(managed))
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeFilter:
+    """Which notices are wanted."""
+
+    kind: NoticeKind | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 async def list_notices(
-    tx: Tx, actor: Actor, *, limit: int, cursor: str | None, kind: NoticeKind | None = None
+    tx: Tx, actor: Actor, wanted: NoticeFilter, *, limit: int, cursor: str | None
 ) -> tuple[list[NoticeOut], str | None]:
     """One page of what happened to the actor's money, newest first."""
     query = select(BillingEvent).where(concerns(actor.id))
-    if kind is not None:
-        query = query.where(BillingEvent.kind == kind)
+    if wanted.kind is not None:
+        query = query.where(BillingEvent.kind == wanted.kind)
+    if wanted.since is not None:
+        query = query.where(BillingEvent.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(BillingEvent.at < wanted.until)
     events, after = await paginate(tx, query, BillingEvent.id, limit=limit, cursor=cursor)
     settings = await tx.get(NoticeSettings, actor.id)
     seen = settings.seen_until if settings else None
+    owners = await owners_of(tx, [event.owner_id for event in events])
     return [
         NoticeOut(
             id=event.id,
             kind=NoticeKind(event.kind),
             wallet_id=event.wallet_id,
+            owner=owners[event.owner_id][0],
+            owner_name=owners[event.owner_id][1],
             object_id=event.object_id,
             detail=event.detail,
             at=event.at,
@@ -133,12 +154,27 @@ async def create_webhook(tx: Tx, now: datetime, actor: Actor, body: WebhookCreat
         owner_id=actor.id,
         url=body.url,
         kinds=sorted(set(body.kinds)),
-        secret="whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
+        secret=_new_secret(),
         created_at=now,
     )
     tx.add(webhook)
     await tx.flush()
     audit.record(tx, actor, "webhook.create", "webhook", webhook.id, webhook.url, {"kinds": webhook.kinds})
+    (out,) = await _webhooks_out(tx, [webhook])
+    return WebhookCreated(**out.model_dump(), secret=webhook.secret)
+
+
+def _new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+async def rotate_secret(tx: Tx, now: datetime, actor: Actor, ident: str) -> WebhookCreated:
+    """Give a webhook a new secret; the answer holds it, once. For a day messages are signed with the old one too."""
+    webhook = await _own(tx, actor, ident)
+    webhook.old_secret, webhook.old_secret_until = webhook.secret, now + OLD_SECRET_FOR
+    webhook.secret = _new_secret()
+    await tx.flush()
+    audit.record(tx, actor, "webhook.rotate_secret", "webhook", webhook.id, webhook.url)
     (out,) = await _webhooks_out(tx, [webhook])
     return WebhookCreated(**out.model_dump(), secret=webhook.secret)
 
@@ -173,7 +209,7 @@ async def test_webhook(tx: Tx, now: datetime, actor: Actor, ident: str) -> Deliv
     await tx.flush()
     audit.record(tx, actor, "webhook.test", "webhook", webhook.id, webhook.url)
     emit(tx, OUTBOX)
-    return _delivery_out(made)
+    return (await _deliveries_out(tx, [made]))[0]
 
 
 def delivery_to(webhook: Webhook, event_id: str, kind: str, data: dict[str, object], at: datetime) -> Delivery:
@@ -194,23 +230,31 @@ def delivery_to(webhook: Webhook, event_id: str, kind: str, data: dict[str, obje
     )
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which messages are wanted."""
+
+    channel: Channel | None = None
+    webhook_id: str | None = None
+    state: DeliveryState | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 async def list_deliveries(
-    tx: Tx,
-    actor: Actor,
-    *,
-    limit: int,
-    cursor: str | None,
-    webhook_id: str | None = None,
-    state: DeliveryState | None = None,
+    tx: Tx, actor: Actor, wanted: DeliveryFilter, *, limit: int, cursor: str | None
 ) -> tuple[list[DeliveryOut], str | None]:
     """One page of the actor's messages, newest first; those that were given up stand here too."""
     query = select(Delivery).where(Delivery.user_id == actor.id)
-    if webhook_id is not None:
-        query = query.where(Delivery.webhook_id == webhook_id)
-    if state is not None:
-        query = query.where(Delivery.state == state)
+    for name in ("channel", "webhook_id", "state"):
+        if (value := getattr(wanted, name)) is not None:
+            query = query.where(getattr(Delivery, name) == value)
+    if wanted.since is not None:
+        query = query.where(Delivery.created_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(Delivery.created_at < wanted.until)
     found, after = await paginate(tx, query, Delivery.id, limit=limit, cursor=cursor)
-    return [_delivery_out(one) for one in found], after
+    return await _deliveries_out(tx, found), after
 
 
 async def retry(tx: Tx, now: datetime, actor: Actor, ident: str) -> DeliveryOut:
@@ -224,7 +268,7 @@ async def retry(tx: Tx, now: datetime, actor: Actor, ident: str) -> DeliveryOut:
     await tx.flush()
     audit.record(tx, actor, "delivery.retry", "delivery", found.id, found.kind)
     emit(tx, OUTBOX)
-    return _delivery_out(found)
+    return (await _deliveries_out(tx, [found]))[0]
 
 
 async def forget_old(tx: Tx, now: datetime) -> None:
@@ -258,18 +302,28 @@ async def _webhooks_out(tx: Tx, found: Sequence[Webhook]) -> list[WebhookOut]:
             active=webhook.active,
             waiting=counts.get((webhook.id, DeliveryState.WAITING), 0),
             dead=counts.get((webhook.id, DeliveryState.DEAD), 0),
+            old_secret_until=webhook.old_secret_until,
             created_at=webhook.created_at,
         )
         for webhook in found
     ]
 
 
-def _delivery_out(one: Delivery) -> DeliveryOut:
+async def _deliveries_out(tx: Tx, found: Sequence[Delivery]) -> list[DeliveryOut]:
+    rows = await tx.execute(
+        select(Webhook.id, Webhook.url).where(Webhook.id.in_({one.webhook_id for one in found if one.webhook_id}))
+    )
+    urls = {ident: url for ident, url in rows}  # noqa: C416 - mypy knows rows
+    return [_delivery_out(one, urls.get(one.webhook_id or "") or str(one.payload.get("to", ""))) for one in found]
+
+
+def _delivery_out(one: Delivery, target: str) -> DeliveryOut:
     waiting = one.state == DeliveryState.WAITING
     return DeliveryOut(
         id=one.id,
-        channel="mail" if one.channel == "mail" else "webhook",
+        channel=Channel(one.channel),
         webhook_id=one.webhook_id,
+        target=target,
         kind=one.kind,
         state=DeliveryState(one.state),
         attempts=one.attempts,

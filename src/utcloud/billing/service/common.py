@@ -1,7 +1,7 @@
 """What the rules of this room share: who sees which wallet, names of owners."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select, true, union_all
 
@@ -23,8 +23,11 @@ def managed_groups(user_id: str) -> Select[str]:
 
 def visible_wallets(actor: Actor) -> ColumnElement[bool]:
     """Operators and miners see all wallets, others their own and those of their groups."""
-    if actor.is_operator or actor.is_miner:
-        return true()
+    return true() if actor.is_operator or actor.is_miner else my_wallets(actor)
+
+
+def my_wallets(actor: Actor) -> ColumnElement[bool]:
+    """One's own wallet and those of the groups that one is in."""
     return or_(Account.owner_id == actor.id, Account.owner_id.in_(groups_of(actor.id)))
 
 
@@ -36,6 +39,14 @@ async def owner_names(tx: Tx, owner_ids: Iterable[str]) -> dict[str, str]:
     users = select(User.id, User.username).where(User.id.in_(wanted))
     groups = select(Group.id, Group.name).where(Group.id.in_(wanted))
     return {ident: name for ident, name in await tx.execute(union_all(users, groups))}  # noqa: C416
+
+
+async def owners_of(tx: Tx, owner_ids: Iterable[str]) -> dict[str, tuple[Literal["user", "group"], str]]:
+    """What the owners of wallets are, and their names, by id; who is not there any longer is a user without a name."""
+    wanted = set(owner_ids)
+    names = await owner_names(tx, wanted)
+    groups = set(await tx.scalars(select(Group.id).where(Group.id.in_(wanted))))
+    return {ident: ("group" if ident in groups else "user", names.get(ident, "")) for ident in wanted}
 
 
 def owners_like(search: str) -> Select[Any]:
@@ -51,3 +62,8 @@ async def is_manager(tx: Tx, actor: Actor, group_id: str) -> bool:
     """Whether the actor manages the group."""
     mine = and_(GroupMember.group_id == group_id, GroupMember.user_id == actor.id, GroupMember.role == "manager")
     return await tx.scalar(select(GroupMember.user_id).where(mine)) is not None
+
+
+async def is_keeper(tx: Tx, actor: Actor, wallet: Account) -> bool:
+    """Whether the actor is the wallet's owner, a manager of the group that owns it, or an operator."""
+    return actor.is_operator or wallet.owner_id == actor.id or await is_manager(tx, actor, wallet.owner_id)

@@ -7,9 +7,9 @@ from sqlalchemy import func, select
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.service import usernames
 from utcloud.billing import journal
-from utcloud.billing.models import Account, Meter, Posting
+from utcloud.billing.models import Account, Posting
 from utcloud.billing.schemas import EarningsOut, PlatformOut
-from utcloud.billing.solvency import amount
+from utcloud.billing.sums import outstanding_share
 from utcloud.common.errors import NotFound
 from utcloud.db import Tx
 
@@ -25,8 +25,7 @@ async def earnings(tx: Tx, now: datetime, actor: Actor, miner_id: str | None = N
 async def earnings_of(tx: Tx, now: datetime, miner_id: str) -> EarningsOut:
     """A miner's earnings; ``today`` and ``this_month`` (UTC) include what accrues now."""
     names = await usernames(tx, [miner_id])
-    running = await tx.scalars(select(Meter).where(Meter.payee_id == miner_id, Meter.closed.is_(False)))
-    accrued = sum(_unsettled_share(meter) for meter in running)
+    accrued = await outstanding_share(tx, miner_id)
     own = await tx.scalar(select(Account).where(Account.kind == "earnings", Account.owner_id == miner_id))
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     sums = [await _posted_since(tx, own, moment) for moment in (midnight, midnight.replace(day=1))]
@@ -38,11 +37,6 @@ async def earnings_of(tx: Tx, now: datetime, miner_id: str) -> EarningsOut:
         today=sums[0] + accrued,
         this_month=sums[1] + accrued,
     )
-
-
-def _unsettled_share(meter: Meter) -> int:
-    cost = amount(meter) - meter.waived - meter.credited
-    return cost - cost * meter.fee_ppm // 1_000_000 - (meter.settled - meter.credited - meter.settled_fee)
 
 
 async def _posted_since(tx: Tx, account: Account | None, moment: datetime) -> int:

@@ -1,6 +1,6 @@
 """What a start would cost, and how long it could run."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import GroupMember
@@ -8,6 +8,7 @@ from utcloud.billing import caps, journal, orders, sums
 from utcloud.billing.funds import hold_for, shortage
 from utcloud.billing.order_schemas import EstimateCreate, EstimateOut
 from utcloud.billing.solvency import MS_PER_HOUR, Use, outlook
+from utcloud.common.clock import to_ms
 from utcloud.common.errors import NotFound, Problem
 from utcloud.db import Tx
 from utcloud.resources import service as resources
@@ -31,7 +32,8 @@ async def estimate(tx: Tx, now: datetime, actor: Actor, body: EstimateCreate) ->
     ends: list[tuple[int, str]] = []
     if price:
         ends.append((_ms(wallet.balance - use.owed, price + use.burn), "wallet"))
-        ends += [(_ms(room.limit - room.spent, price + room.use.burn), room.words) for room in rooms]
+        capped = [(_cap_ms(room, price + room.use.burn, now), room.words) for room in rooms]
+        ends += [(ms, words) for ms, words in capped if ms is not None]
         if body.max_cost is not None:
             ends.append((_ms(body.max_cost, price), "max_cost"))
     if body.max_hours is not None:
@@ -51,6 +53,18 @@ async def estimate(tx: Tx, now: datetime, actor: Actor, body: EstimateCreate) ->
         refusal=refusal.detail if refusal else None,
         cure=refusal.cure if refusal else None,
     )
+
+
+def _cap_ms(room: caps.Room, price: int, now: datetime) -> int | None:
+    """How long a cap lasts at ``price`` per hour: into this period, else into the next; None: no period uses it up."""
+    lasts = _ms(room.limit - room.spent, price)
+    if room.renews_at is None or now + timedelta(milliseconds=lasts) < room.renews_at:
+        return lasts
+    next_end = caps.end_of(room.period, room.renews_at)
+    again = _ms(room.limit, price)
+    if next_end is None or room.renews_at + timedelta(milliseconds=again) >= next_end:
+        return None
+    return to_ms(room.renews_at) - to_ms(now) + again
 
 
 def _ms(left: int, price: int) -> int:

@@ -97,7 +97,7 @@ async def _check_change(tx: Tx, now: datetime, wallet: Account, change: int) -> 
             f"Only {format_unc(state.available)} UNC of the wallet are available: of its balance of "
             f"{format_unc(wallet.balance)} UNC, {format_unc(state.accrued)} are used, {format_unc(state.held)} held.",
             field="amount",
-            cure=f"Deduct at most {format_unc(state.available)} UNC.",
+            cure=f"Take at most {format_unc(state.available)} UNC.",
             code="insufficient_funds",
         )
 

@@ -12,7 +12,15 @@ from utcloud.accounts.service import group_in_use_checks, on_delete_checks
 from utcloud.billing import caps, journal, sums
 from utcloud.billing.models import Account, Cap, Meter, Posting
 from utcloud.billing.schemas import CapOut, CapSpent, CapUpdate, WalletOut, WalletSort, WalletUpdate
-from utcloud.billing.service.common import is_manager, owner_names, owners_like, visible_wallets
+from utcloud.billing.service.common import (
+    is_keeper,
+    is_manager,
+    my_wallets,
+    owner_names,
+    owners_like,
+    owners_of,
+    visible_wallets,
+)
 from utcloud.billing.solvency import Use, outlook
 from utcloud.billing.watch import is_low
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound
@@ -58,11 +66,12 @@ async def list_wallets(
     cursor: str | None = None,
     search: str | None = None,
     owner: str | None = None,
+    mine: bool = False,
     owner_ids: Sequence[str] = (),
     sort: WalletSort = WalletSort.NEWEST,
 ) -> tuple[list[WalletOut], str | None]:
-    """One page of the wallets that the actor sees; ``owner`` is ``user`` or ``group``."""
-    query = select(Account).where(Account.kind == "wallet", visible_wallets(actor))
+    """One page of the wallets that the actor sees, or that are ``mine``; ``owner`` is ``user`` or ``group``."""
+    query = select(Account).where(Account.kind == "wallet", my_wallets(actor) if mine else visible_wallets(actor))
     if owner:
         query = query.where(Account.owner_id.in_(select(Group.id if owner == "group" else User.id)))
     if owner_ids:
@@ -109,14 +118,13 @@ async def update_wallet(tx: Tx, now: datetime, actor: Actor, wallet_id: str, bod
 
 async def _require_keeper(tx: Tx, actor: Actor, wallet: Account, cure: str = "Ask an operator.") -> None:
     """Its owner, a manager of the group that owns it, or an operator."""
-    if actor.is_operator or wallet.owner_id == actor.id or await is_manager(tx, actor, wallet.owner_id):
+    if await is_keeper(tx, actor, wallet):
         return
     raise Forbidden("Only its owner, a manager of its group or an operator may change a wallet.", cure=cure)
 
 
 async def _wallets_out(tx: Tx, now: datetime, wallets: Sequence[Account]) -> list[WalletOut]:
-    names = await owner_names(tx, {wallet.owner_id for wallet in wallets})
-    groups = set(await tx.scalars(select(Group.id).where(Group.id.in_([wallet.owner_id for wallet in wallets]))))
+    owners = await owners_of(tx, [wallet.owner_id for wallet in wallets])
     uses = await sums.use_of(tx, [wallet.id for wallet in wallets], now)
     found = []
     for wallet in wallets:
@@ -125,8 +133,8 @@ async def _wallets_out(tx: Tx, now: datetime, wallets: Sequence[Account]) -> lis
             WalletOut(
                 id=wallet.id,
                 owner_id=wallet.owner_id,
-                owner_name=names.get(wallet.owner_id, ""),
-                owner="group" if wallet.owner_id in groups else "user",
+                owner_name=owners[wallet.owner_id][1],
+                owner=owners[wallet.owner_id][0],
                 balance=wallet.balance,
                 accrued=state.accrued,
                 held=state.held,

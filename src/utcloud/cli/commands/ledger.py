@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from utcloud.cli.common import AsCsv, AsJson, Cursor, Limit, connect, listing, new_app
+from utcloud.cli.common import AsCsv, AsJson, Cursor, Limit, Since, Until, connect, listing, new_app
 from utcloud.cli.output import Column, note, print_json, say
 
 app = new_app("The journal of all money; for operators.")
@@ -22,9 +22,18 @@ ENTRIES = [
 
 
 @app.command("list")
-def list_(csv: AsCsv = False, limit: Limit = 100, cursor: Cursor = None, as_json: AsJson = False) -> None:
+def list_(
+    cause: Annotated[str | None, typer.Option(help="Only of this meter or wallet: its id.")] = None,
+    since: Since = None,
+    until: Until = None,
+    csv: AsCsv = False,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
     """List the entries, newest first."""
-    listing("ledger/entries", ENTRIES, as_json, limit, cursor, as_csv=csv)
+    query = {"cause_id": cause, "since": since, "until": until}
+    listing("ledger/entries", ENTRIES, as_json, limit, cursor, as_csv=csv, **query)
 
 
 @app.command()

@@ -118,6 +118,12 @@ def create(
     image: Annotated[str | None, typer.Option(help="Image. Left out: the only one, or jupyter.")] = None,
     pool: Annotated[str | None, typer.Option(help="Pool. Left out: the one with most of the spec free.")] = None,
     tasks: Annotated[int, typer.Option(min=1, max=32, help="Number of subtasks, each with its own chips.")] = 1,
+    group: Annotated[str | None, typer.Option(help="The group that pays. Left out: you.")] = None,
+    quota_of: Annotated[
+        str | None, typer.Option(help="The group whose quota counts, when you pay. Left out: it is found.")
+    ] = None,
+    max_cost: Annotated[str | None, typer.Option(help="It is stopped before it costs more (UNC).")] = None,
+    max_hours: Annotated[float | None, typer.Option(help="It is stopped after so many hours.")] = None,
     description: str = "",
     start: Annotated[bool, typer.Option("--start/--no-start", help="Whether to start it at once.")] = True,
     wait: Wait = False,
@@ -134,6 +140,10 @@ def create(
         spec_id=spec_id,
         image_id=_image(api, image),
         tasks=tasks,
+        payer="group" if group else None,
+        group_id=api.find("groups", group or quota_of or "")["id"] if group or quota_of else None,
+        max_cost=max_cost,
+        max_hours=max_hours,
         start=start,
         **_version(api, "algorithm", algorithm),
         **_version(api, "dataset", dataset),

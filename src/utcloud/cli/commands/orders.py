@@ -4,20 +4,26 @@ from typing import Annotated
 
 import typer
 
+from utcloud.cli.commands.ledger import ENTRIES
 from utcloud.cli.commands.records import Side
 from utcloud.cli.common import (
     AsCsv,
     AsJson,
     Cursor,
     Limit,
+    OfWallet,
     Search,
+    Since,
     Sort,
+    Until,
     connect,
     given,
     listing,
     new_app,
     report,
     show,
+    user_named,
+    wallet_id,
 )
 from utcloud.cli.output import Column, print_json, print_record, print_table
 
@@ -61,6 +67,11 @@ LINES = [
     Column("NOTE", "note"),
 ]
 PRICES = [Column("SINCE", "since"), Column("UNC/HOUR", "price", right=True), Column("BY", "by")]
+RATINGS = [
+    Column("Average", "average"),
+    Column("Ratings", "count"),
+    Column("Stars", lambda found: ", ".join(f"{stars}: {count}" for stars, count in found["stars"].items())),
+]
 ESTIMATE = [
     Column("UNC/hour", "price"),
     Column("Hours", "hours"),
@@ -79,6 +90,12 @@ Order = Annotated[str, typer.Argument(help="The order's id.")]
 def list_(
     role: Annotated[Side | None, typer.Option(help="Your own (payer), or those on your hardware (payee).")] = None,
     state: Annotated[str | None, typer.Option(help="open or settled.")] = None,
+    wallet: OfWallet = None,
+    rated: Annotated[
+        bool | None, typer.Option("--rated/--unrated", help="Only those with, or without a rating.")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
     search: Search = None,
     sort: Sort = None,
     csv: AsCsv = False,
@@ -87,7 +104,9 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List orders."""
-    query = given(role=role, state=state, search=search, sort=sort)
+    paid_by = wallet_id(connect(), wallet)
+    query = given(role=role, state=state, search=search, sort=sort, wallet_id=paid_by, rated=rated)
+    query |= given(since=since, until=until)
     listing("orders", COLUMNS, as_json, limit, cursor, as_csv=csv, **query)
 
 
@@ -100,6 +119,29 @@ def show_(order: Order, as_json: AsJson = False) -> None:
     print_record(found, FIELDS)
     replicas = [line for part in found["subtasks"] for line in part["replicas"]]
     return print_table([attempt for line in replicas for attempt in line["attempts"]], LINES)
+
+
+@app.command()
+def entries(
+    order: Order, csv: AsCsv = False, limit: Limit = 100, cursor: Cursor = None, as_json: AsJson = False
+) -> None:
+    """List an order's journal entries, newest first."""
+    listing(f"orders/{order}/entries", ENTRIES, as_json, limit, cursor, as_csv=csv)
+
+
+@app.command()
+def ratings(
+    miner: Annotated[str | None, typer.Option(help="Only of this miner: user name or id.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Only of this pool: name or id.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what renters gave to a miner, to a pool, or to all."""
+    api = connect()
+    query = given(
+        miner_id=user_named(api, miner)["id"] if miner else None,
+        pool_id=api.find("pools", pool)["id"] if pool else None,
+    )
+    show(api.get("ratings", **query), RATINGS, as_json)
 
 
 @app.command()
@@ -130,6 +172,8 @@ def estimate(
     hours: Annotated[float, typer.Option(help="For how long.")] = 1.0,
     tasks: Annotated[int, typer.Option(min=1, help="How many replicas.")] = 1,
     group: Annotated[str | None, typer.Option(help="The group that pays. Left out: you.")] = None,
+    max_cost: Annotated[str | None, typer.Option(help="It is stopped before it costs more (UNC).")] = None,
+    max_hours: Annotated[float | None, typer.Option(help="It is stopped after so many hours.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a start would cost, and how long it could run."""
@@ -138,4 +182,5 @@ def estimate(
     offered = [one for one in found["notebook_specs"] if spec in (one["id"], one["name"])]
     paid_by = {"payer": "group", "group_id": api.find("groups", group)["id"]} if group else {}
     body = {"pool_id": found["id"], "spec_id": offered[0]["id"] if offered else spec, "hours": hours, "tasks": tasks}
+    body |= given(max_cost=max_cost, max_hours=max_hours)
     show(api.post("estimates", body | paid_by), ESTIMATE, as_json)

@@ -1,21 +1,34 @@
 """What went into wallets, what went out of them, and what was earned."""
 
-import sys
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from utcloud.cli.common import AsJson, Cursor, Limit, Search, connect, listing, new_app, show, user_named
+from utcloud.cli.common import (
+    AsCsv,
+    AsJson,
+    Cursor,
+    Limit,
+    OfWallet,
+    Search,
+    Since,
+    Until,
+    connect,
+    listing,
+    new_app,
+    show,
+    user_named,
+    wallet_id,
+)
 from utcloud.cli.output import Column
 
 recharges = new_app("Machine hours that were put into wallets.")
 charges = new_app("Consumption records: what replicas cost, to the micro-UNC.")
 earnings = new_app("What miners and the platform earned.")
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print all of them as CSV.")]
 RECHARGES = [
     Column("AT", "at"),
-    Column("USER", "owner_name"),
+    Column("OWNER", "owner_name"),
     Column("KIND", "kind"),
     Column("UNC", "amount", right=True),
     Column("BY", "actor_name"),
@@ -31,7 +44,9 @@ CHARGES = [
     Column("END", lambda charge: charge["ended_at"] or ("running" if charge["open"] else None)),
     Column("SECONDS", "seconds", right=True),
     Column("UNC", "amount", right=True),
-    Column("PAYER", "payer_name"),
+    Column("CREDITED", "credited", right=True),
+    Column("PAID", "paid", right=True),
+    Column("PAYER", lambda charge: charge["group_name"] or charge["payer_name"]),
     Column("PAYEE", "payee_name"),
     Column("SIMULATED", "simulated"),
 ]
@@ -52,37 +67,48 @@ class Side(StrEnum):
     PAYEE = "payee"
 
 
-def _records(
-    path: str, columns: list[Column], csv: bool, as_json: bool, limit: int, cursor: str | None, query: dict[str, Any]
-) -> None:
-    if csv:
-        sys.stdout.write(connect().text(path, "text/csv", **query))
-    else:
-        listing(path, columns, as_json, limit, cursor, **query)
-
-
 @recharges.command("list")
 def list_recharges(
-    search: Search = None, csv: AsCsv = False, limit: Limit = 100, cursor: Cursor = None, as_json: AsJson = False
+    search: Search = None,
+    wallet: OfWallet = None,
+    since: Since = None,
+    until: Until = None,
+    csv: AsCsv = False,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
 ) -> None:
     """List recharges and deductions."""
-    _records("recharges", RECHARGES, csv, as_json, limit, cursor, {"search": search})
+    query = {"search": search, "wallet_id": wallet_id(connect(), wallet), "since": since, "until": until}
+    listing("recharges", RECHARGES, as_json, limit, cursor, as_csv=csv, **query)
 
 
 @charges.command("list")
 def list_charges(
     role: Annotated[Side | None, typer.Option(help="Only those that you pay, or that are paid to you.")] = None,
     notebook: Annotated[str | None, typer.Option(help="Only of this notebook: name or id.")] = None,
+    order: Annotated[str | None, typer.Option(help="Only of this order: its id.")] = None,
+    wallet: OfWallet = None,
     open_: Annotated[bool | None, typer.Option("--open/--ended", help="Only those that go on, or have ended.")] = None,
+    since: Since = None,
+    until: Until = None,
     csv: AsCsv = False,
     limit: Limit = 100,
     cursor: Cursor = None,
     as_json: AsJson = False,
 ) -> None:
     """List consumption records."""
-    workload = connect().find("notebooks", notebook)["id"] if notebook else None
-    query = {"role": role, "workload_id": workload, "open": open_}
-    _records("charges", CHARGES, csv, as_json, limit, cursor, query)
+    api = connect()
+    query = {
+        "role": role,
+        "workload_id": api.find("notebooks", notebook)["id"] if notebook else None,
+        "order_id": order,
+        "wallet_id": wallet_id(api, wallet),
+        "open": open_,
+        "since": since,
+        "until": until,
+    }
+    listing("charges", CHARGES, as_json, limit, cursor, as_csv=csv, **query)
 
 
 @earnings.command("show")

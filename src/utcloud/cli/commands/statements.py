@@ -6,8 +6,21 @@ from typing import Annotated
 
 import typer
 
+from utcloud.cli.commands.ledger import ENTRIES
 from utcloud.cli.commands.records import Side
-from utcloud.cli.common import AsJson, connect, listing, new_app
+from utcloud.cli.common import (
+    AsCsv,
+    AsJson,
+    Cursor,
+    Limit,
+    OfWallet,
+    Since,
+    Until,
+    connect,
+    listing,
+    new_app,
+    wallet_id,
+)
 from utcloud.cli.output import Column, print_json, print_record, print_table, say
 
 app = new_app("Monthly statements of your wallet, or of your earnings.")
@@ -34,6 +47,7 @@ FACTS = [
     Column("Closing", "closing"),
 ]
 SUMS = [Column("WHAT", "label"), Column("UNC", "amount", right=True), Column("OF THAT ACCRUING", "accrued", right=True)]
+Month = Annotated[str, typer.Argument(help="Such as 2026-01.")]
 Of = Annotated[Side, typer.Option("--role", help="Your wallet (payer), or your earnings as a miner (payee).")]
 
 
@@ -52,25 +66,27 @@ class Language(StrEnum):
 
 
 @app.command("list")
-def list_(role: Of = Side.PAYER, as_json: AsJson = False) -> None:
+def list_(role: Of = Side.PAYER, wallet: OfWallet = None, as_json: AsJson = False) -> None:
     """List the months in which your account moved."""
-    listing("statements", MONTHS, as_json, 100, None, role=role)
+    listing("statements", MONTHS, as_json, 100, None, role=role, wallet_id=wallet_id(connect(), wallet))
 
 
 @app.command("show")
 def show_(
-    month: Annotated[str, typer.Argument(help="Such as 2026-01.")],
+    month: Month,
     role: Of = Side.PAYER,
+    wallet: OfWallet = None,
     pdf: Annotated[Path | None, typer.Option(help="Write it as a PDF into this file.")] = None,
     lang: Annotated[Language, typer.Option(help="The PDF's language.")] = Language.EN,
     as_json: AsJson = False,
 ) -> None:
     """Show a month's statement, or write it as a PDF."""
     api = connect()
+    of = {"role": role, "wallet_id": wallet_id(api, wallet)}
     if pdf is not None:
-        pdf.write_bytes(api.content(f"statements/{month}", role=role, format="pdf", lang=lang))
+        pdf.write_bytes(api.content(f"statements/{month}", **of, format="pdf", lang=lang))
         return say(f"Written: {pdf}")
-    found = api.get(f"statements/{month}", role=role)
+    found = api.get(f"statements/{month}", **of)
     if as_json:
         return print_json(found)
     print_record(found, FACTS)
@@ -78,15 +94,34 @@ def show_(
 
 
 @app.command()
+def entries(
+    month: Month,
+    role: Of = Side.PAYER,
+    wallet: OfWallet = None,
+    csv: AsCsv = False,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the bookings that a month's statement sums up, newest first."""
+    query = {"role": role, "wallet_id": wallet_id(connect(), wallet)}
+    columns = [*ENTRIES[:3], Column("UNC", "amount", right=True), *ENTRIES[3:]]
+    listing(f"statements/{month}/entries", columns, as_json, limit, cursor, as_csv=csv, **query)
+
+
+@app.command()
 def sums(
     by: Annotated[By, typer.Option(help="What to sum up by.")] = By.DAY,
-    since: Annotated[str | None, typer.Option(help="From this moment on, such as 2026-01-01T00:00:00Z.")] = None,
-    until: Annotated[str | None, typer.Option(help="Until before this moment.")] = None,
+    since: Since = None,
+    until: Until = None,
     role: Of = Side.PAYER,
+    wallet: OfWallet = None,
     as_json: AsJson = False,
 ) -> None:
     """Sum up what you paid or earned; the last 30 days unless said otherwise."""
-    found = connect().get("analytics/charges", by=by, since=since, until=until, role=role)
+    api = connect()
+    of = {"role": role, "wallet_id": wallet_id(api, wallet)}
+    found = api.get("analytics/charges", by=by, since=since, until=until, **of)
     if as_json:
         return print_json(found)
     print_table(found["items"], SUMS)

@@ -1,10 +1,24 @@
-"""Wallets: the machine hours of users."""
+"""Wallets: the machine hours of users and groups."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from utcloud.cli.common import AsJson, Cursor, Limit, Search, connect, given, listing, new_app, report, show
+from utcloud.cli.common import (
+    AsCsv,
+    AsJson,
+    Cursor,
+    Limit,
+    Search,
+    Sort,
+    connect,
+    given,
+    listing,
+    new_app,
+    report,
+    show,
+)
 from utcloud.cli.output import Column, Json, print_json, print_table
 
 app = new_app("Machine hours: what users and groups have, counted in UNC.")
@@ -32,9 +46,16 @@ Amount = Annotated[str, typer.Argument(help="UNC, such as 10 or 0.5.")]
 Note = Annotated[str, typer.Option(help="Why.")]
 
 
+class Owner(StrEnum):
+    USER = "user"
+    GROUP = "group"
+
+
 @app.command("show")
 def show_(
-    user: Annotated[str | None, typer.Argument(help="User name, or the wallet's id. Left out: your own.")] = None,
+    user: Annotated[
+        str | None, typer.Argument(help="Name of a user or group, or the wallet's id. Left out: your own.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a wallet."""
@@ -44,20 +65,30 @@ def show_(
 
 
 @app.command("list")
-def list_(search: Search = None, limit: Limit = 100, cursor: Cursor = None, as_json: AsJson = False) -> None:
+def list_(
+    owner: Annotated[Owner | None, typer.Option(help="Only those of users, or of groups.")] = None,
+    mine: Annotated[bool, typer.Option("--mine", help="Only your own and those of your groups.")] = False,
+    search: Search = None,
+    sort: Sort = None,
+    csv: AsCsv = False,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
     """List wallets."""
-    listing("wallets", COLUMNS, as_json, limit, cursor, search=search)
+    query = given(owner=owner, mine=mine or None, search=search, sort=sort)
+    listing("wallets", COLUMNS, as_json, limit, cursor, as_csv=csv, **query)
 
 
 @app.command()
 def recharge(user: User, amount: Amount, note: Note = "", as_json: AsJson = False) -> None:
-    """Put machine hours into a user's wallet."""
+    """Put machine hours into a wallet; a group's manager puts his own into that of the group."""
     _book(user, amount, note, "recharge", as_json)
 
 
 @app.command()
 def deduct(user: User, amount: Amount, note: Note = "", as_json: AsJson = False) -> None:
-    """Take machine hours out of a user's wallet."""
+    """Take machine hours out of a wallet."""
     _book(user, amount, note, "deduct", as_json)
 
 

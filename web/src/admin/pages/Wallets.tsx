@@ -1,11 +1,10 @@
 import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
-import { formatDuration, secondsLeft } from "@shared/format";
 import { Caps } from "@shared/money/Caps";
 import { WalletCards } from "@shared/money/WalletCards";
 import { Warning } from "@shared/money/Warning";
 import { useRole } from "@shared/session";
-import { Unc, When } from "@shared/ui/bits";
+import { Moment, Unc, When } from "@shared/ui/bits";
 import { ErrorCard } from "@shared/ui/ErrorCard";
 import { Filter } from "@shared/ui/Filter";
 import { FormDialog } from "@shared/ui/FormDialog";
@@ -101,11 +100,14 @@ export function Wallets() {
 }
 
 function RunsOut({ wallet }: { wallet: Wallet }) {
-  const seconds = secondsLeft(wallet.available, wallet.burn_per_hour);
-  if (seconds === null) return "–";
+  const end = wallet.runs_out_at;
+  if (!end) return "–";
   return (
     <>
-      <When at={wallet.runs_out_at} /> <Typography.Text type="secondary">({formatDuration(seconds)})</Typography.Text>
+      <Moment at={end} />
+      <Typography.Text type="secondary" className="reason">
+        <When at={end} />
+      </Typography.Text>
     </>
   );
 }

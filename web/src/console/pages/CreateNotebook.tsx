@@ -1,6 +1,7 @@
 import { api, ok, type Schemas } from "@shared/api/client";
 import { Estimate } from "@shared/money/Estimate";
 import { PayerFields, useMyGroups } from "@shared/money/PayerFields";
+import { RatingOf } from "@shared/money/RatingOf";
 import { Quantities, Simulated, Unc } from "@shared/ui/bits";
 import { FormDialog } from "@shared/ui/FormDialog";
 import { LoadedSelect } from "@shared/ui/LoadedSelect";
@@ -181,11 +182,19 @@ function Room({ offer }: { offer: Offer }) {
 
 /** What a start as the form stands now would cost. */
 function NotebookEstimate() {
+  const { t } = useTranslation();
   const form = Form.useFormInstance<Values>();
   const { offer, tasks, payer, group_id, max_cost, max_hours } = Form.useWatch([], form) ?? ({} as Partial<Values>);
   const [pool_id, spec_id] = offer?.split("/") ?? [];
   if (!pool_id || !spec_id) return null;
   return (
-    <Estimate wish={{ pool_id, spec_id, kind: "notebook", tasks: tasks || 1, payer, group_id, max_cost, max_hours }} />
+    <>
+      <div style={{ marginBottom: 8 }}>
+        {t("rating.ofPool")} <RatingOf pool_id={pool_id} />
+      </div>
+      <Estimate
+        wish={{ pool_id, spec_id, kind: "notebook", tasks: tasks || 1, payer, group_id, max_cost, max_hours }}
+      />
+    </>
   );
 }

@@ -139,7 +139,7 @@ function LatestRecords() {
                 </span>
               }
               at={charge.ended_at ?? charge.started_at}
-              amount={charge.amount}
+              amount={charge.paid}
             />
           ))}
         </Card>

@@ -1418,7 +1418,8 @@ export interface paths {
         };
         /**
          * List Wallets
-         * @description List wallets; ``search`` looks in their owners' names, ``owner_id`` may be repeated.
+         * @description List wallets; ``search`` looks in their owners' names, ``owner_id`` may be repeated, ``mine`` are one's own and
+         *     those of one's groups.
          */
         get: operations["list_wallets"];
         put?: never;
@@ -1641,6 +1642,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/statements/{month}/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Statement Entries
+         * @description List the bookings that a month's statement sums up, newest first.
+         */
+        get: operations["list_statement_entries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/notices": {
         parameters: {
             query?: never;
@@ -1755,6 +1776,26 @@ export interface paths {
          * @description Change a webhook's URL or kinds, or switch it off and on.
          */
         patch: operations["update_webhook"];
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook_id}/rotate-secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate Webhook Secret
+         * @description Give a webhook a new secret, shown once. For a day messages are signed with the old one as well.
+         */
+        post: operations["rotate_webhook_secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/webhooks/{webhook_id}/test": {
@@ -2746,6 +2787,40 @@ export interface components {
          */
         AuditSort: "-at" | "at";
         /**
+         * BookingOut
+         * @description An entry as one account sees it.
+         */
+        BookingOut: {
+            /** Id */
+            id: string;
+            /** Seq */
+            seq: number;
+            /** Kind */
+            kind: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Cause Type */
+            cause_type: string;
+            /** Cause Id */
+            cause_id: string;
+            /** Note */
+            note: string;
+            /** Actor Name */
+            actor_name: string;
+            /** Postings */
+            postings: components["schemas"]["PostingOut"][];
+            /** Hash */
+            hash: string;
+            /**
+             * Amount
+             * @example 1.5
+             */
+            amount: string;
+        };
+        /**
          * By
          * @enum {string}
          */
@@ -2802,6 +2877,11 @@ export interface components {
             /** Total */
             total?: string | null;
         };
+        /**
+         * Channel
+         * @enum {string}
+         */
+        Channel: "webhook" | "mail";
         /**
          * ChargeOut
          * @description One charge record: an attempt's interval, its price, and what it cost so far or in the end.
@@ -3030,13 +3110,11 @@ export interface components {
         DeliveryOut: {
             /** Id */
             id: string;
-            /**
-             * Channel
-             * @enum {string}
-             */
-            channel: "webhook" | "mail";
+            channel: components["schemas"]["Channel"];
             /** Webhook Id */
             webhook_id: string | null;
+            /** Target */
+            target: string;
             /** Kind */
             kind: string;
             state: components["schemas"]["DeliveryState"];
@@ -4032,6 +4110,13 @@ export interface components {
             kind: components["schemas"]["NoticeKind"];
             /** Wallet Id */
             wallet_id: string;
+            /**
+             * Owner
+             * @enum {string}
+             */
+            owner: "user" | "group";
+            /** Owner Name */
+            owner_name: string;
             /** Object Id */
             object_id: string;
             /** Detail */
@@ -4345,6 +4430,13 @@ export interface components {
         Page_AuditEventOut_: {
             /** Items */
             items: components["schemas"]["AuditEventOut"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
+        /** Page[BookingOut] */
+        Page_BookingOut_: {
+            /** Items */
+            items: components["schemas"]["BookingOut"][];
             /** Next Cursor */
             next_cursor?: string | null;
         };
@@ -5313,6 +5405,11 @@ export interface components {
             role: string;
             /** Account Id */
             account_id: string;
+            /**
+             * Owner
+             * @enum {string}
+             */
+            owner: "user" | "group";
             /** Owner Name */
             owner_name: string;
             /**
@@ -5874,6 +5971,8 @@ export interface components {
             waiting: number;
             /** Dead */
             dead: number;
+            /** Old Secret Until */
+            old_secret_until: string | null;
             /**
              * Created At
              * Format: date-time
@@ -5896,6 +5995,8 @@ export interface components {
             waiting: number;
             /** Dead */
             dead: number;
+            /** Old Secret Until */
+            old_secret_until: string | null;
             /**
              * Created At
              * Format: date-time
@@ -16448,6 +16549,7 @@ export interface operations {
                 /** @description Part of a name, in any case. */
                 search?: string | null;
                 owner?: ("user" | "group") | null;
+                mine?: boolean;
                 owner_id?: string[];
                 sort?: components["schemas"]["WalletSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
@@ -17616,6 +17718,8 @@ export interface operations {
                 by?: components["schemas"]["By"];
                 /** @description `payer`: what one paid; `payee`: what one earned as a miner. */
                 role?: components["schemas"]["Side"];
+                /** @description Only what was paid from this wallet. Left out: from whichever. */
+                wallet_id?: string | null;
                 /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
                 since?: string | null;
                 /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
@@ -17723,6 +17827,8 @@ export interface operations {
             query?: {
                 /** @description `payer`: what one paid; `payee`: what one earned as a miner. */
                 role?: components["schemas"]["Side"];
+                /** @description A wallet that one keeps, such as that of a group that one manages. */
+                wallet_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -17826,6 +17932,8 @@ export interface operations {
             query?: {
                 /** @description `payer`: what one paid; `payee`: what one earned as a miner. */
                 role?: components["schemas"]["Side"];
+                /** @description A wallet that one keeps, such as that of a group that one manages. */
+                wallet_id?: string | null;
                 format?: "json" | "pdf";
                 lang?: "en" | "zh";
             };
@@ -17929,6 +18037,120 @@ export interface operations {
             };
         };
     };
+    list_statement_entries: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description `payer`: what one paid; `payee`: what one earned as a miner. */
+                role?: components["schemas"]["Side"];
+                /** @description A wallet that one keeps, such as that of a group that one manages. */
+                wallet_id?: string | null;
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
+            };
+            header?: never;
+            path: {
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BookingOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     list_notices: {
         parameters: {
             query?: {
@@ -17936,6 +18158,10 @@ export interface operations {
                 /** @description `next_cursor` of the page before. */
                 cursor?: string | null;
                 kind?: components["schemas"]["NoticeKind"] | null;
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
+                since?: string | null;
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
+                until?: string | null;
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
             };
@@ -18856,6 +19082,108 @@ export interface operations {
             };
         };
     };
+    rotate_webhook_secret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookCreated"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     test_webhook: {
         parameters: {
             query?: never;
@@ -18964,8 +19292,15 @@ export interface operations {
                 limit?: number;
                 /** @description `next_cursor` of the page before. */
                 cursor?: string | null;
+                channel?: components["schemas"]["Channel"] | null;
                 webhook_id?: string | null;
                 state?: components["schemas"]["DeliveryState"] | null;
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
+                since?: string | null;
+                /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
+                until?: string | null;
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -18980,6 +19315,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_DeliveryOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */

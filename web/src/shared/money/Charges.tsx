@@ -2,15 +2,19 @@ import { Button, Tag, Tooltip, Typography } from "antd";
 import { useTranslation } from "react-i18next";
 import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
-import { formatDuration } from "../format";
+import { formatDuration, formatUnc } from "../format";
 import { said } from "../i18n/said";
+import { useRole } from "../session";
 import { Copyable, Moment, Simulated, Unc } from "../ui/bits";
 import { Filter } from "../ui/Filter";
 import { by, type Column, ListPage } from "../ui/ListPage";
 import { OrderDrawer } from "./OrderDrawer";
 import { daysQuery, Period } from "./Period";
+import { useWalletChoice, WalletFilter } from "./WalletFilter";
 
 type Charge = Schemas["ChargeOut"];
+/** What of the amount nobody pays. */
+const LESS = ["waived", "credited"] as const;
 
 /** Consumption records: what one paid, or what one was paid. */
 export function Charges({ side }: { side: Schemas["Side"] }) {
@@ -19,21 +23,38 @@ export function Charges({ side }: { side: Schemas["Side"] }) {
   const [since, setSince] = useAddress("since");
   const [until, setUntil] = useAddress("until");
   const [order, setOrder] = useAddress("order");
-  const query = { role: side, open: state && state === "open", ...daysQuery(since, until) };
+  const choice = useWalletChoice(side === "payer");
+  const operator = useRole() && side === "payee";
+  const [hardware, setHardware] = useAddress<"mine">("hardware");
+  const query = {
+    role: operator && !hardware ? undefined : side,
+    wallet_id: choice.id,
+    open: state && state === "open",
+    ...daysQuery(since, until),
+  };
   return (
     <>
       <ListPage<Charge>
         about={t("charges.about")}
         queryKey={["charges", query]}
         load={({ limit, cursor }) => ok(api.GET("/api/v1/charges", { params: { query: { limit, cursor, ...query } } }))}
-        columns={useChargeColumns(side)}
+        columns={useChargeColumns(side, choice.chosen?.owner === "group")}
         rowKey={(charge) => charge.id}
         file={{ path: "/api/v1/charges", query }}
         empty={t(side === "payer" ? "charges.empty" : "charges.emptyMiner")}
         searchable={false}
-        filtered={Boolean(state || since)}
+        filtered={Boolean(state || since || choice.id || hardware)}
         filters={
           <>
+            <WalletFilter choice={choice} />
+            {operator && (
+              <Filter
+                label={t("orders.hardware")}
+                value={hardware}
+                onChange={setHardware}
+                options={[{ value: "mine", label: t("orders.mine") }]}
+              />
+            )}
             <Filter
               label={t("common.status")}
               value={state}
@@ -59,17 +80,19 @@ export function Charges({ side }: { side: Schemas["Side"] }) {
   );
 }
 
-function useChargeColumns(side: Schemas["Side"]): Column<Charge>[] {
+function useChargeColumns(side: Schemas["Side"], shared: boolean): Column<Charge>[] {
   const { t } = useTranslation();
   const payer: Column<Charge>[] =
-    side === "payee" ? [{ title: t("common.user"), dataIndex: "payer_name", sorter: by((row) => row.payer_name) }] : [];
+    side === "payee" || shared
+      ? [{ title: t("common.user"), dataIndex: "payer_name", sorter: by((row) => row.payer_name) }]
+      : [];
   return [
     {
       title: t("charges.task"),
       dataIndex: "workload",
       sorter: by((row) => row.workload),
       render: (name, charge) => (
-        <>
+        <div style={{ maxWidth: 260 }}>
           <span className="tags">
             <Typography.Text strong>{name}</Typography.Text>
             <Simulated when={charge.simulated} />
@@ -80,7 +103,7 @@ function useChargeColumns(side: Schemas["Side"]): Column<Charge>[] {
             {charge.attempt > 1 && ` · ${t("charges.attempt", { n: charge.attempt })}`}
             {charge.group_name && ` · ${t("running.fromGroup", { group: charge.group_name })}`}
           </Typography.Text>
-        </>
+        </div>
       ),
     },
     ...payer,
@@ -98,16 +121,19 @@ function useChargeColumns(side: Schemas["Side"]): Column<Charge>[] {
       ),
     },
     {
-      title: t("charges.start"),
+      title: `${t("charges.start")} · ${t("charges.end")}`,
       dataIndex: "started_at",
       sorter: by((row) => row.started_at),
-      render: (at) => <Moment at={at} />,
-    },
-    {
-      title: t("charges.end"),
-      dataIndex: "ended_at",
-      sorter: by((row) => row.ended_at),
-      render: (at) => <Moment at={at} />,
+      render: (at, charge) => (
+        <>
+          <Moment at={at} />
+          {charge.ended_at && (
+            <Typography.Text type="secondary" className="reason">
+              <Moment at={charge.ended_at} />
+            </Typography.Text>
+          )}
+        </>
+      ),
     },
     {
       title: t("charges.seconds"),
@@ -122,13 +148,18 @@ function useChargeColumns(side: Schemas["Side"]): Column<Charge>[] {
     },
     {
       title: t("charges.amount"),
-      dataIndex: "amount",
+      dataIndex: "paid",
       align: "right",
       fixed: "end",
-      sorter: by((row) => Number(row.amount)),
-      render: (value, charge) => (
+      sorter: by((row) => Number(row.paid)),
+      render: (paid, charge) => (
         <>
-          <Unc value={value} strong />
+          <Unc value={paid} strong />
+          {LESS.filter((key) => Number(charge[key]) > 0).map((key) => (
+            <Typography.Text key={key} type="secondary" className="reason">
+              {formatUnc(charge.amount)} − {t(`charges.${key}`)} {formatUnc(charge[key])}
+            </Typography.Text>
+          ))}
           {side === "payee" && (
             <Typography.Text type="secondary" className="reason">
               {t("charges.share")} <Unc value={charge.miner_share} />

@@ -1,4 +1,3 @@
-import { useQuery } from "@tanstack/react-query";
 import { Button, Flex, Typography } from "antd";
 import { useTranslation } from "react-i18next";
 import { useAddress } from "../address";
@@ -11,6 +10,8 @@ import { type Column, ListPage } from "../ui/ListPage";
 import { OrderState, Stars } from "./bits";
 import { OrderDrawer } from "./OrderDrawer";
 import { daysQuery, Period } from "./Period";
+import { RatingOf } from "./RatingOf";
+import { useWalletChoice, WalletFilter } from "./WalletFilter";
 
 type Order = Schemas["OrderOut"];
 type State = Order["state"];
@@ -26,8 +27,11 @@ export function Orders({ side }: { side: Schemas["Side"] }) {
   const [since, setSince] = useAddress("since");
   const [until, setUntil] = useAddress("until");
   const [shown, setShown] = useAddress("order");
+  const choice = useWalletChoice(side === "payer");
   const query = {
-    role: operator && !hardware ? undefined : side,
+    // Of a group's wallet, its managers see the orders of all members.
+    role: (operator && !hardware) || choice.id ? undefined : side,
+    wallet_id: choice.id,
     state,
     rated: rated && rated === "yes",
     ...daysQuery(since, until),
@@ -39,12 +43,13 @@ export function Orders({ side }: { side: Schemas["Side"] }) {
         about={t(side === "payer" ? "orders.about" : "orders.aboutMiner")}
         queryKey={["orders", query]}
         load={(page) => ok(api.GET("/api/v1/orders", { params: { query: { ...page, ...query } } }))}
-        columns={useOrderColumns(side, setShown)}
+        columns={useOrderColumns(side, choice.chosen?.owner === "group", setShown)}
         rowKey={(order) => order.id}
         file={{ path: "/api/v1/orders", query }}
-        filtered={Boolean(state || rated || since || hardware)}
+        filtered={Boolean(state || rated || since || hardware || choice.id)}
         filters={
           <>
+            <WalletFilter choice={choice} />
             <Filter
               label={t("common.status")}
               value={state}
@@ -84,17 +89,18 @@ export function Orders({ side }: { side: Schemas["Side"] }) {
   );
 }
 
-function useOrderColumns(side: Schemas["Side"], onShow: (id: string) => void): Column<Order>[] {
+function useOrderColumns(side: Schemas["Side"], shared: boolean, onShow: (id: string) => void): Column<Order>[] {
   const { t } = useTranslation();
-  const renter: Column<Order>[] = side === "payee" ? [{ title: t("orders.renter"), dataIndex: "owner_name" }] : [];
+  const renter: Column<Order>[] =
+    side === "payee" || shared ? [{ title: t("orders.renter"), dataIndex: "owner_name" }] : [];
   return [
     {
       title: t("orders.order"),
       dataIndex: "workload",
       render: (name, order) => (
-        <>
+        <div style={{ maxWidth: 280 }}>
           <span className="tags">
-            <Button type="link" style={{ padding: 0 }} onClick={() => onShow(order.id)}>
+            <Button type="link" className="wrapped" onClick={() => onShow(order.id)}>
               {name}
             </Button>
             <OrderState state={order.state} />
@@ -105,7 +111,7 @@ function useOrderColumns(side: Schemas["Side"], onShow: (id: string) => void): C
               {said(order.reason)}
             </Typography.Text>
           )}
-        </>
+        </div>
       ),
     },
     ...renter,
@@ -173,20 +179,6 @@ function useOrderColumns(side: Schemas["Side"], onShow: (id: string) => void): C
 
 /** What renters gave to one's hardware, or to all. */
 function Ratings({ everybody }: { everybody: boolean }) {
-  const { t } = useTranslation();
   const { user } = useSession();
-  const miner_id = everybody ? undefined : user.id;
-  const { data } = useQuery({
-    queryKey: ["ratings", miner_id],
-    queryFn: () => ok(api.GET("/api/v1/ratings", { params: { query: { miner_id } } })),
-  });
-  if (!data) return null;
-  if (data.average === null) return <Typography.Text type="secondary">{t("rating.noneYet")}</Typography.Text>;
-  return (
-    <span className="tags">
-      <Stars value={data.average} />
-      <strong>{t("rating.average", { average: data.average })}</strong>
-      <Typography.Text type="secondary">· {t("rating.count", { count: data.count })}</Typography.Text>
-    </span>
-  );
+  return <RatingOf miner_id={everybody ? undefined : user.id} />;
 }

@@ -6,6 +6,7 @@ import { said } from "../i18n/said";
 import { Moment, Unc } from "../ui/bits";
 import { by, type Column, ListPage } from "../ui/ListPage";
 import { daysQuery, Period } from "./Period";
+import { useWalletChoice, WalletFilter } from "./WalletFilter";
 
 type Recharge = Schemas["RechargeOut"];
 
@@ -14,9 +15,11 @@ export function Recharges({ everyone }: { everyone?: boolean }) {
   const { t } = useTranslation();
   const [since, setSince] = useAddress("since");
   const [until, setUntil] = useAddress("until");
-  const query = daysQuery(since, until);
+  const choice = useWalletChoice(!everyone);
+  const wallet_id = everyone ? undefined : (choice.id ?? choice.own?.id);
+  const query = { wallet_id, ...daysQuery(since, until) };
   const owner: Column<Recharge>[] = everyone
-    ? [{ title: t("common.user"), dataIndex: "owner_name", sorter: by((row) => row.owner_name) }]
+    ? [{ title: t("wallet.owner"), dataIndex: "owner_name", sorter: by((row) => row.owner_name) }]
     : [];
   const columns: Column<Recharge>[] = [
     { title: t("recharges.at"), dataIndex: "at", sorter: by((row) => row.at), render: (at) => <Moment at={at} /> },
@@ -50,14 +53,18 @@ export function Recharges({ everyone }: { everyone?: boolean }) {
       rowKey={(row) => row.id}
       file={{ path: "/api/v1/recharges", query }}
       filtered={Boolean(since)}
+      searchable={Boolean(everyone)}
       filters={
-        <Period
-          value={[since, until]}
-          onChange={(from, to) => {
-            setSince(from);
-            setUntil(to);
-          }}
-        />
+        <>
+          <WalletFilter choice={choice} fallback={choice.own?.id} />
+          <Period
+            value={[since, until]}
+            onChange={(from, to) => {
+              setSince(from);
+              setUntil(to);
+            }}
+          />
+        </>
       }
       empty={t(everyone ? "recharges.emptyMiner" : "recharges.empty")}
     />

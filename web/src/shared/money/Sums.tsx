@@ -10,6 +10,7 @@ import { api, ok, type Schemas } from "../api/client";
 import { formatUnc } from "../format";
 import { Unc } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
+import { useWalletChoice, WalletFilter } from "./WalletFilter";
 
 type By = Schemas["By"];
 type Side = Schemas["Side"];
@@ -27,7 +28,13 @@ export function Sums({ side }: { side: Side }) {
   const [by = "day", setBy] = useAddress<By>("by");
   const [since, setSince] = useAddress("since");
   const [until, setUntil] = useAddress("until");
-  const query = useMemo(() => ({ by, role: side, ...moments(since, until) }), [by, side, since, until]);
+  const choice = useWalletChoice(side === "payer");
+  const wallet_id = choice.id;
+  const query = useMemo(
+    () => ({ by, role: side, wallet_id, ...moments(since, until) }),
+    [by, side, wallet_id, since, until],
+  );
+  const ways = choice.chosen?.owner === "group" ? [...WAYS[side], "renter" as const] : WAYS[side];
   const sums = useQuery({
     queryKey: ["sums", query],
     queryFn: () => ok(api.GET("/api/v1/analytics/charges", { params: { query } })),
@@ -40,8 +47,9 @@ export function Sums({ side }: { side: Side }) {
           aria-label={t("sums.by")}
           value={by}
           onChange={(value) => setBy(value === "day" ? undefined : value)}
-          options={WAYS[side].map((value) => ({ value, label: t(`sums.ways.${value}`) }))}
+          options={ways.map((value) => ({ value, label: t(`sums.ways.${value}`) }))}
         />
+        <WalletFilter choice={choice} />
         <Filter
           label={t("sums.span")}
           value={since && !until ? since : undefined}
@@ -70,7 +78,10 @@ export function Sums({ side }: { side: Side }) {
             title={t(side === "payer" ? "sums.paid" : "sums.earned")}
             valueRender={() => <Unc value={sums.data.total} />}
           />
-          <Typography.Paragraph type="secondary">{t("sums.about")}</Typography.Paragraph>
+          <Typography.Paragraph type="secondary">
+            {side === "payer" && !wallet_id && choice.wallets.length > 1 && `${t("sums.whichever")} `}
+            {t("sums.about")}
+          </Typography.Paragraph>
           {sums.data.by === "day" ? (
             <Days items={sums.data.items} />
           ) : (

@@ -1,6 +1,6 @@
 import type { Schemas } from "../api/client";
-import { formatDuration, secondsLeft } from "../format";
-import { Unc, When } from "../ui/bits";
+import { formatDuration, formatExact } from "../format";
+import { Unc, useTick } from "../ui/bits";
 import { Card, Col, Row, Statistic, Typography } from "antd";
 import { useTranslation } from "react-i18next";
 
@@ -8,10 +8,14 @@ type Figures = Pick<Schemas["WalletOut"], "available" | "burn_per_hour" | "runs_
   Partial<Schemas["WalletOut"]>;
 const WARN_S = 3600;
 
+export const secondsUntil = (at: string) => Math.max(0, (Date.parse(at) - Date.now()) / 1000);
+
 /** Remaining machine hours, how fast they are used up, and when they end. */
 export function WalletCards({ wallet }: { wallet: Figures }) {
   const { t } = useTranslation();
-  const seconds = secondsLeft(wallet.available, wallet.burn_per_hour);
+  useTick();
+  const end = wallet.runs_out_at;
+  const seconds = end ? secondsUntil(end) : null;
   const low = seconds !== null && seconds < WARN_S;
   return (
     <Row gutter={[16, 16]}>
@@ -46,7 +50,8 @@ export function WalletCards({ wallet }: { wallet: Figures }) {
             )}
           />
           <Typography.Text type={low ? "danger" : "secondary"}>
-            {seconds === null ? t("time.neverHint") : low ? t("time.low") : <When at={wallet.runs_out_at} />}
+            {end ? t("time.runsOutAt", { at: formatExact(end).slice(0, 16) }) : t("time.neverHint")}
+            {low && ` ${t("time.low")}`}
           </Typography.Text>
         </Card>
       </Col>

@@ -1,31 +1,30 @@
-import { App, Button, Checkbox, Drawer, Flex, Form, Input, Switch, Tag, Typography } from "antd";
+import { App, Button, Checkbox, Drawer, Form, Input, Switch, Tag, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
-import { said } from "../i18n/said";
-import { Copyable, When } from "../ui/bits";
+import { Copyable } from "../ui/bits";
 import { FormDialog } from "../ui/FormDialog";
 import { useAct, useConfirm } from "../ui/feedback";
 import { type Column, ListPage } from "../ui/ListPage";
-import { KINDS } from "./Notices";
+import { Deliveries } from "./Deliveries";
+import { KINDS } from "./noticeSettings";
 
 type Webhook = Schemas["WebhookOut"];
-type Delivery = Schemas["DeliveryOut"];
-const STATE_COLOURS: Record<Schemas["DeliveryState"], string> = { waiting: "gold", delivered: "green", dead: "red" };
 
 /** Signed messages about one's money, to URLs of one's own. */
 export function Webhooks() {
   const { t } = useTranslation();
   const act = useAct();
   const confirm = useConfirm();
-  const [creating, setCreating] = useState(false);
+  const [editing, setEditing] = useState<Webhook | "new">();
+  const showSecret = useSecret();
   const [shown, setShown] = useState<Webhook>();
   const columns: Column<Webhook>[] = [
     {
       title: t("webhooks.url"),
       dataIndex: "url",
       render: (url) => (
-        <Typography.Text style={{ maxWidth: 360 }} ellipsis={{ tooltip: url }}>
+        <Typography.Text style={{ maxWidth: 240 }} ellipsis={{ tooltip: url }}>
           {url}
         </Typography.Text>
       ),
@@ -34,7 +33,7 @@ export function Webhooks() {
       title: t("webhooks.kinds"),
       dataIndex: "kinds",
       render: (kinds: Webhook["kinds"]) => (
-        <span className="tags">
+        <span className="tags" style={{ maxWidth: 240 }}>
           {kinds.map((kind) => (
             <Tag key={kind} style={{ marginInlineEnd: 0 }}>
               {t(`notices.kinds.${kind}`)}
@@ -92,6 +91,23 @@ export function Webhooks() {
             >
               {t("webhooks.test")}
             </Button>
+            <Button size="small" onClick={() => setEditing(hook)}>
+              {t("common.edit")}
+            </Button>
+            <Button
+              size="small"
+              onClick={() =>
+                confirm({
+                  title: t("webhooks.rotateAsk"),
+                  content: t("webhooks.rotateHint"),
+                  okText: t("webhooks.rotate"),
+                  action: async () =>
+                    showSecret(await ok(api.POST("/api/v1/webhooks/{webhook_id}/rotate-secret", { params }))),
+                })
+              }
+            >
+              {t("webhooks.rotate")}
+            </Button>
             <Button
               size="small"
               danger
@@ -121,14 +137,16 @@ export function Webhooks() {
         rowKey={(hook) => hook.id}
         searchable={false}
         extra={
-          <Button type="primary" onClick={() => setCreating(true)}>
+          <Button type="primary" onClick={() => setEditing("new")}>
             {t("webhooks.create")}
           </Button>
         }
         empty={t("webhooks.empty")}
         local
       />
-      <CreateWebhook open={creating} onClose={() => setCreating(false)} />
+      {editing && (
+        <WebhookDialog webhook={editing === "new" ? undefined : editing} onClose={() => setEditing(undefined)} />
+      )}
       <Drawer
         title={t("webhooks.deliveries")}
         open={Boolean(shown)}
@@ -136,35 +154,46 @@ export function Webhooks() {
         size={880}
         destroyOnHidden
       >
-        {shown && <Deliveries webhook={shown} />}
+        {shown && <Deliveries about={shown.url} of={{ webhook_id: shown.id }} />}
       </Drawer>
     </>
   );
 }
 
-function CreateWebhook({ open, onClose }: { open: boolean; onClose: () => void }) {
+/** Shows a webhook's secret, this once. */
+function useSecret() {
   const { t } = useTranslation();
   const { modal } = App.useApp();
+  return (made: Schemas["WebhookCreated"]) =>
+    void modal.success({
+      title: t(made.old_secret_until ? "webhooks.rotated" : "webhooks.made"),
+      width: 560,
+      content: (
+        <>
+          <Typography.Paragraph type="secondary">{t("webhooks.secretHint")}</Typography.Paragraph>
+          <Copyable text={made.secret} label={t("webhooks.secret")} />
+        </>
+      ),
+    });
+}
+
+function WebhookDialog({ webhook, onClose }: { webhook: Webhook | undefined; onClose: () => void }) {
+  const { t } = useTranslation();
+  const { message } = App.useApp();
+  const showSecret = useSecret();
+  const submit = (body: Schemas["WebhookCreate"]): Promise<Webhook | Schemas["WebhookCreated"]> =>
+    webhook
+      ? ok(api.PATCH("/api/v1/webhooks/{webhook_id}", { params: { path: { webhook_id: webhook.id } }, body }))
+      : ok(api.POST("/api/v1/webhooks", { body }));
   return (
-    <FormDialog<Schemas["WebhookCreate"], Schemas["WebhookCreated"]>
-      title={t("webhooks.create")}
+    <FormDialog
+      title={t(webhook ? "webhooks.edit" : "webhooks.create")}
       name="webhook"
-      open={open}
+      open
       onClose={onClose}
-      initialValues={{ kinds: KINDS }}
-      submit={(body) => ok(api.POST("/api/v1/webhooks", { body }))}
-      onDone={(made) =>
-        modal.success({
-          title: t("webhooks.made"),
-          width: 560,
-          content: (
-            <>
-              <Typography.Paragraph type="secondary">{t("webhooks.secretHint")}</Typography.Paragraph>
-              <Copyable text={made.secret} label={t("webhooks.secret")} />
-            </>
-          ),
-        })
-      }
+      initialValues={{ url: webhook?.url, kinds: webhook?.kinds ?? KINDS }}
+      submit={submit}
+      onDone={(made) => ("secret" in made ? showSecret(made) : message.success(t("wallet.changed")))}
     >
       <Form.Item
         name="url"
@@ -182,67 +211,5 @@ function CreateWebhook({ open, onClose }: { open: boolean; onClose: () => void }
         <Checkbox.Group options={KINDS.map((value) => ({ value, label: t(`notices.kinds.${value}`) }))} />
       </Form.Item>
     </FormDialog>
-  );
-}
-
-function Deliveries({ webhook }: { webhook: Webhook }) {
-  const { t } = useTranslation();
-  const act = useAct();
-  const columns: Column<Delivery>[] = [
-    { title: t("notices.at"), dataIndex: "created_at", render: (at) => <When at={at} /> },
-    {
-      title: t("notices.kind"),
-      dataIndex: "kind",
-      render: (kind) => t([`notices.kinds.${kind}`, "webhooks.ping"] as never),
-    },
-    {
-      title: t("common.status"),
-      dataIndex: "state",
-      render: (state: Delivery["state"], one) => (
-        <>
-          <Tag color={STATE_COLOURS[state]}>{t(`webhooks.states.${state}`)}</Tag>
-          {one.error && <span className="reason">{said(one.error)}</span>}
-        </>
-      ),
-    },
-    { title: t("webhooks.attempts"), dataIndex: "attempts", align: "right" },
-    { title: t("webhooks.next"), dataIndex: "next_at", render: (at) => <When at={at} /> },
-    {
-      key: "actions",
-      render: (_, one) =>
-        one.state !== "delivered" && (
-          <Button
-            size="small"
-            onClick={() =>
-              act(
-                () =>
-                  ok(api.POST("/api/v1/deliveries/{delivery_id}/retry", { params: { path: { delivery_id: one.id } } })),
-                t("webhooks.retried"),
-              )
-            }
-          >
-            {t("webhooks.retry")}
-          </Button>
-        ),
-    },
-  ];
-  return (
-    <Flex vertical gap="middle">
-      <Typography.Text code>{webhook.url}</Typography.Text>
-      <ListPage
-        queryKey={["deliveries", webhook.id]}
-        load={({ limit, cursor }) =>
-          ok(api.GET("/api/v1/deliveries", { params: { query: { limit, cursor, webhook_id: webhook.id } } }))
-        }
-        columns={columns}
-        rowKey={(one) => one.id}
-        searchable={false}
-        expanded={(one) => (
-          <pre style={{ margin: 0, whiteSpace: "pre-wrap" }}>{JSON.stringify(one.payload, null, 2)}</pre>
-        )}
-        empty={t("webhooks.noDeliveries")}
-        local
-      />
-    </Flex>
   );
 }

@@ -52,7 +52,7 @@ export function Unc({ value, perHour, strong }: { value: string; perHour?: boole
 }
 
 /** Draws again every `every` milliseconds, for what depends on the present moment. */
-function useTick(every = 10_000): void {
+export function useTick(every = 10_000): void {
   const [, tick] = useState(0);
   useEffect(() => {
     const timer = setInterval(() => tick((count) => count + 1), every);
