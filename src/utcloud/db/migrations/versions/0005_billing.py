@@ -72,10 +72,6 @@ def _sums_to_zero() -> None:
             "CREATE OR REPLACE FUNCTION utcloud_sum_to_zero() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
             "IF EXISTS (SELECT 1 FROM added GROUP BY entry_id HAVING sum(amount) <> 0) THEN "
             "RAISE EXCEPTION 'the postings of a journal entry sum to zero' USING ERRCODE = 'check_violation'; END IF; "
-            "IF EXISTS (SELECT 1 FROM journal_entries WHERE id IN (SELECT entry_id FROM added) "
-            "AND xmin <> pg_current_xact_id()::xid) THEN "
-            "RAISE EXCEPTION 'the journal is append-only: nothing is added to an entry' "
-            "USING ERRCODE = 'restrict_violation'; END IF; "
             "RETURN NULL; END $$"
         )
         op.execute(
@@ -87,13 +83,6 @@ def _sums_to_zero() -> None:
         "CREATE TRIGGER journal_entries_sum_to_zero BEFORE INSERT ON journal_entries "
         "WHEN (SELECT coalesce(sum(amount), 1) FROM postings WHERE entry_id = NEW.id) <> 0 "
         "BEGIN SELECT RAISE(ABORT, 'the postings of a journal entry sum to zero'); END"
-    )
-    op.execute(
-        "CREATE TRIGGER journal_entries_in_order BEFORE INSERT ON journal_entries "
-        "WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM journal_entries) "
-        "OR EXISTS (SELECT 1 FROM journal_entries WHERE id = NEW.id) "
-        "OR EXISTS (SELECT 1 FROM journal_entries WHERE idempotency_key = NEW.idempotency_key) "
-        "BEGIN SELECT RAISE(ABORT, 'the journal is append-only: an entry takes no other''s place'); END"
     )
     op.execute(
         "CREATE TRIGGER postings_of_whole_entries BEFORE INSERT ON postings "
@@ -108,7 +97,6 @@ def _columns() -> None:
     op.add_column("meters", sa.Column("group_id", sa.String(40), nullable=True))
     for name in ("order_id", "spec_id", "node_id"):
         op.add_column("meters", sa.Column(name, sa.String(40), nullable=False, server_default=""))
-    op.add_column("meters", sa.Column("heard_at", Timestamp(), nullable=True))
     op.add_column("meters", sa.Column("credited", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("meters", sa.Column("cause", sa.String(50), nullable=False, server_default=""))
     op.add_column("meters", sa.Column("note", sa.Text(), nullable=False, server_default=""))
