@@ -6,7 +6,7 @@ import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
 import { formatUnc } from "../format";
 import { LANGUAGES, type Language } from "../i18n";
-import { said, saidWord } from "../i18n/said";
+import { said } from "../i18n/said";
 import { queryClient } from "../query";
 import { When } from "../ui/bits";
 import { Filter } from "../ui/Filter";
@@ -92,7 +92,7 @@ function Detail({ notice }: { notice: Notice }) {
       : SAYINGS.includes(key)
         ? said(String(value))
         : KINDS_OF.includes(key)
-          ? saidWord(String(value))
+          ? t([`recharges.${value}`, `work.${value}`] as never, { defaultValue: String(value) })
           : String(value);
     return [
       <span key={key}>
