@@ -117,6 +117,14 @@ async def _keeps_rows(url: str) -> None:
     async with database.engine.begin() as connection:
         for row in rows:
             await connection.execute(text(f"INSERT INTO {row}"))
+    await asyncio.to_thread(command.upgrade, config(url), "0006")
+    meter = (
+        "meters (id, attempt_id, wallet_id, payer_id, payee_id, workload_id, price, fee_ppm, hold, started_at,"
+        " witnessed_until, closed, settled, settled_fee, waived, settlements, labels, created_at)"
+        " VALUES ('m', 'at', 'a', 'u', 'u', 'w', 1, 0, 0, 1000, 61000, false, 0, 0, 0, 0, '{}', 0)"
+    )
+    async with database.engine.begin() as connection:
+        await connection.execute(text(f"INSERT INTO {meter}"))
     await asyncio.to_thread(upgrade, url)
     expected = Counter(row.split(" ", 1)[0] for row in rows)
     async with database.engine.connect() as connection:
@@ -124,6 +132,8 @@ async def _keeps_rows(url: str) -> None:
             assert (await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar() == count, table
         prices = await connection.execute(text("SELECT spec_id, price FROM spec_prices"))
         assert [tuple(row) for row in prices] == [("s", 1)]
+        heard = await connection.execute(text("SELECT heard_at FROM meters"))
+        assert heard.scalar() == 61000, "what ran under an older version goes on"
     found = await verified(database)
     assert (found.fault, found.checked) == (None, 2), "old entries are numbered and chained"
     await database.close()

@@ -295,7 +295,7 @@ def test_pools(admin: Screen, cloud: Cloud, notebook: Json) -> None:
     expect(made).to_have_count(0)
 
 
-def test_in_chinese_and_dark(admin: Screen, cloud: Cloud) -> None:
+def test_in_chinese_and_dark(admin: Screen, cloud: Cloud, notebook: Json) -> None:
     """What the server says is Chinese too: why work ends, at which field what is wrong."""
     node = f"/nodes/{cloud.node['id']}"
     cloud.operator.post(f"{node}/drain", {"reason": REASON, "grace_minutes": 60})

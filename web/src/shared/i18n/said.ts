@@ -24,12 +24,6 @@ export function together(...texts: (string | null | undefined)[]): string {
     .reduce((out, text) => (out ? `${out}${/[.!?。]$/.test(out) ? "" : stop}${space}${text}` : text), "");
 }
 
-/** A single word of the server's, such as the kind of an object: `custom_resource`. */
-export function saidWord(word: string): string {
-  const spaced = word.replaceAll("_", " ");
-  return i18n.language === "zh" ? (everything.get(spaced) ?? spaced) : spaced;
-}
-
 export function inChinese(text: string): string {
   let known = memory.get(text);
   if (known === undefined) {
