@@ -110,7 +110,7 @@ class MoneyMachine(RuleBasedStateMachine):
         self.operator = Actor("us_op", "op", is_operator=True)
         async with self.db.write() as tx:
             self.specs = [
-                await world.add_spec(tx, f"spec-{number}", {"cpu": 2500, "memory": GB}, price=price)
+                await world.add_spec(tx, f"spec-{number}", {"cpu": 4000, "memory": GB}, price=price)
                 for number, price in enumerate(prices)
             ]
             group = Group(id=new_id("grp"), name="team")
@@ -194,10 +194,13 @@ class MoneyMachine(RuleBasedStateMachine):
 
     async def _book(self, owner: str, kind: str, change: int, key: str | None = None, times: int = 1) -> None:
         body = RechargeCreate.model_construct(wallet_id=self.wallets[owner], amount=change, kind=kind, note="")
+        async with self.db.read() as tx:
+            before = await service.get_wallet(tx, self.world.now, self.operator, self.wallets[owner])
         for again in range(times):
             async with self.db.write() as tx:
                 await service.create_recharge(tx, self.world.now, self.operator, body, key)
             if not again:
+                assert kind == "recharge" or change <= before.available, "what is held or used was taken"
                 self.put_in[owner] += change if kind == "recharge" else -change
 
     @rule(fee=st.sampled_from([0, 1, 50_000, 333_333, 1_000_000]))
