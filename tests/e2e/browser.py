@@ -165,7 +165,7 @@ class Screen:
         raise AssertionError("the page is wider than the window")
 
     def english(self, *own: str) -> list[str]:
-        """The lines on the page, and what it says to ears, that are English sentences not people's ``own`` words."""
+        """The lines on the page, and what it says to ears, that are English sentences; people's ``own`` words apart."""
         shown = self.main.inner_text().splitlines()
         names = self.main.locator("[aria-label], [placeholder], [title]")
         heard: list[str] = names.evaluate_all("all => all.flatMap(one => [one.ariaLabel, one.placeholder, one.title])")
