@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import select
 
@@ -132,6 +133,24 @@ async def test_where_it_came_from(operator: Person) -> None:
     await operator.client.post("/groups", json={"name": "lab"}, headers={"X-Forwarded-For": "10.0.0.1, 203.0.113.9"})
     (event,) = (await operator.client.get("/audit-events", params={"action": "group.create"})).json()["items"]
     assert (event["ip"], event["actor_name"], event["object_name"]) == ("203.0.113.9", "admin", "lab")
+
+
+async def test_from_where_others_did_it_is_an_operators_to_know(
+    operator: Person, alice: Person, anyone: httpx.AsyncClient
+) -> None:
+    await operator.client.patch(f"/users/{alice.id}", json={"display_name": "Alice"})
+    await anyone.post("/auth/session", json={"username": "alice", "password": "not hers at all"})
+
+    async def seen(person: Person, **query: str) -> dict[tuple[str, str], str]:
+        events = (await person.client.get("/audit-events", params={"object_id": alice.id} | query)).json()["items"]
+        return {(event["actor_name"], event["action"]): event["ip"] for event in events}
+
+    address = "192.0.2.1"
+    assert (await seen(operator))["admin", "user.update"] == address
+    hers = await seen(alice)
+    assert hers["admin", "user.update"] == ""
+    assert hers["", "auth.login"] == address, "from where somebody tried to get in, she reads"
+    assert ("admin", "user.update") not in await seen(alice, ip=address)
 
 
 async def test_nobody_is_an_actor_too(db: Database) -> None:

@@ -164,12 +164,13 @@ class Screen:
             self.page.wait_for_timeout(50)
         raise AssertionError("the page is wider than the window")
 
-    def english(self) -> list[str]:
-        """The lines on the page, what it says to ears too, that are English sentences."""
+    def english(self, *own: str) -> list[str]:
+        """The lines on the page, and what it says to ears, that are English sentences and not people's ``own`` words."""
         shown = self.main.inner_text().splitlines()
         names = self.main.locator("[aria-label], [placeholder], [title]")
         heard: list[str] = names.evaluate_all("all => all.flatMap(one => [one.ariaLabel, one.placeholder, one.title])")
-        return sorted({line for line in [*shown, *heard] if line and ENGLISH.search(line)})
+        found = {line for line in [*shown, *heard] if line and ENGLISH.search(line)}
+        return sorted(line for line in found if not any(words in line for words in own))
 
     def speak(self, language: str) -> None:
         """Switch the language, as the button in the account's menu does."""

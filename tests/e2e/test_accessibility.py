@@ -38,7 +38,13 @@ def ids(cloud: Cloud) -> dict[str, str]:
     operator.put(f"/users/{cloud.user['id']}/quota", {"notebooks": 1, "resources": {"cpu": "1"}})
     cloud.create("seen")
     link = operator.post("/invitations", {"group_ids": [cloud.group["id"]], "grant": "5"})["url"]
-    return {"user": cloud.user["id"], "group": cloud.group["id"], "node": cloud.node["id"], "link": link}
+    return {
+        "user": cloud.user["id"],
+        "name": cloud.user["username"],
+        "group": cloud.group["id"],
+        "node": cloud.node["id"],
+        "link": link,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +105,37 @@ def test_dialogs(end: str, request: pytest.FixtureRequest) -> None:
         screen.page.keyboard.press("Escape")
         expect(screen.page.locator(".ant-modal:visible")).to_have_count(0)
         expect(begin).to_be_focused()
+    assert not _found(faults)
+
+
+def test_windows_of_rows(admin: Screen, ids: dict[str, str]) -> None:
+    """What the buttons of rows and cards open: without grave faults, ended by Escape, the focus back on the button."""
+    windows = {
+        f"users?search={ids['name']}": ["Edit"],
+        f"users?user={ids['user']}": ["Edit quota"],
+        f"groups/{ids['group']}": ["Edit", "Add member", "Set quota"],
+        "applications?status=waiting": ["Approve", "Reject"],
+        f"work?search={ids['name']}": ["Stop"],
+        "preset-assets?tab=algorithms": ["shown-to-all"],
+        "audit-trail": ["the first"],
+    }
+    faults = {}
+    page = admin.page
+    for path, names in windows.items():
+        for name in names:
+            admin.go(path)
+            opener = page.get_by_role("button", name=name, exact=True).last
+            if path == "audit-trail":
+                opener = admin.main.locator("tr.ant-table-row button").first
+            opener.focus()
+            opener.press("Enter")
+            window = page.locator(".ant-modal:visible, .ant-drawer:visible").last
+            expect(window).to_be_visible()
+            for look, rules in (("dark", COLOURS), ("light", None)):
+                set_look(page, look)
+                faults[f"{path} {name} {look}"] = grave_faults(page, rules)
+            page.keyboard.press("Escape")
+            expect(opener).to_be_focused()
     assert not _found(faults)
 
 

@@ -80,8 +80,9 @@ def test_home(admin: Screen, cloud: Cloud, operator: Api) -> None:
     expect(admin.main.locator("figure tbody tr")).to_have_count(14)
     shots(admin, "home")
     admin.main.locator(".attention").filter(has_text="bare").click()
-    expect(admin.row("bare")).to_be_visible()
-    expect(admin.page).to_have_url(re.compile("resource-pools"))  # narrowed to it, unless other pools lack nodes too
+    expect(admin.row("bare")).to_contain_text("No nodes")
+    expect(admin.page).to_have_url(re.compile(r"resource-pools\?without=nodes$"))
+    expect(admin.row(cloud.pool["name"])).to_have_count(0)  # narrowed to those that lack nodes
 
     admin.page.route("**/api/v1/overview/miner", lambda route: route.abort())
     admin.visit(f"{admin.base}/home")
@@ -156,6 +157,8 @@ def test_draining_says_who_is_told(admin: Screen, cloud: Cloud, notebook: Json) 
     expect(admin.main).to_contain_text("what still runs at")
     expect(admin.main).to_contain_text(REASON)
     assert REASON in cloud.renter.notebook(notebook["id"])["replicas"][0]["reason"]
+    notices = [one["detail"] for one in cloud.renter.get("/notices", kind="stop_announced")["items"]]
+    assert REASON in next(one["reason"] for one in notices if one["workload"] == notebook["name"])
     press(admin, "Take new work again")
     expect(admin.main).not_to_contain_text("what still runs at")
 

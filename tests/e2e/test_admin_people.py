@@ -18,6 +18,7 @@ from tests.support.stack import Stack
 pytestmark = [pytest.mark.containers, pytest.mark.browser, pytest.mark.timeout(600)]
 
 PASSWORD = "a long enough password"
+NOTE = "I want to train detectors."
 FROZEN = "The contract ended."
 REJECTED = "We do not know you."
 
@@ -59,7 +60,7 @@ def test_applications(admin: Screen, visitor: Screen, cloud: Cloud) -> None:
     for name in ("sven", "mallory"):
         visitor.visit(visitor.base)
         visitor.page.get_by_role("link", name="Apply for one").click()
-        visitor.fill("register", username=name, password=PASSWORD, note=f"I am {name} and want to train detectors.")
+        visitor.fill("register", username=name, password=PASSWORD, note=f"I am {name}. {NOTE}")
         visitor.shot("console-register")
         visitor.page.locator("form#register button[type=submit]").click()
         expect(visitor.main).to_contain_text("Your application was received")
@@ -347,7 +348,7 @@ def test_in_chinese_and_dark(admin: Screen, cloud: Cloud) -> None:
         title = admin.main.locator("h3").first
         if not path.startswith("groups/"):
             assert re.search("[\u4e00-\u9fff]", title.inner_text()), path
-        assert admin.english() == [], path
+        assert admin.english(NOTE, REJECTED) == [], path
         name = path.partition("/")[0]
         admin.shot(f"admin-{name}-zh-dark")
         admin.narrow_shot(f"admin-{name}-zh-dark")

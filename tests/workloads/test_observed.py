@@ -167,6 +167,14 @@ async def test_a_crash_is_failed_and_a_shutdown_from_inside_is_stopped(world: Wo
     assert (workload.state, workload.reason) == (State.FAILED, "killed: out of memory (limit 1 GB)")
 
 
+async def test_a_site_that_was_shut_down_says_so(world: World) -> None:
+    ident = await world.create()
+    (attempt,) = await world.run(ident)
+    await world.end(attempt, exit_code=0, cause="stopped", reason="the site was shut down")
+    assert await world.states(ident) == [State.STOPPED]
+    assert (await world.workload(ident)).reason == "the site was shut down"
+
+
 async def test_stop_while_it_waits_is_at_once(world: World) -> None:
     for name in ("a", "b", "c"):
         await world.create(name)

@@ -165,6 +165,7 @@ async def test_what_is_wrong_with_nodes(world: World) -> None:
     found = await attention(world)
     assert (found["node_not_ready"].count, found["node_not_ready"].object_id) == (3, "")
     assert found["node_not_ready"].object_name == "node-a, node-b, node-c"
+    assert found["node_not_ready"].detail == "Each node's page says why.", "one says so itself, two are silent"
     assert "clock_off" not in found, "of a site that is not heard nobody knows"
     world.later(300)
     found = await attention(world)

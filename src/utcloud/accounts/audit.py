@@ -9,7 +9,7 @@ from sqlalchemy import ScalarSelect, Select, or_, select
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import AuditEvent
-from utcloud.accounts.schemas import AuditSort
+from utcloud.accounts.schemas import AuditEventOut, AuditSort
 from utcloud.common.ids import new_id
 from utcloud.db import Tx, paginate
 
@@ -87,6 +87,14 @@ class AuditFilter:
         return query
 
 
+def event_out(actor: Actor, event: AuditEvent) -> AuditEventOut:
+    """What the API says of an event. From where somebody else did it is an operator's to know."""
+    shown = AuditEventOut.model_validate(event)
+    if actor.is_operator or event.actor_id in (None, actor.id):
+        return shown
+    return shown.model_copy(update={"ip": ""})
+
+
 async def list_events(
     tx: Tx,
     actor: Actor,
@@ -100,6 +108,8 @@ async def list_events(
     query = wanted.on(select(AuditEvent))
     if not actor.is_operator:
         query = query.where(or_(AuditEvent.actor_id == actor.id, AuditEvent.owner_id == actor.id))
+        if wanted.ip is not None:
+            query = query.where(or_(AuditEvent.actor_id == actor.id, AuditEvent.actor_id.is_(None)))
     return await paginate(
         tx,
         query,

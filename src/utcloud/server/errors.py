@@ -83,7 +83,7 @@ def install(app: FastAPI) -> None:
                 code="invalid",
                 field=first.field,
                 detail=f"{first.field}: {first.detail}",
-                cure=f"Correct {first.field} and send it again.",
+                cure="Correct it and send it again.",
                 errors=errors,
             )
         )

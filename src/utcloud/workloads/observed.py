@@ -138,6 +138,7 @@ async def _ended(
     if attempt.desired == Phase.STOPPED:
         await move(tx, now, replica, State.STOPPED, attempt.stop_reason)
     elif observed.exit_code == 0:
-        await move(tx, now, replica, State.STOPPED, "JupyterLab was shut down from inside")
+        by_site = observed.cause == "stopped" and observed.reason
+        await move(tx, now, replica, State.STOPPED, by_site or "JupyterLab was shut down from inside")
     else:
         await move(tx, now, replica, State.FAILED, observed.reason or f"ended with exit code {observed.exit_code}")

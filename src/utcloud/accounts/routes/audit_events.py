@@ -43,7 +43,7 @@ async def list_audit_events(
     async def load(limit: int, cursor: str | None) -> tuple[list[AuditEventOut], str | None]:
         async with db.read() as tx:
             events, after = await audit.list_events(tx, actor, wanted, limit=limit, cursor=cursor, sort=sort)
-            return [AuditEventOut.model_validate(event) for event in events], after
+            return [audit.event_out(actor, event) for event in events], after
 
     if file:
         return export.response(file, AuditEventOut, load, "audit-events")

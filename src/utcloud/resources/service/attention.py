@@ -71,10 +71,11 @@ async def _of_nodes(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
         by_status[row.status].append((row.id, row.name))
     lost, away = by_status[NodeStatus.LOST], by_status[NodeStatus.NOT_READY]
     flagged = [row for row in rows if row.flags]
-    why = next((row.reason for row in rows if row.status == NodeStatus.NOT_READY and row.reason), "")
+    reasons = {row.reason or "Not heard for half a minute." for row in rows if row.status == NodeStatus.NOT_READY}
+    why = reasons.pop() if len(reasons) == 1 else "Each node's page says why."
     return [
         *item(AttentionKind.NODE_LOST, Severity.ERROR, "node", lost, "Silent for five minutes: its work has failed."),
-        *item(AttentionKind.NODE_NOT_READY, Severity.WARNING, "node", away, why or "Not heard for half a minute."),
+        *item(AttentionKind.NODE_NOT_READY, Severity.WARNING, "node", away, why),
         *item(
             AttentionKind.NODE_FLAGGED,
             Severity.WARNING,
