@@ -24,6 +24,11 @@ def test_nodes(operator: Cli) -> None:
     for ref in ("node-1", page["items"][0]["id"]):
         shown = operator.ok("node", "show", ref)
         assert "/dev/" in shown or "BM1684X" in shown.upper()
+        assert all(title in shown for title in ("USED BY", "MEMORY", "TEMPERATURE", "POWER"))
+    for fault in ("--unhealthy", "--flagged", "--cordoned"):
+        assert _json(operator, "node", "list", fault)["items"] == []
+    assert "node-1" in operator.ok("node", "list", "--open")
+    assert _json(operator, "site", "list", "--clock-off")["items"] == []
     missing = operator("node", "show", "nowhere")
     assert missing.status == 1
     assert "nowhere" in missing.err
@@ -117,6 +122,8 @@ def test_unit_prices_suggest_what_a_spec_costs(operator: Cli) -> None:
     never = _json(operator, "overview", "--miner")["attention"]
     assert ("pool_without_nodes", "priced") in {(one["kind"], one["object_name"]) for one in never}
     assert "pool without nodes" in operator.ok("overview", "--miner")
+    assert [one["name"] for one in _json(operator, "pool", "list", "--without", "nodes")["items"]] == ["priced"]
+    assert _json(operator, "spec", "list", "--never-fits")["items"] == []
     operator.ok("spec", "edit", "by-hand", "--no-pool")
     operator.ok("spec", "delete", "by-hand", "--yes")
     operator.ok("pool", "delete", "priced", "--yes")

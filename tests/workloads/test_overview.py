@@ -145,7 +145,9 @@ async def test_what_is_wrong_with_nodes(world: World) -> None:
     sick.chips[1].healthy = False
     odd = node_report("node-b", 1)
     odd.chips.append(odd.chips[0])
-    world.nodes = [sick, odd, node_report("node-c", 1, ready=False)]
+    dull = node_report("node-c", 1, ready=False)
+    dull.reason = "disk is full"
+    world.nodes = [sick, odd, dull]
     await world.report(at=world.now.replace(second=30))
     found = await attention(world)
     assert found["chip_unhealthy"].model_dump(exclude={"kind"}) == {
