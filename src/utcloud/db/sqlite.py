@@ -11,7 +11,8 @@ from typing import Any
 
 import aiosqlite
 
-_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000")
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000")
+"""FULL: what was said to be done outlives a power cut, for two milliseconds a transaction."""
 
 
 class InlineConnection(aiosqlite.Connection):
