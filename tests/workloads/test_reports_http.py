@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,12 +14,14 @@ from sqlalchemy import event, select
 from tests.support.clock import FakeClock
 from tests.support.web import client_of, make_app, problem
 from tests.workloads.world import World, node_report
+from utcloud.assets.store import open_store
 from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.protocol import ChipTelemetry, NodeReport, ObservedReplica, Phase, SiteReport
 from utcloud.resources import service
 from utcloud.resources.models import Node, Site
 from utcloud.resources.schemas import NodeDetail, NodeStatus
+from utcloud.server.wiring import wire
 from utcloud.workloads import agent_routes
 from utcloud.workloads.schemas import State
 
@@ -29,11 +32,14 @@ def clock(world: World) -> FakeClock:
 
 
 @pytest.fixture
-async def agent(world: World, clock: FakeClock) -> AsyncIterator[httpx.AsyncClient]:
+async def agent(world: World, clock: FakeClock, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """The site's agent."""
+    wire()
+    app = make_app(world.db, clock, Settings(), agent_routes.router)
+    app.state.store = open_store(str(tmp_path))
     async with world.db.write() as tx:
         (await tx.get_one(Site, world.site_id)).token_hash = service.hash_of("utcs_good")
-    async with client_of(make_app(world.db, clock, Settings(), agent_routes.router), "utcs_good") as client:
+    async with client_of(app, "utcs_good") as client:
         yield client
 
 
@@ -161,6 +167,20 @@ async def test_a_silent_site_is_taken_in_whole_when_it_returns(
     await told(agent, body(world, clock))
     node = await shown(world, clock)
     assert (node.status, node.since) == (NodeStatus.READY, clock.now())
+
+
+async def test_a_site_that_was_removed_hears_that_nothing_is_wanted(
+    world: World, clock: FakeClock, agent: httpx.AsyncClient
+) -> None:
+    await world.run(await world.create())
+    before = (await agent.get("agent/desired")).json()
+    assert len(before["replicas"]) == 1
+    clock.advance(seconds=301)
+    async with world.db.write() as tx:
+        await service.delete_site(tx, clock.now(), world.miner, world.site_id)
+    after = await agent.get("agent/desired", params={"after": before["revision"]})
+    assert (after.status_code, after.json()["replicas"]) == (200, [])
+    problem(await post(agent, body(world, clock)), 401)
 
 
 async def test_what_is_no_report_or_too_large_is_refused(

@@ -37,8 +37,8 @@ def _token(authorization: str) -> str:
     return authorization.removeprefix("Bearer ").strip()
 
 
-async def _site(tx: Tx, authorization: str) -> Site:
-    site = await resources.site_for_token(tx, _token(authorization))
+async def _site(tx: Tx, authorization: str, *, removed: bool = False) -> Site:
+    site = await resources.site_for_token(tx, _token(authorization), removed=removed)
     if site is None:
         raise Unauthenticated(
             "This site's token is not known.", cure="Join again with a token from the miner management end."
@@ -76,11 +76,14 @@ async def get_desired(
     after: Annotated[int, Query(ge=-1)] = -1,
     wait: Annotated[float, Query(ge=0, le=60)] = 25,
 ) -> Response:
-    """Answer at once when the site's revision differs from ``after``, else when it does; 204 after ``wait`` seconds."""
+    """Answer at once when the site's revision differs from ``after``, else when it does; 204 after ``wait`` seconds.
+
+    A site that was removed hears that nothing is wanted of it, so that what still runs there ends.
+    """
     deadline = asyncio.get_running_loop().time() + wait
     gate = _gate(request)
     async with gate, db.read() as tx:
-        site_id = (await _site(tx, authorization)).id
+        site_id = (await _site(tx, authorization, removed=True)).id
     with db.listening(f"site:{site_id}") as woken:
         while True:
             woken.clear()

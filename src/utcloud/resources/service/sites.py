@@ -34,13 +34,12 @@ def hash_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-async def site_for_token(tx: Tx, token: str) -> Site | None:
-    """The site whose agent holds ``token``."""
+async def site_for_token(tx: Tx, token: str, *, removed: bool = False) -> Site | None:
+    """The site whose agent holds ``token``; one that was removed only if ``removed`` allows it."""
     if not token.startswith(TOKEN_PREFIX):
         return None
-    return (
-        await tx.scalars(select(Site).where(Site.token_hash == hash_of(token), Site.removed_at.is_(None)))
-    ).one_or_none()
+    site = (await tx.scalars(select(Site).where(Site.token_hash == hash_of(token)))).one_or_none()
+    return None if site is None or (site.removed_at and not removed) else site
 
 
 async def ensure_site(tx: Tx, miner_id: str, name: str, *, renew_token: bool = False) -> tuple[Site, str | None]:
@@ -120,7 +119,7 @@ def _is_clock_off(now: datetime) -> ColumnElement[bool]:
 
 
 async def delete_site(tx: Tx, now: datetime, actor: Actor, site_id: str) -> None:
-    """Take a site away: its agent may no longer join and its nodes are gone.
+    """Take a site away: its nodes are gone, and its agent may no longer report; it only hears that nothing is wanted.
 
     Refused while work runs there; but work on a site that is lost is failed, and freed.
     """
@@ -139,7 +138,6 @@ async def delete_site(tx: Tx, now: datetime, actor: Actor, site_id: str) -> None
         )
     audit.record(tx, actor, "site.delete", "site", site.id, site.name)
     site.removed_at = now
-    site.token_hash = f"removed:{site.id}"
     site.name = f"{site.name[:30]} ({site.id})"  # frees the name
     await tx.execute(
         update(Node)
