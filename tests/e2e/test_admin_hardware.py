@@ -305,7 +305,7 @@ def test_in_chinese_and_dark(admin: Screen, cloud: Cloud, notebook: Json) -> Non
         admin.go(path)
         assert admin.english() == [], path
         shots(admin, f"{name}-zh-dark")
-    expect(admin.main).to_contain_text(f"UTC 排空:{REASON};请保存您的工作")
+    expect(admin.main).to_contain_text(f"UTC 排空：{REASON}；请保存您的工作")
     admin.go("resource-pools")
     admin.begin()
     admin.fill("pool", name=cloud.pool["name"])

@@ -23,35 +23,35 @@ test.each([
   ["String should have at least 10 characters", "至少 10 个字符"],
   [
     "price: write an amount of UNC such as 1.5, with at most six decimals and no sign",
-    "price:请填写 UNC 金额,例如 1.5,最多六位小数,不带符号",
+    "price：请填写 UNC 金额，例如 1.5，最多六位小数，不带符号",
   ],
   [
     "Version 2 of the algorithm 'yolo' is in use by 1 notebook (of rita).",
-    "算法“yolo”的版本 2 正在被使用:1 个 Notebook(属于 rita)。",
+    "算法“yolo”的版本 2 正在被使用：1 个 Notebook（属于 rita）。",
   ],
   [
     "The group 'red' is used by 1 pool ('for-red') and 2 notebooks ('first', 'second').",
-    "用户组“red”正在被使用:1 个资源池(“for-red”)和 2 个 Notebook(“first”、“second”)。",
+    "用户组“red”正在被使用：1 个资源池（“for-red”）和 2 个 Notebook（“first”、“second”）。",
   ],
   [
     "Work runs on nodes that would change their pool: a (2 replicas of rita), b (1 replica of red).",
-    "有任务在将要更换资源池的节点上运行:a(rita 的 2 个副本)、b(red 的 1 个副本)。",
+    "有任务在将要更换资源池的节点上运行：a（rita 的 2 个副本）、b（red 的 1 个副本）。",
   ],
-  ["Not Found: see /api/v1/openapi.json for what there is.", "未找到:可用的接口见 /api/v1/openapi.json。"],
+  ["Not Found: see /api/v1/openapi.json for what there is.", "未找到：可用的接口见 /api/v1/openapi.json。"],
   ["The user 'rita' owns 1 algorithm and 2 datasets.", "用户“rita”拥有 1 个算法和 2 个数据集。"],
   [
     "In the archive 'a.zip': The path '../x' climbs out of its folder. Leave out '..'.",
-    "压缩包“a.zip”中:路径“../x”超出了其文件夹。请去掉 '..'。",
+    "压缩包“a.zip”中：路径“../x”超出了其文件夹。请去掉 '..'。",
   ],
   ["There is no custom resource 'cr_1'.", "没有自定义资源“cr_1”。"],
-  ["Pool 'lab' is in use by work on node-1 (1 replica).", "资源池“lab”正在被使用:node-1 上的任务(1 个副本)。"],
-  ["Write a positive quantity of cpu such as 0.5.", "请填写正的 CPU 数量,例如 0.5。"],
-  ["chip c1: memory_bytes was left out: input should be a valid integer", "芯片 c1:memory_bytes 被忽略:应为整数"],
+  ["Pool 'lab' is in use by work on node-1 (1 replica).", "资源池“lab”正在被使用：node-1 上的任务（1 个副本）。"],
+  ["Write a positive quantity of cpu such as 0.5.", "请填写正的 CPU 数量，例如 0.5。"],
+  ["chip c1: memory_bytes was left out: input should be a valid integer", "芯片 c1：memory_bytes 被忽略：应为整数"],
   [
     "needs 2 TPU and 2 Sophon on one node; no node of pool 'lab' has all of it together",
-    "需要单个节点上有 2 TPU 和 2 Sophon;资源池“lab”中没有节点同时拥有全部",
+    "需要单个节点上有 2 TPU 和 2 Sophon；资源池“lab”中没有节点同时拥有全部",
   ],
-  ["The user 'rita' has 2 notebooks ('a', 'b').", "用户“rita”有 2 个 Notebook(“a”、“b”)。"],
+  ["The user 'rita' has 2 notebooks ('a', 'b').", "用户“rita”有 2 个 Notebook（“a”、“b”）。"],
 ])("said in Chinese: %s", (english, chinese) => {
   expect(inChinese(english)).toBe(chinese);
 });
@@ -61,8 +61,8 @@ test("texts within texts, joined ones and figures are said too", () => {
     "needs 0.5 CPU, 1GB memory and 2 TPU1684X on one node; no node of pool 'lab' has all of it free; " +
     "of its 3 nodes 1 is cordoned, 2 are not ready; 3 waiting before you";
   expect(inChinese(reason)).toBe(
-    "需要单个节点上有 0.5 CPU、1GB 内存和 2 TPU1684X;资源池“lab”中没有节点同时空闲全部;" +
-      "其 3 个节点中,1 个已停止调度、2 个未就绪;前面还有 3 个在等待",
+    "需要单个节点上有 0.5 CPU、1GB 内存和 2 TPU1684X；资源池“lab”中没有节点同时空闲全部；" +
+      "其 3 个节点中，1 个已停止调度、2 个未就绪；前面还有 3 个在等待",
   );
 });
 
@@ -71,8 +71,8 @@ test("names and people's own words stay, also where they are words of ours", () 
     "资源池“notebook”不为 Notebook 提供资源规格“lost”。",
   );
   expect(inChinese("removed by miner")).toBe("由 miner 移除");
-  expect(inChinese("stopped by the miner: lost and failed")).toBe("由矿工停止:lost and failed");
-  expect(inChinese("The account is frozen: Log in first.")).toBe("账号已被冻结:Log in first.");
+  expect(inChinese("stopped by the miner: lost and failed")).toBe("由矿工停止：lost and failed");
+  expect(inChinese("The account is frozen: Log in first.")).toBe("账号已被冻结：Log in first.");
 });
 
 test("what is not known stays as it is", () => {

@@ -21,7 +21,7 @@ export function together(...texts: (string | null | undefined)[]): string {
   const [stop, space] = i18n.language === "zh" ? ["。", ""] : [".", " "];
   return texts
     .flatMap((text) => said(text) || [])
-    .reduce((out, text) => (out ? `${out}${/[.!?。]$/.test(out) ? "" : stop}${space}${text}` : text), "");
+    .reduce((out, text) => (out ? `${out}${/[.!?。？！]$/.test(out) ? "" : stop}${space}${text}` : text), "");
 }
 
 export function inChinese(text: string): string {
@@ -69,8 +69,8 @@ const [SENTENCES, EVERYTHING] = [templates(sentences), templates(everything)];
 const DEEPEST = 6;
 const OUTER_JOINTS: [string | RegExp, string][] = [
   [/(?<=[.!?]) /, ""],
-  ["; ", ";"],
-  [": ", ":"],
+  ["; ", "；"],
+  [": ", "："],
 ];
 /** Only within a text, where a person's own words may not be; and not within brackets. */
 const INNER_JOINTS: typeof OUTER_JOINTS = [
@@ -159,7 +159,7 @@ function fill(chinese: string, values: string[], depth: number): string {
 /** A person's own words, after the server's colon or stop. */
 function own(value: string): string {
   if (value === ".") return "。";
-  return value.replace(/^: /, ":").replace(QUOTED, (quoted) => `“${quoted.slice(1, -1)}”`);
+  return value.replace(/^: /, "：").replace(QUOTED, (quoted) => `“${quoted.slice(1, -1)}”`);
 }
 
 /** Two pieces of a text: a space stands between Chinese and Latin letters or figures, and nowhere else beside Chinese. */
@@ -174,7 +174,7 @@ function beside(left: string, right: string): string {
 
 const HAN = /\p{Script=Han}/u;
 const LATIN = /[\p{Script=Latin}\d]/u;
-const WIDE = /[\p{Script=Han}“”。、]/u;
+const WIDE = /[\p{Script=Han}“”。、，：；？！（）]/u;
 
 /** `3 notebooks`, `2GB memory`, `3 TPU1684X`: a figure before what is known, or within a text before a name. */
 function after(text: string, depth: number): string | undefined {
