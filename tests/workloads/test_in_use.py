@@ -12,7 +12,7 @@ from tests.workloads.world import World
 from utcloud.accounts.models import Group
 from utcloud.accounts.routes import router as accounts
 from utcloud.accounts.schemas import Role
-from utcloud.assets.models import Asset, AssetVersion
+from utcloud.assets.models import Asset, AssetVersion, Image
 from utcloud.assets.routes import router as assets
 from utcloud.common.settings import Settings
 from utcloud.resources.models import Node, Pool, PoolGroup, UnitPrice
@@ -66,6 +66,8 @@ async def test_an_assets_owner_is_told_names_of_his_own_notebooks_only(world: Wo
 
 async def test_a_miner_is_deleted_when_he_has_given_up_all(world: World, operator: Person) -> None:
     url = f"/users/{world.miner.id}"
+    async with world.db.write() as tx:
+        (await tx.get_one(Image, world.image_id)).owner_id = operator.user.id
     told = await refused(await operator.client.delete(url))
     for part in ("1 site (site)", "1 specification (0.5CPU-1GB-1TPU1684X)", "1 custom resource (TPU1684X)"):
         assert part in told
