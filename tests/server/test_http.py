@@ -348,8 +348,10 @@ def test_a_removed_sites_token_opens_nothing(served: Served, operator: Api) -> N
     with pytest.raises(Refused) as caught:
         operator.get(f"/sites/{made['id']}")
     assert caught.value.status == 404
-    answer = httpx.get(f"{served.origin}/api/v1/agent/desired", headers={"Authorization": f"Bearer {made['token']}"})
-    assert answer.status_code == 401
+    assert _desired(served, made["token"])["replicas"] == [], "it only hears that nothing is wanted"
+    for path in ("manifests/ver_1", f"blobs/{'0' * 64}"):
+        answer = httpx.get(f"{served.origin}/api/v1/agent/{path}", headers={"Authorization": f"Bearer {made['token']}"})
+        assert answer.status_code == 401
 
 
 def test_the_desired_state_comes_at_once_when_it_changes(served: Served, operator: Api) -> None:
