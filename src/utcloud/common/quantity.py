@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 CPU, MEMORY, DISK = "cpu", "memory", "disk"
 SHARED_MEMORY = "shared-memory"
@@ -59,6 +60,7 @@ def parse_quantity(resource: str, text: str) -> int:
     return value
 
 
+@lru_cache(10_000)
 def format_quantity(resource: str, value: int) -> str:
     """Turn base units into what a person reads: 500 millicores → ``0.5``, 1_000_000_000 bytes → ``1GB``."""
     if resource == CPU:

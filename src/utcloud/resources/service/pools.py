@@ -369,7 +369,7 @@ async def _offers(
     shown = {spec_id: quantities(names, miner_id, contents[spec_id]) for spec_id, miner_id in miners.items()}
     takes = {spec_id: capacity.takes(contents[spec_id]) for spec_id in miners}
     fits = Fits(inside, names)
-    simulated = {pool_id: simulated_on(nodes) for pool_id, nodes in inside.items()}
+    simulated = {pool_id: found for pool_id, nodes in inside.items() if (found := simulated_on(nodes))}
     refs: dict[tuple[str, str], PoolSpecRef] = {}
     offers: dict[tuple[str, Purpose], list[PoolSpecRef]] = defaultdict(list)
     for pool_id, purpose, spec_id, name, price, miner_id in rows:
@@ -380,7 +380,8 @@ async def _offers(
                 name=name,
                 price=price,
                 items=shown[spec_id],
-                simulated=any(names.system(miner_id, one) in simulated.get(pool_id, ()) for one in takes[spec_id]),
+                simulated=pool_id in simulated
+                and any(names.system(miner_id, one) in simulated[pool_id] for one in takes[spec_id]),
                 free_now=free_now,
                 at_best=at_best,
             )
