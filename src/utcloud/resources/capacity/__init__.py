@@ -1,7 +1,8 @@
 """The one rule of allocation: what is free on which node, and who gets it.
 
 CPU, memory and disk are counted; chips are given singly. A custom resource is only a name: whatever is called by two
-names is still taken once. ``load`` sees the state of many nodes in one query; everything else is arithmetic on it.
+names is still taken once. ``load`` sees the state of many nodes in a few statements (``holdings`` remembers what did
+not change); everything else is arithmetic on it.
 """
 
 from utcloud.resources.capacity.holdings import Amounts, tally
