@@ -176,7 +176,7 @@ def test_waiting_says_why(renter: Cli, site: SiteDouble) -> None:
     assert never.status == 1
     assert "TPU" in never.err, "the reason why it waits"
     for name in ("slow", "four"):
-        renter.ok("notebook", "stop", name)
+        renter.ok("notebook", "stop", name, "--wait")
         renter.ok("notebook", "delete", name, "--yes")
 
 

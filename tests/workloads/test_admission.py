@@ -149,3 +149,9 @@ async def test_a_running_notebook_is_not_deleted(world: World) -> None:
         await world.remove(ident)
     assert caught.value.code == "in_use"
     assert "Stop it first" in (caught.value.cure or "")
+    await world.run(ident)
+    await world.stop(ident)
+    with pytest.raises(Conflict) as caught:
+        await world.remove(ident)
+    assert "stopping" in caught.value.detail
+    assert "Wait until it has stopped" in (caught.value.cure or "")

@@ -189,10 +189,10 @@ async def remove(tx: Tx, now: datetime, actor: Actor, ident: str) -> None:
     """Delete a notebook that has ended, with its files; what it cost stays on record."""
     workload = await own(tx, actor, ident)
     replicas = await _replicas(tx, workload.id)
-    if any(State(replica.state) in ACTIVE for replica in replicas):
-        raise Conflict(
-            f"Notebook {workload.name!r} is {workload.state}.", cure="Stop it first; then delete it.", code="in_use"
-        )
+    if active := {State(replica.state) for replica in replicas} & ACTIVE:
+        stopping = active == {State.STOPPING}
+        cure = "Wait until it has stopped; then delete it." if stopping else "Stop it first; then delete it."
+        raise Conflict(f"Notebook {workload.name!r} is {workload.state}.", cure=cure, code="in_use")
     if node := await _unended_on(tx, workload.id):
         raise Conflict(
             f"The last run of notebook {workload.name!r} has not ended: {node} has not been heard since.",

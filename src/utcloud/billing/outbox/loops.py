@@ -75,8 +75,9 @@ async def _sending(db: Database, clock: Clock, settings: Settings, client: httpx
             woken.clear()
             while await send_due(db, clock, settings, client, channel):
                 pass
+            pause = await _pause(db, clock, channel)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), await _pause(db, clock, channel))
+                await asyncio.wait_for(woken.wait(), pause)
 
 
 async def _pause(db: Database, clock: Clock, channel: Channel) -> float:
