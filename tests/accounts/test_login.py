@@ -29,10 +29,12 @@ async def test_a_browser_logs_in_and_out(anyone: httpx.AsyncClient, alice: Perso
         assert flag in cookie
     assert "Secure" not in cookie
     assert answer.json()["user"]["username"] == "alice"
+    assert answer.json()["recharges"] is False
     csrf = answer.json()["csrf_token"]
 
     again = await anyone.get("/auth/session")
     assert again.json()["csrf_token"] == csrf
+    assert again.json()["recharges"] is False
     assert again.headers["cache-control"] == "no-store"
 
     out = await anyone.delete("/auth/session", headers={"X-CSRF-Token": csrf})

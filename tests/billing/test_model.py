@@ -198,7 +198,7 @@ class MoneyMachine(RuleBasedStateMachine):
             before = await service.get_wallet(tx, self.world.now, self.operator, self.wallets[owner])
         for again in range(times):
             async with self.db.write() as tx:
-                await service.create_recharge(tx, self.world.now, self.operator, body, key)
+                await service.create_recharge(tx, self.world.now, self.operator, body, key, issues=True)
             if not again:
                 assert kind == "recharge" or change <= before.available, "what is held or used was taken"
                 self.put_in[owner] += change if kind == "recharge" else -change

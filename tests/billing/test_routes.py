@@ -53,6 +53,22 @@ async def run(people: People, seconds: float = 3600, *, price: int = 1_500_000, 
     return attempt
 
 
+async def test_miners_recharge_only_where_the_operator_lets_them(people: People) -> None:
+    wallet = await wallet_of(people.rita)
+    for kind in ("recharge", "deduct"):
+        body = {"wallet_id": wallet["id"], "amount": "1", "kind": kind}
+        await ok(people.mina.client.post("/recharges", json=body), 201)
+    settings = people.app.state.settings
+    people.app.state.settings = settings.model_copy(update={"recharge_by": "operators"})
+    for kind in ("recharge", "deduct"):
+        body = {"wallet_id": wallet["id"], "amount": "1", "kind": kind}
+        await ok(people.oscar.client.post("/recharges", json=body), 201)
+        refused = problem(await people.mina.client.post("/recharges", json=body), 403)
+        assert "operator" in refused["cure"]
+    assert (await wallet_of(people.rita))["balance"] == "0"
+    assert len((await ok(people.mina.client.get("/recharges")))["items"]) == 4, "he still reads the records"
+
+
 async def test_a_recharge_with_a_note(people: People) -> None:
     made = await recharge(people, note="for the trial", amount="10.000001")
     assert (made["amount"], made["note"], made["owner_name"], made["actor_name"]) == (

@@ -21,6 +21,10 @@ class Actor:
     is_renter: bool = False
     ip: str = ""
 
+    def recharges(self, settings: Settings) -> bool:
+        """Whether he puts machine hours into anybody's wallet and takes them out."""
+        return self.is_operator or (self.is_miner and settings.recharge_by == "miners")
+
     def require_operator(self) -> None:
         if not self.is_operator:
             raise Forbidden("Only an operator may do this.", cure="Ask an operator of the platform.")

@@ -22,7 +22,7 @@ from utcloud.billing.schemas import (
 )
 from utcloud.common import export
 from utcloud.common.paging import Limit, Page
-from utcloud.db.web import Db, Now
+from utcloud.db.web import AppSettings, Db, Now
 
 router = APIRouter()
 router.include_router(order_routes.router)
@@ -116,11 +116,13 @@ async def create_recharge(
     actor: CurrentActor,
     db: Db,
     now: Now,
+    settings: AppSettings,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
 ) -> RechargeOut:
     """Recharge a wallet, or deduct from it what is available."""
     async with db.write() as tx:
-        return await service.create_recharge(tx, now, actor, body, idempotency_key)
+        issues = actor.recharges(settings)
+        return await service.create_recharge(tx, now, actor, body, idempotency_key, issues=issues)
 
 
 @router.get("/recharges", tags=["wallets"], response_model=Page[RechargeOut], responses=export.RESPONSES)

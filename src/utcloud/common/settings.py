@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     registration: Literal["open", "closed"] = Field(
         default="open", description="Whether people may apply to become users (open), or only by invitation (closed)."
     )
+    recharge_by: Literal["miners", "operators"] = Field(
+        default="miners",
+        description="Who puts machine hours into wallets and takes them out: miners as well as operators, or operators "
+        "only, as fits miners who do not know each other.",
+    )
     max_upload_bytes: int = Field(default=20 * 2**30, ge=1, description="Largest single upload.")
     max_version_bytes: int = Field(default=50 * 2**30, ge=1, description="Largest version of an asset, unpacked.")
     max_version_files: int = Field(default=100_000, ge=1, description="Most files in one version of an asset.")

@@ -1,4 +1,4 @@
-"""What routes take from the app: its database and its clock. Async functions, because others are run in threads."""
+"""What routes take from the app: database, clock, settings. Async functions, because others are run in threads."""
 
 from datetime import datetime
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from utcloud.common.clock import Clock
+from utcloud.common.settings import Settings
 from utcloud.db.database import Database
 
 
@@ -19,5 +20,11 @@ async def _now(request: Request) -> datetime:
     return clock.now()
 
 
+async def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
 Db = Annotated[Database, Depends(_database)]
 Now = Annotated[datetime, Depends(_now)]
+AppSettings = Annotated[Settings, Depends(_settings)]

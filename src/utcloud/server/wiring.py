@@ -40,7 +40,7 @@ async def _stop_work(tx: Tx, _actor: Actor, user: User, running: Running) -> Non
 async def _grant(tx: Tx, now: datetime, actor: Actor, user: User, amount: int, note: str, key: str) -> None:
     wallet = await journal.account(tx, "wallet", user.id)
     body = RechargeCreate.model_construct(wallet_id=wallet.id, amount=amount, note=note, kind="recharge")
-    await billing.create_recharge(tx, now, actor, body, key)
+    await billing.create_recharge(tx, now, actor, body, key, issues=actor.is_operator)
 
 
 def _owner(column: InstrumentedAttribute[str], ident: InstrumentedAttribute[str]) -> audit.Owner:

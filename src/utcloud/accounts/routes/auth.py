@@ -17,7 +17,7 @@ from utcloud.accounts.schemas import (
     TokenOut,
 )
 from utcloud.common.paging import Limit, Page
-from utcloud.db.web import Db, Now
+from utcloud.db.web import AppSettings, Db, Now
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 
@@ -29,6 +29,7 @@ async def log_in(
     body: Login,
     db: Db,
     now: Now,
+    settings: AppSettings,
     ip: ClientIp,
     user_agent: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> SessionOut:
@@ -37,12 +38,13 @@ async def log_in(
     _set_cookie(request, response, new.secret)
     async with db.read() as tx:
         user = await service.user_out(tx, new.user)
-    return SessionOut(user=user, csrf_token=new.csrf_token, expires_at=new.expires_at)
+    recharges = service.actor_of(new.user).recharges(settings)
+    return SessionOut(user=user, recharges=recharges, csrf_token=new.csrf_token, expires_at=new.expires_at)
 
 
 @router.get("/session")
 async def get_session(
-    request: Request, response: Response, actor: CurrentActor, db: Db, cookie: SessionCookie
+    request: Request, response: Response, actor: CurrentActor, db: Db, settings: AppSettings, cookie: SessionCookie
 ) -> SessionOut:
     """Who is logged in with this browser."""
     async with db.read() as tx:
@@ -50,7 +52,12 @@ async def get_session(
         user = await service.user_out(tx, await service.get_user(tx, actor.id))
     secret = cookie or ""
     _set_cookie(request, response, secret)
-    return SessionOut(user=user, csrf_token=service.csrf_token_for(secret), expires_at=session.expires_at)
+    return SessionOut(
+        user=user,
+        recharges=actor.recharges(settings),
+        csrf_token=service.csrf_token_for(secret),
+        expires_at=session.expires_at,
+    )
 
 
 @router.delete("/session", status_code=204)

@@ -23,6 +23,8 @@ class SessionOut(BaseModel):
     """The answer to a login and to ``GET /auth/session``. ``csrf_token`` goes into the ``X-CSRF-Token`` header."""
 
     user: UserOut
+    recharges: bool
+    """Whether one puts machine hours into anybody's wallet."""
     csrf_token: str
     expires_at: datetime
 

@@ -1,8 +1,6 @@
 """Notices, webhooks and their deliveries over HTTP."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Response
 
 from utcloud.accounts.auth import CurrentActor
 from utcloud.accounts.schemas import Cursor, IdPath, IdQuery, Moment
@@ -22,18 +20,9 @@ from utcloud.billing.outbox.schemas import (
 )
 from utcloud.common import export
 from utcloud.common.paging import Limit, Page
-from utcloud.common.settings import Settings
-from utcloud.db.web import Db, Now
+from utcloud.db.web import AppSettings, Db, Now
 
 router = APIRouter()
-
-
-def _settings(request: Request) -> Settings:
-    settings: Settings = request.app.state.settings
-    return settings
-
-
-AppSettings = Annotated[Settings, Depends(_settings)]
 
 
 @router.get("/notices", tags=["notices"], response_model=Page[NoticeOut], responses=export.RESPONSES)

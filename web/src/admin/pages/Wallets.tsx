@@ -3,7 +3,7 @@ import { api, ok, type Schemas } from "@shared/api/client";
 import { Caps } from "@shared/money/Caps";
 import { WalletCards } from "@shared/money/WalletCards";
 import { Warning } from "@shared/money/Warning";
-import { useRole } from "@shared/session";
+import { useRole, useSession } from "@shared/session";
 import { Moment, Unc, When } from "@shared/ui/bits";
 import { ErrorCard } from "@shared/ui/ErrorCard";
 import { Filter } from "@shared/ui/Filter";
@@ -19,6 +19,7 @@ type Wallet = Schemas["WalletOut"];
 /** The machine hours of users and groups: recharge, deduct, cap. */
 export function Wallets() {
   const { t } = useTranslation();
+  const { recharges } = useSession();
   const [dialog, setDialog] = useState<{ wallet: Wallet; kind: "recharge" | "deduct" }>();
   const [owner, setOwner] = useAddress<Wallet["owner"]>("owner");
   const [shown, setShown] = useAddress("wallet");
@@ -59,7 +60,9 @@ export function Wallets() {
       render: (value) => <Unc value={value} perHour />,
     },
     { title: t("time.runsOut"), key: "runs_out", render: (_, wallet) => <RunsOut wallet={wallet} /> },
-    {
+  ];
+  if (recharges)
+    columns.push({
       key: "actions",
       render: (_, wallet) => (
         <span className="tags">
@@ -71,8 +74,7 @@ export function Wallets() {
           </Button>
         </span>
       ),
-    },
-  ];
+    });
   return (
     <>
       <ListPage

@@ -5104,6 +5104,8 @@ export interface components {
          */
         SessionOut: {
             user: components["schemas"]["UserOut"];
+            /** Recharges */
+            recharges: boolean;
             /** Csrf Token */
             csrf_token: string;
             /**

@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { Link } from "react-router-dom";
 import { api, MAX_ROWS, ok, type Schemas } from "../api/client";
 import { formatUnc } from "../format";
-import { useRole } from "../session";
+import { useRole, useSession } from "../session";
 import { ErrorCard } from "../ui/ErrorCard";
 import { FormDialog } from "../ui/FormDialog";
 import { Caps } from "./Caps";
@@ -16,7 +16,7 @@ import { Warning } from "./Warning";
 export function GroupWallets() {
   const { t } = useTranslation();
   const operator = useRole();
-  const issues = useRole("miner") || operator; // whoever recharges out of nothing does so in the management end
+  const { recharges } = useSession(); // whoever recharges out of nothing does so in the management end
   const [giving, setGiving] = useState<Schemas["WalletOut"]>();
   const { data, error, refetch } = useQuery({ queryKey: ["groups", "wallets"], queryFn: load });
   if (error && !data) return <ErrorCard error={error} retry={refetch} />;
@@ -39,7 +39,7 @@ export function GroupWallets() {
                   <Link to={`/time-management?tab=statements&wallet=${wallet.id}`}>{t("statements.tab")}</Link>
                 )}
                 <Link to="/groups">{t("wallet.members")}</Link>
-                {manager && !issues && (
+                {manager && !recharges && (
                   <Button size="small" type="primary" onClick={() => setGiving(wallet)}>
                     {t("wallet.give")}
                   </Button>

@@ -40,7 +40,7 @@ export const money = {
     at: "Time",
     by: "By",
     empty: "No recharges yet. Ask a miner or an operator to recharge your machine hours.",
-    emptyMiner: "No recharges yet. Recharge a user's machine hours under “Machine hours”.",
+    emptyMiner: "No recharges yet: machine hours that were put into a wallet under “Machine hours” are listed here.",
   },
   charges: {
     about: "One record for each run of a replica: amount = price × time.",

@@ -41,7 +41,7 @@ export const money: typeof en = {
     at: "时间",
     by: "操作者",
     empty: "还没有充值记录。请矿工或运营者为您充值机时。",
-    emptyMiner: "还没有充值记录。可在“机时”中为用户充值。",
+    emptyMiner: "还没有充值记录。在“机时”中充值后会显示在此。",
   },
   charges: {
     about: "副本每次运行一条记录：金额 = 价格 × 时间。",
