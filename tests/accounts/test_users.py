@@ -150,12 +150,13 @@ async def test_two_operators_cannot_freeze_each_other(app: FastAPI, operator: Pe
     assert len(active) == 1
 
 
-async def test_a_reset_password_works_once_told_and_ends_sessions(
+async def test_a_reset_password_works_once_told_and_ends_sessions_and_tokens(
     operator: Person, alice: Person, anyone: httpx.AsyncClient
 ) -> None:
     await anyone.post("/auth/session", json={"username": "alice", "password": PASSWORD})
     password = (await operator.client.post(f"/users/{alice.id}/reset-password")).json()["password"]
     problem(await anyone.get("/auth/session"), 401)
+    problem(await alice.client.get("/auth/tokens"), 401)
     problem(await anyone.post("/auth/session", json={"username": "alice", "password": PASSWORD}), 401)
     assert (await anyone.post("/auth/session", json={"username": "alice", "password": password})).status_code == 200
 

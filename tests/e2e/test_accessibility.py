@@ -56,9 +56,8 @@ def admin(browser: Browser, stack: Stack, ids: dict[str, str]) -> Screen:
 
 @pytest.fixture(scope="module")
 def console(browser: Browser, stack: Stack, cloud: Cloud, ids: dict[str, str]) -> Screen:
-    password = cloud.operator.post(f"/users/{cloud.user['id']}/reset-password")["password"]
     screen = Screen.open(browser, stack.access["console_url"])
-    screen.log_in(cloud.user["username"], password)
+    screen.log_in(cloud.user["username"], cloud.user["initial_password"])
     return screen
 
 

@@ -215,7 +215,6 @@ def test_several_users_are_frozen_at_once(admin: Screen, cloud: Cloud) -> None:
 
 def test_groups(admin: Screen, visitor: Screen, cloud: Cloud, operator: Api) -> None:
     """A group's page; its manager, a renter, brings in a member and takes him out again, and can do no more."""
-    password = operator.post(f"/users/{cloud.user['id']}/reset-password")["password"]
     other, _ = cloud.add_renter("member")
     operator.delete(f"/groups/{cloud.group['id']}/members/{other['id']}")
     admin.go("groups")
@@ -240,7 +239,7 @@ def test_groups(admin: Screen, visitor: Screen, cloud: Cloud, operator: Api) -> 
     expect(refusal).to_contain_text(f"is used by 1 pool ({cloud.pool['name']!r})")
     admin.page.locator(".ant-notification-notice-close").click()
 
-    visitor.log_in(cloud.user["username"], password)
+    visitor.log_in(cloud.user["username"], cloud.user["initial_password"])
     visitor.go("groups")
     expect(visitor.main).to_contain_text("You manage this group.")
     visitor.button(visitor.main, "Add member").click()

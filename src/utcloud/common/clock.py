@@ -1,7 +1,10 @@
 """The clock seam: rules ask a ``Clock``, so tests can move time."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Clock(Protocol):
@@ -21,11 +24,9 @@ class SystemClock:
 
 def to_ms(moment: datetime) -> int:
     """Milliseconds since the Unix epoch, rounded down."""
-    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def from_ms(milliseconds: int) -> datetime:
     """The moment that lies ``milliseconds`` after the Unix epoch, in UTC."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)
+    return _EPOCH + milliseconds * _MILLISECOND

@@ -116,7 +116,7 @@ async def unfreeze_user(user_id: IdPath, actor: CurrentActor, db: Db) -> UserOut
 
 @router.post("/{user_id}/reset-password")
 async def reset_password(user_id: IdPath, actor: CurrentActor, db: Db) -> PasswordReset:
-    """Give a user a new generated password, answered this once. All of the user's sessions end."""
+    """Give a user a new generated password, answered this once. The user's sessions and API tokens end."""
     actor.require_operator()
     password = passwords.generate()
     password_hash = await passwords.hash_password(password)

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from utcloud.accounts import audit, passwords
 from utcloud.accounts.auth import SYSTEM, Actor
-from utcloud.accounts.models import Application, BrowserSession, Group, GroupMember, User
+from utcloud.accounts.models import ApiToken, Application, BrowserSession, Group, GroupMember, User
 from utcloud.accounts.schemas import (
     ApplicationStatus,
     GroupRef,
@@ -224,11 +224,12 @@ async def unfreeze_user(tx: Tx, actor: Actor, user_id: str) -> User:
 
 
 async def reset_password(tx: Tx, actor: Actor, user_id: str, password_hash: str) -> User:
-    """Give a user a new password, hashed by the caller; all of the user's sessions end."""
+    """Give a new password, hashed by the caller. Sessions and API tokens end: a thief may have made some."""
     actor.require_operator()
     user = await get_user(tx, user_id)
     user.password_hash = password_hash
     await end_sessions(tx, user.id)
+    await tx.execute(delete(ApiToken).where(ApiToken.user_id == user.id))
     _changed(tx, actor, "user.reset_password", user)
     return user
 

@@ -145,10 +145,10 @@ def unfreeze(user: Name, as_json: AsJson = False) -> None:
 
 @app.command()
 def reset_password(user: Name, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Give a user a new, generated password; it is shown once."""
+    """Give a user a new, generated password, shown once. Sessions and API tokens end."""
     api = connect()
     found = user_named(api, user)
-    confirm(f"Give {found['username']} a new password?", yes)
+    confirm(f"Give {found['username']} a new password? Sessions and API tokens end.", yes)
     made = api.post(f"users/{found['id']}/reset-password")
     report(made, as_json, f"New password of {found['username']}, shown only now: {made['password']}")
 

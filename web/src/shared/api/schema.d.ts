@@ -2053,7 +2053,7 @@ export interface paths {
         put?: never;
         /**
          * Reset Password
-         * @description Give a user a new generated password, answered this once. All of the user's sessions end.
+         * @description Give a user a new generated password, answered this once. The user's sessions and API tokens end.
          */
         post: operations["reset_password"];
         delete?: never;

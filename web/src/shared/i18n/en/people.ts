@@ -83,7 +83,7 @@ export const people = {
     freezeSelf: "You cannot freeze yourself",
     reset: "Reset password",
     resetAsk: "Reset the password of {{username}}?",
-    resetHint: "A new password is generated; sessions end.",
+    resetHint: "A new password is generated; sessions and API tokens end.",
     deleteHint: "This cannot be undone. Records of machine hours stay.",
     deleteRefused: "{{name}} cannot be deleted",
     freezeInstead: "Freeze instead",

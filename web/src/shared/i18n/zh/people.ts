@@ -79,7 +79,7 @@ export const people: typeof en = {
     freezeSelf: "您不能冻结自己",
     reset: "重置密码",
     resetAsk: "重置 {{username}} 的密码？",
-    resetHint: "将生成新密码，现有会话结束。",
+    resetHint: "将生成新密码，现有会话和 API 令牌失效。",
     deleteHint: "无法撤销。机时记录会保留。",
     deleteRefused: "无法删除 {{name}}",
     freezeInstead: "改为冻结",
