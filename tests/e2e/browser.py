@@ -20,7 +20,7 @@ SLOW_MS = 20_000
 ENGLISH = re.compile(r"\b[A-Za-z]?[a-z]+ [a-z]+ [a-z]+\b")
 """Three words in a row: no name has so many."""
 UNREACHABLE = "The server cannot be reached"
-NETWORK_CHANGED = ("ERR_NETWORK_CHANGED", "chrome-error://")
+NETWORK_CHANGED = ("ERR_NETWORK_CHANGED", "chrome-error://", "is interrupted by another navigation")
 
 
 @contextmanager

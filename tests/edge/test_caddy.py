@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from tests.edge.conftest import Caddy, MovableClock, Upstream, until
+from tests.edge.conftest import Caddy, MovableClock, Upstream, own_address, until
 from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.edge import caddy, service
@@ -301,6 +301,24 @@ async def test_a_container_that_is_away_is_explained(db: Database, edge: Caddy, 
     assert answer.status_code == 503
     assert "starting or has stopped" in answer.text
     assert f"http://localhost:{edge.settings.port}/console/" in answer.text
+
+
+async def test_a_new_container_at_an_old_address_gets_its_first_save(db: Database, edge: Caddy) -> None:
+    """A container that vanished left connections without an end; what the next one at its address gets of them it
+    resets, and a request that changes something is not sent twice."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await reader.read(1)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(answer, own_address(), 0) as container:
+        route = await _put(db, f"{own_address()}:{container.sockets[0].getsockname()[1]}")
+        page = await _opened(edge, route)
+        for _ in range(5):
+            assert (await page.put("/api/contents/kept.txt", content=b"kept")).status_code == 200
+        await page.aclose()
 
 
 async def test_the_consoles_host(edge: Caddy) -> None:

@@ -122,7 +122,8 @@ def _replicas(settings: Settings) -> list[Json]:
     proxy: Json = {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": "{http.regexp.page.1}"}],
-        "transport": {"protocol": "http", "dial_timeout": "3s"},
+        # An address is another container's tomorrow: what was kept open to the one before would lose its first save.
+        "transport": {"protocol": "http", "dial_timeout": "3s", "keep_alive": {"enabled": False}},
         "flush_interval": -1,
         "stream_close_delay": _STREAMS_OUTLIVE_A_CHANGE,
         "headers": {
