@@ -1,14 +1,20 @@
 """Opaque, time-ordered ids: ``nb_01jd3v6q8r…`` is a prefix and a 26-character ULID in lower case."""
 
 import secrets
+import threading
 import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_lock = threading.Lock()
+_last = 0
 
 
 def new_id(prefix: str) -> str:
-    """Return a new id; ids made later sort later (to the millisecond)."""
-    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    """Return a new id: it sorts after all others of this process, and to the millisecond among other processes'."""
+    global _last
+    with _lock:
+        drawn = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+        value = _last = max(drawn, _last + 1 + secrets.randbits(64))
     digits = []
     for _ in range(26):
         digits.append(_ALPHABET[value & 31])
