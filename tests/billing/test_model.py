@@ -2,8 +2,8 @@
 
 Renters start, stop and restart work with prices, limits and payers of all kinds; containers die of whatever; reports
 are lost, doubled, late and out of order; clocks are moved by an hour; nodes are lost; wallets are recharged and
-deducted from, twice with the same key; prices, the platform's fee and caps change; members come and go; two servers
-settle and watch at the same time.
+deducted from, twice with the same key, and beyond what is free; prices, the platform's fee and caps change; members
+come and go; two servers settle and watch at the same time.
 
 After each step: entries sum to zero and balances are their postings, no wallet is below zero, each attempt's total is
 the formula's, at what was agreed, and just what was witnessed, wallets hold what was put in and not used up, credits
@@ -93,13 +93,16 @@ class MoneyMachine(RuleBasedStateMachine):
         self.containers: dict[str, Container] = {}
         self.sent: list[tuple[datetime, SiteReport]] = []
         self.server_skew = self.site_skew = self.moved = timedelta()
-        self.notebooks: list[str] = []
+        self.notebooks: dict[str, int] = {}  # and the number of its specification
         self.policies: dict[str, str] = {}
+        self.prices = list(prices)
+        self.agreed: dict[str, tuple[int, int]] = {}  # price and fee of each order, as they were at its start
         self.run(self._begin(prices, funds))
         for spec in (0, 1):
             limits = {"max_cost": "0.2"} if spec else {}
-            self.run(self._create({"spec_id": self.specs[spec], "tasks": 1 + spec, **limits}, "last_hour"))
+            self.run(self._create(spec, {"tasks": 1 + spec, **limits}, "last_hour"))
         self.run(self._obey())
+        self.ask_for_more(0, prices[0] + 1, 333_333, waiting=True)
 
     async def _begin(self, prices: tuple[int, int], funds: int) -> None:
         self.db = await type(self).connect(self.stack)
@@ -144,40 +147,59 @@ class MoneyMachine(RuleBasedStateMachine):
         policy=st.sampled_from(["last_hour", "whole", "none"]),
     )
     def create(self, spec: int, tasks: int, payer: str, max_cost: str | None, policy: str) -> None:
-        fields = {"spec_id": self.specs[spec], "tasks": tasks, "payer": payer, "max_cost": max_cost}
+        fields = {"tasks": tasks, "payer": payer, "max_cost": max_cost}
         if payer == "group":
             fields["group_id"] = self.group
-        self.run(self._create(fields, policy))
+        self.run(self._create(spec, fields, policy))
         self.go_on()
 
-    async def _create(self, fields: dict[str, Any], policy: str) -> None:
+    async def _create(self, spec: int, fields: dict[str, Any], policy: str) -> None:
         try:
-            ident = await self.world.create(f"n{len(self.notebooks)}", **fields)
+            ident = await self.world.create(f"n{len(self.notebooks)}", spec_id=self.specs[spec], **fields)
         except Problem:
             return
-        self.notebooks.append(ident)
+        self.notebooks[ident] = spec
+        await self._agree(ident)
         async with self.db.write() as tx:
             for order in await tx.scalars(select(Order).where(Order.workload_id == ident)):
                 order.fault_credit = self.policies.setdefault(order.id, policy)
 
+    async def _agree(self, ident: str) -> None:
+        async with self.db.read() as tx:
+            orders = (await tx.scalars(select(Order.id).where(Order.workload_id == ident))).all()
+        for order in orders:
+            self.agreed.setdefault(order, (self.prices[self.notebooks[ident]], self.world.fee_ppm))
+
     @rule(which=st.integers(0, 10), stop=st.booleans())
     def stop_or_start(self, which: int, stop: bool) -> None:
         if self.notebooks:
-            ident = self.notebooks[which % len(self.notebooks)]
+            ident = list(self.notebooks)[which % len(self.notebooks)]
             self.run(self._try(self.world.stop(ident) if stop else self.world.start(ident)))
+            self.run(self._agree(ident))
             self.go_on()
 
     async def _try(self, job: Awaitable[Any]) -> None:
         with suppress(Problem):
             await job
 
-    @rule(spec=st.integers(0, 1), price=st.integers(0, 10**7))
-    def reprice(self, spec: int, price: int) -> None:
+    @rule(
+        spec=st.integers(0, 1),
+        price=st.integers(0, 10**7),
+        fee=st.sampled_from([0, 1, 50_000, 333_333, 1_000_000]),
+        waiting=st.booleans(),
+    )
+    def ask_for_more(self, spec: int, price: int, fee: int, waiting: bool) -> None:
+        """Price and fee change, perhaps while work that was ordered before waits for a node to be ready again."""
+
         async def change() -> None:
             async with self.db.write() as tx:
                 (await tx.get_one(Spec, self.specs[spec])).price = price
 
+        if waiting:
+            self.outage(400)
+            self.run(self._create(spec, {"tasks": 1}, "last_hour"))
         self.run(change())
+        self.prices[spec], self.world.fee_ppm = price, fee
         self.go_on()
 
     @rule(
@@ -203,10 +225,17 @@ class MoneyMachine(RuleBasedStateMachine):
                 assert kind == "recharge" or change <= before.available, "what is held or used was taken"
                 self.put_in[owner] += change if kind == "recharge" else -change
 
-    @rule(fee=st.sampled_from([0, 1, 50_000, 333_333, 1_000_000]))
-    def charge_another_fee(self, fee: int) -> None:
-        self.world.fee_ppm = fee
-        self.go_on()
+    @rule(group=st.booleans(), more=st.sampled_from([1, 1000]))
+    def take_what_is_held(self, group: bool, more: int) -> None:
+        owner = self.group if group else self.world.renter.id
+
+        async def take() -> None:
+            async with self.db.read() as tx:
+                free = (await service.get_wallet(tx, self.world.now, self.operator, self.wallets[owner])).available
+            with pytest.raises(Problem):
+                await self._book(owner, "deduct", free + more)
+
+        self.run(take())
 
     @rule()
     def come_or_go(self) -> None:
@@ -382,7 +411,8 @@ class MoneyMachine(RuleBasedStateMachine):
         for meter in meters:
             self._check_meter(meter)
             order = orders[meter.order_id]
-            assert (meter.price, meter.fee_ppm) == (order.unit_price, order.fee_ppm), "what was agreed holds"
+            agreed = self.agreed[meter.order_id]
+            assert (meter.price, meter.fee_ppm) == (order.unit_price, order.fee_ppm) == agreed, "what was agreed holds"
             assert meter.credited == self._credit(meter)
         paid: dict[str, int] = defaultdict(int)
         for meter in meters:
