@@ -365,12 +365,38 @@ async def test_lists_sort_and_come_as_files(alice: Person, operator: Person) -> 
             first = (await alice.client.get(url, params={"sort": sort, "limit": 2})).json()
             rest = (await alice.client.get(url, params={"sort": sort, "cursor": first["next_cursor"]})).json()
             assert [item["name"] for item in first["items"] + rest["items"]] == wanted.split()
-        problem(await alice.client.get(url, params={"sort": "size"}), 422)
+        problem(await alice.client.get(url, params={"sort": "colour"}), 422)
         rows = (await alice.client.get(url, params={"format": "csv", "sort": "name"})).text.splitlines()
         assert len(rows) == 4
         assert "ada" in rows[1]
     found = (await alice.client.get("/images", params={"jupyter": "false"})).json()["items"]
     assert [image["name"] for image in found] == ["ada"]
+
+
+async def test_the_whole_list_sorts_by_versions_size_and_owner(alice: Person, operator: Person) -> None:
+    for name, files in (("twice", [b"1", b"22"]), ("never", []), ("big", [b"x" * 1000])):
+        asset = await make(alice.client, name)
+        for content in files:
+            await publish_files(alice.client, asset, {"a": content})
+    preset = await make(operator.client, "preset")
+    assert (await operator.client.patch(f"/algorithms/{preset['id']}", json={"visibility": "preset"})).is_success
+    for sort, wanted in (
+        ("-versions", "twice big"),
+        ("-size", "big twice"),
+        ("size", "never preset twice big"),
+        ("owner_name", "preset twice never big"),
+        ("-owner_name", "big never twice preset"),
+    ):
+        names: list[str] = []
+        cursor = None
+        while len(names) < 4:
+            query: dict[str, Any] = {"sort": sort, "limit": 1, **({"cursor": cursor} if cursor else {})}
+            page = (await alice.client.get("/algorithms", params=query)).json()
+            names += [item["name"] for item in page["items"]]
+            cursor = page["next_cursor"]
+        assert cursor is None
+        assert names[: len(wanted.split())] == wanted.split(), sort
+        assert set(names) == {"twice", "never", "big", "preset"}
 
 
 async def test_the_list_searches_and_pages(alice: Person) -> None:

@@ -262,6 +262,44 @@ async def test_csv_has_every_row_and_is_safe_in_a_spreadsheet(people: People, ho
     assert (row["note"], row["amount"]) == ("'=1+1", "1000")
 
 
+async def test_records_are_found_and_sorted_as_a_whole(people: People) -> None:
+    await recharge(people, "9")
+    await recharge(people, "1")
+    await recharge(people, "5", kind="deduct")
+    body = {"wallet_id": (await wallet_of(people.boris))["id"], "amount": "2"}
+    await ok(people.oscar.client.post("/recharges", json=body), 201)
+    await run(people, 10, price=3_600_000, workload="long and cheap", spec="b")
+    await run(people, 5, price=36_000_000, workload="short and dear", spec="c")
+    await run(people, 7, price=3_600_000, close=False, workload="at work", spec="a")
+
+    async def column(path: str, field: str, **query: Any) -> list[Any]:
+        """By pages of one row."""
+        found, cursor = [], None
+        while True:
+            page = await ok(
+                people.oscar.client.get(path, params={"limit": 1, **query, **({"cursor": cursor} if cursor else {})})
+            )
+            found += [one[field] for one in page["items"]]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return found
+
+    for sort, wanted in (("amount", "-5 1 2 9"), ("owner_name", "2 9 1 -5"), ("at", "9 1 -5 2")):
+        assert await column("/recharges", "amount", sort=sort) == wanted.split()
+        assert await column("/recharges", "amount", sort=f"-{sort}") == wanted.split()[::-1]
+    for sort, by in (("paid", "0.007 0.01 0.05"), ("created_at", "0.01 0.05 0.007"), ("spec", "0.007 0.01 0.05")):
+        assert await column("/charges", "paid", sort=sort) == by.split()
+        assert await column("/charges", "paid", sort=f"-{sort}") == by.split()[::-1]
+    assert await column("/charges", "seconds", sort="seconds") == [5, 7, 10]
+    assert await column("/charges", "workload", sort="workload") == ["at work", "long and cheap", "short and dear"]
+    assert await column("/charges", "payer_name", sort="payer_name") == ["rita"] * 3
+    for search, count in (("SHORT", 1), ("rit", 3), ("%", 0), ("nobody", 0)):
+        assert len(await column("/charges", "workload", search=search)) == count
+    problem(await people.rita.client.get("/charges", params={"sort": "balance"}), 422)
+    file = await people.oscar.client.get("/charges", params={"format": "csv", "sort": "-paid", "search": "and"})
+    assert [row["paid"] for row in csv.DictReader(io.StringIO(file.text))] == ["0.05", "0.01"]
+
+
 async def test_a_page_takes_few_queries(people: People) -> None:
     await recharge(people, "1000")
     for _ in range(20):

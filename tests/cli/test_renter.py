@@ -146,7 +146,7 @@ def test_a_notebook_from_beginning_to_end(renter: Cli, operator: Cli, folder: Pa
     charge = _json(renter, "charge", "list", "--notebook", "first", "--ended")["items"][0]
     assert charge["open"] is False
     assert charge["amount"] != "0"
-    assert charge["amount"] in renter.ok("charge", "list")
+    assert charge["amount"] in renter.ok("charge", "list", "--search", "first", "--sort", "-paid")
     assert charge["id"] in renter.ok("charge", "list", "--csv")
     assert renter("notebook", "start", "first", "--wait").status == 0
     work = _json(operator, "work", "list")["items"][0]

@@ -1,6 +1,8 @@
 """Sessions: what a reader sees, and what a writer leaves."""
 
+import pytest
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import DBAPIError
 
 from tests.billing.support import UNC, fund
 from utcloud.billing.models import Account, Posting
@@ -34,3 +36,17 @@ async def test_a_writer_sees_what_was_written_before_his_turn(db: Database) -> N
             async with db.write() as other:
                 await other.execute(update(Account).where(Account.id == wallet.id).values(low_balance=7))
             assert await tx.scalar(select(Account.low_balance).where(Account.id == wallet.id)) == 7
+
+
+async def test_a_reader_cannot_write_or_lock(db: Database) -> None:
+    """Else two clicks at once ended in an error of the server: a snapshot cannot lock what has changed since."""
+    async with db.write() as tx:
+        await fund(tx, "rita", UNC)
+    if db.is_sqlite:
+        return
+    for statement in (select(Account).with_for_update(), update(Account).values(low_balance=7)):
+        with pytest.raises(DBAPIError, match="read-only transaction"):
+            async with db.read() as tx:
+                await tx.execute(statement)
+    async with db.write() as tx:  # its connection is as it was
+        await tx.execute(update(Account).values(low_balance=7))

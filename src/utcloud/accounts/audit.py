@@ -110,12 +110,5 @@ async def list_events(
         query = query.where(or_(AuditEvent.actor_id == actor.id, AuditEvent.owner_id == actor.id))
         if wanted.ip is not None:
             query = query.where(or_(AuditEvent.actor_id == actor.id, AuditEvent.actor_id.is_(None)))
-    return await paginate(
-        tx,
-        query,
-        AuditEvent.id,
-        limit=limit,
-        cursor=cursor,
-        order_by=AuditEvent.at,
-        descending=sort == AuditSort.NEWEST,
-    )
+    columns = {"at": AuditEvent.at}
+    return await paginate(tx, query, AuditEvent.id, limit=limit, cursor=cursor, sort=sort, columns=columns)

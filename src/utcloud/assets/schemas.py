@@ -37,10 +37,18 @@ class Visibility(StrEnum):
 
 
 class AssetSort(StrEnum):
+    """``size`` is that of the latest version."""
+
     NEWEST = "-created_at"
     OLDEST = "created_at"
     NAME = "name"
     NAME_DESC = "-name"
+    VERSIONS = "versions"
+    VERSIONS_DESC = "-versions"
+    SMALLEST = "size"
+    BIGGEST = "-size"
+    OWNER = "owner_name"
+    OWNER_DESC = "-owner_name"
 
 
 class ImageSort(StrEnum):

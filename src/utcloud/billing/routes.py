@@ -12,10 +12,12 @@ from utcloud.billing.schemas import (
     CapOut,
     CapUpdate,
     ChargeOut,
+    ChargeSort,
     EarningsOut,
     PlatformOut,
     RechargeCreate,
     RechargeOut,
+    RechargeSort,
     WalletOut,
     WalletSort,
     WalletUpdate,
@@ -135,14 +137,15 @@ async def list_recharges(
     wallet_id: IdQuery = None,
     since: Moment = None,
     until: Moment = None,
+    sort: RechargeSort = RechargeSort.NEWEST,
     file: export.Wanted = None,
 ) -> Page[RechargeOut] | Response:
-    """List recharges and deductions, newest first."""
+    """List recharges and deductions; ``search`` looks in the owners' names."""
     wanted = service.RechargeFilter(wallet_id=wallet_id, search=search, since=since, until=until)
 
     async def load(limit: int, cursor: str | None) -> tuple[list[RechargeOut], str | None]:
         async with db.read() as tx:
-            return await service.list_recharges(tx, actor, wanted, limit=limit, cursor=cursor)
+            return await service.list_recharges(tx, actor, wanted, limit=limit, cursor=cursor, sort=sort)
 
     if file:
         return export.response(file, RechargeOut, load, "recharges")
@@ -163,11 +166,16 @@ async def list_charges(
     open: bool | None = None,  # noqa: A002 - the parameter's name in the URL
     payer_id: IdQuery = None,
     payee_id: IdQuery = None,
+    search: Search = None,
     since: Moment = None,
     until: Moment = None,
+    sort: ChargeSort = ChargeSort.NEWEST,
     file: export.Wanted = None,
 ) -> Page[ChargeOut] | Response:
-    """List charge records, newest first: one for each attempt, with seconds and amount so far."""
+    """List charge records: one for each attempt, with seconds and amount so far.
+
+    ``search`` looks in the names of the work, of its specification and of the renter.
+    """
     wanted = service.ChargeFilter(
         role=role,
         workload_id=workload_id,
@@ -176,13 +184,14 @@ async def list_charges(
         open=open,
         payer_id=payer_id,
         payee_id=payee_id,
+        search=search,
         since=since,
         until=until,
     )
 
     async def load(limit: int, cursor: str | None) -> tuple[list[ChargeOut], str | None]:
         async with db.read() as tx:
-            return await service.list_charges(tx, actor, wanted, limit=limit, cursor=cursor)
+            return await service.list_charges(tx, actor, wanted, limit=limit, cursor=cursor, sort=sort)
 
     if file:
         return export.response(file, ChargeOut, load, "charges")

@@ -10,6 +10,34 @@ from utcloud.accounts.schemas import Ident, Input, Text
 from utcloud.common.money import Unc, UncInput
 
 
+class ChargeSort(StrEnum):
+    """``paid`` and ``seconds`` of work that runs are those of when it was asked; they grow while one pages."""
+
+    NEWEST = "-created_at"
+    OLDEST = "created_at"
+    WORKLOAD = "workload"
+    WORKLOAD_DESC = "-workload"
+    PAYER = "payer_name"
+    PAYER_DESC = "-payer_name"
+    SPEC = "spec"
+    SPEC_DESC = "-spec"
+    SHORTEST = "seconds"
+    LONGEST = "-seconds"
+    CHEAPEST = "paid"
+    DEAREST = "-paid"
+
+
+class RechargeSort(StrEnum):
+    """``amount`` is negative for what was deducted."""
+
+    NEWEST = "-at"
+    OLDEST = "at"
+    OWNER = "owner_name"
+    OWNER_DESC = "-owner_name"
+    LEAST = "amount"
+    MOST = "-amount"
+
+
 class WalletSort(StrEnum):
     NEWEST = "-created_at"
     OLDEST = "created_at"

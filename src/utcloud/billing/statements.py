@@ -141,7 +141,8 @@ async def entries(
     """One page of the bookings that a month's statement sums up, newest first."""
     account = await _account(tx, actor, side, wallet_id)
     query = select(Posting).where(*_within(account, month))
-    found, after = await paginate(tx, query, Posting.entry_id, limit=limit, cursor=cursor, order_by=Posting.at)
+    at = {"at": Posting.at}
+    found, after = await paginate(tx, query, Posting.entry_id, limit=limit, cursor=cursor, sort="-at", columns=at)
     rows = await tx.scalars(select(Entry).where(Entry.id.in_([posting.entry_id for posting in found])))
     by_id = {entry.id: entry for entry in rows}
     outs = await entries_out(tx, [by_id[posting.entry_id] for posting in found])

@@ -59,8 +59,9 @@ class Database:
         self.engine = create_async_engine(self.url, **options)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._memory: dict[Any, Any] = {}
-        snapshots = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
-        self._readers = async_sessionmaker(snapshots, expire_on_commit=False)
+        snapshots = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        readers = self.engine.execution_options(**({} if self.is_sqlite else snapshots))
+        self._readers = async_sessionmaker(readers, expire_on_commit=False)
         self._one_writer = asyncio.Lock()
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
@@ -84,9 +85,10 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:
-        """A session for reading one state of everything; nothing is written.
+        """A session for reading one state of everything; nothing is written, and no row locked.
 
-        PostgreSQL shows all its statements the same snapshot. On SQLite no other task runs between them.
+        PostgreSQL shows all its statements the same snapshot, and refuses others. On SQLite no other task runs between
+        them.
         """
         async with self._readers(info={_MEMORY: self._memory}) as tx:
             yield tx

@@ -1,15 +1,18 @@
 """Keyset paging: a page begins where the last one ended, however many rows came or went between."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, literal, tuple_
+from sqlalchemy import ColumnElement, Select, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from utcloud.common.clock import from_ms, to_ms
 from utcloud.common.paging import decode_cursor, encode_cursor, not_ours
 from utcloud.db.base import Timestamp
 from utcloud.db.database import Tx
+
+Key = ColumnElement[Any] | InstrumentedAttribute[Any]
 
 
 async def paginate(
@@ -19,29 +22,32 @@ async def paginate(
     *,
     limit: int,
     cursor: str | None,
-    order_by: InstrumentedAttribute[Any] | None = None,
-    descending: bool = True,
+    sort: str = "-created_at",
+    columns: Mapping[str, Key] | None = None,
 ) -> tuple[list[Any], str | None]:
     """Run ``query`` (a select of one entity) for one page; return its rows and the next page's cursor, or None.
 
-    Newest first by ``ident`` unless ``order_by`` (a column without nulls) says otherwise; ``ident`` breaks ties.
+    ``sort`` names one of ``columns``, of which none may be null; ``-`` before it begins with the greatest. Any other
+    name, such as ``created_at``, goes by ``ident``: ids are given out in the order of time. ``ident`` breaks ties.
     """
-    keys = [ident] if order_by is None else [order_by, ident]
+    by = (columns or {}).get(sort.removeprefix("-"))
+    keys: list[Key] = [ident] if by is None else [by, ident]
+    descending = sort.startswith("-")
     if cursor is not None:
         parts = decode_cursor(cursor, len(keys))
         after = [literal(_value(part, key), key.type) for part, key in zip(parts, keys, strict=True)]
         left, right = tuple_(*keys), tuple_(*after)
         query = query.where(left < right if descending else left > right)
     query = query.order_by(*(key.desc() if descending else key.asc() for key in keys)).limit(limit + 1)
-    rows = list((await tx.scalars(query)).all())
+    rows = (await tx.execute(query.add_columns(*keys))).all()
+    page = [row[0] for row in rows[:limit]]
     if len(rows) <= limit:
-        return rows, None
-    rows = rows[:limit]
-    last = [getattr(rows[-1], key.key) for key in keys]
-    return rows, encode_cursor(*(to_ms(value) if isinstance(value, datetime) else value for value in last))
+        return page, None
+    last = rows[limit - 1][1:]
+    return page, encode_cursor(*(to_ms(value) if isinstance(value, datetime) else value for value in last))
 
 
-def _value(part: str | int | None, key: InstrumentedAttribute[Any]) -> Any:
+def _value(part: str | int | None, key: Key) -> Any:
     """What a cursor's part stands for in the column ``key``; moments are packed as milliseconds."""
     moment = isinstance(key.type, Timestamp)
     if not isinstance(part, int if moment else key.type.python_type):

@@ -107,16 +107,8 @@ async def list_applications(
     if search:
         fields = (Application.username, Application.display_name, Application.email, Application.note)
         query = query.where(or_(*(field.icontains(search, autoescape=True) for field in fields)))
-    by_name = sort in (ApplicationSort.USERNAME, ApplicationSort.USERNAME_DESC)
-    rows, after = await paginate(
-        tx,
-        query,
-        Application.id,
-        limit=limit,
-        cursor=cursor,
-        order_by=Application.username if by_name else Application.created_at,
-        descending=sort.startswith("-"),
-    )
+    columns = {"username": Application.username}
+    rows, after = await paginate(tx, query, Application.id, limit=limit, cursor=cursor, sort=sort, columns=columns)
     return [_out(row) for row in rows], after
 
 

@@ -70,9 +70,8 @@ async def list_groups(
     if search:
         fields = (Group.name, Group.description)
         query = query.where(or_(*(field.icontains(search, autoescape=True) for field in fields)))
-    by = Group.name if sort in (GroupSort.NAME, GroupSort.NAME_DESC) else Group.created_at
-    descending = sort.startswith("-")
-    groups, after = await paginate(tx, query, Group.id, limit=limit, cursor=cursor, order_by=by, descending=descending)
+    columns = {"name": Group.name}
+    groups, after = await paginate(tx, query, Group.id, limit=limit, cursor=cursor, sort=sort, columns=columns)
     return await _groups_out(tx, actor, groups), after
 
 

@@ -93,11 +93,8 @@ async def list_invitations(
             InvitationStatus.REVOKED: Invitation.revoked_at.is_not(None),
         }
         query = query.where(condition[status])
-    order_by = {"expires_at": Invitation.expires_at, "email": Invitation.email}.get(sort.removeprefix("-"))
-    descending = sort.startswith("-")
-    rows, after = await paginate(
-        tx, query, Invitation.id, limit=limit, cursor=cursor, order_by=order_by, descending=descending
-    )
+    columns = {"expires_at": Invitation.expires_at, "email": Invitation.email}
+    rows, after = await paginate(tx, query, Invitation.id, limit=limit, cursor=cursor, sort=sort, columns=columns)
     return await invitations_out(tx, now, rows), after
 
 

@@ -129,9 +129,8 @@ async def list_users(
         query = query.where(
             User.id.in_(select(GroupMember.user_id).where(GroupMember.group_id == group_id).scalar_subquery())
         )
-    by = User.username if sort in (UserSort.USERNAME, UserSort.USERNAME_DESC) else User.created_at
-    descending = sort.startswith("-")
-    return await paginate(tx, query, User.id, limit=limit, cursor=cursor, order_by=by, descending=descending)
+    columns = {"username": User.username}
+    return await paginate(tx, query, User.id, limit=limit, cursor=cursor, sort=sort, columns=columns)
 
 
 async def require_free(tx: Tx, username: str) -> None:

@@ -113,7 +113,7 @@ def _router_for(kind: AssetKind) -> APIRouter:
         """Make a draft's uploads a version. It is ``processing`` first, then ``ready``, or ``failed`` with a reason."""
         settings: Settings = request.app.state.settings
         async with db.read() as tx:
-            _, draft = await service.own_version(tx, actor, kind, asset_id, number)
+            draft = await service.get_version(tx, actor, kind, asset_id, number)
         await uploads.settle(db, settings, draft.id)
         async with db.write() as tx:
             return service.version_out(await service.publish_version(tx, actor, kind, asset_id, number))

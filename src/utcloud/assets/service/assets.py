@@ -41,6 +41,11 @@ asset_in_use_checks: list[InUseCheck] = []
 version_in_use_checks: list[InUseCheck] = []
 """Rooms above add theirs, so that a refusal to delete can name what stands in the way."""
 
+_ready = (AssetVersion.asset_id == Asset.id, AssetVersion.status == VersionStatus.READY)
+_versions = select(func.count()).where(*_ready).correlate(Asset).scalar_subquery()
+_latest = select(AssetVersion.size).where(*_ready).order_by(AssetVersion.number.desc()).limit(1)
+_size = func.coalesce(_latest.correlate(Asset).scalar_subquery(), 0)
+_owner = select(User.username).where(User.id == Asset.owner_id).correlate(Asset).scalar_subquery()
 _PREFIX = {AssetKind.ALGORITHM: "alg", AssetKind.DATASET: "dat", AssetKind.MODEL: "mod"}
 
 
@@ -72,8 +77,8 @@ async def list_assets(
         Asset.id,
         limit=limit,
         cursor=cursor,
-        order_by=Asset.name if sort in (AssetSort.NAME, AssetSort.NAME_DESC) else None,
-        descending=sort.startswith("-"),
+        sort=sort,
+        columns={"name": Asset.name, "versions": _versions, "size": _size, "owner_name": _owner},
     )
     return await _out(tx, actor, assets), next_cursor
 

@@ -35,10 +35,8 @@ async def list_images(
         query = query.where(or_(*(field.icontains(search, autoescape=True) for field in fields)))
     if jupyter is not None:
         query = query.where(Image.jupyter.is_(jupyter))
-    order_by = {"name": Image.name, "reference": Image.reference}.get(sort.removeprefix("-"))
-    return await paginate(
-        tx, query, Image.id, limit=limit, cursor=cursor, order_by=order_by, descending=sort.startswith("-")
-    )
+    columns = {"name": Image.name, "reference": Image.reference}
+    return await paginate(tx, query, Image.id, limit=limit, cursor=cursor, sort=sort, columns=columns)
 
 
 async def usable_image(tx: Tx, actor: Actor, image_id: str) -> Image:

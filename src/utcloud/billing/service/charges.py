@@ -5,15 +5,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, or_, select
 
 from utcloud.accounts.auth import Actor
+from utcloud.billing import sums
 from utcloud.billing.models import Meter
-from utcloud.billing.schemas import ChargeOut
-from utcloud.billing.service.common import is_manager, owner_names
+from utcloud.billing.schemas import ChargeOut, ChargeSort
+from utcloud.billing.service.common import is_manager, name_of, owner_names, owners_like
 from utcloud.billing.service.wallets import own_wallet
 from utcloud.billing.solvency import amount, elapsed_ms
 from utcloud.db import Tx, paginate
+
+_workload, _spec = (func.coalesce(Meter.labels[key].as_string(), "") for key in ("workload", "spec"))
+_BY = {
+    "workload": _workload,
+    "spec": _spec,
+    "payer_name": name_of(Meter.payer_id),
+    "seconds": sums.ELAPSED,
+    "paid": sums.PAID,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,7 @@ class ChargeFilter:
     open: bool | None = None
     payer_id: str | None = None
     payee_id: str | None = None
+    search: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -53,6 +64,9 @@ async def _charges(tx: Tx, actor: Actor, wanted: ChargeFilter) -> Select[Any]:
         query = query.where(Meter.payer_id == wanted.payer_id)
     if wanted.payee_id is not None:
         query = query.where(Meter.payee_id == wanted.payee_id)
+    if wanted.search:
+        named = (column.icontains(wanted.search, autoescape=True) for column in (_workload, _spec))
+        query = query.where(or_(*named, Meter.payer_id.in_(owners_like(wanted.search))))
     if wanted.since is not None:
         query = query.where(Meter.created_at >= wanted.since)
     if wanted.until is not None:
@@ -61,10 +75,17 @@ async def _charges(tx: Tx, actor: Actor, wanted: ChargeFilter) -> Select[Any]:
 
 
 async def list_charges(
-    tx: Tx, actor: Actor, wanted: ChargeFilter, *, limit: int, cursor: str | None = None
+    tx: Tx,
+    actor: Actor,
+    wanted: ChargeFilter,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    sort: ChargeSort = ChargeSort.NEWEST,
 ) -> tuple[list[ChargeOut], str | None]:
-    """One page of charge records, newest first: an attempt's interval each, with what it cost so far."""
-    found, after = await paginate(tx, await _charges(tx, actor, wanted), Meter.id, limit=limit, cursor=cursor)
+    """One page of charge records: an attempt's interval each, with what it cost so far."""
+    query = await _charges(tx, actor, wanted)
+    found, after = await paginate(tx, query, Meter.id, limit=limit, cursor=cursor, sort=sort, columns=_BY)
     return await charges_out(tx, found), after
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, true, union_all
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true, union_all
+from sqlalchemy.orm import InstrumentedAttribute
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, GroupMember, User
@@ -47,6 +48,15 @@ async def owners_of(tx: Tx, owner_ids: Iterable[str]) -> dict[str, tuple[Literal
     names = await owner_names(tx, wanted)
     groups = set(await tx.scalars(select(Group.id).where(Group.id.in_(wanted))))
     return {ident: ("group" if ident in groups else "user", names.get(ident, "")) for ident in wanted}
+
+
+def name_of(owner_id: InstrumentedAttribute[str]) -> ColumnElement[str]:
+    """The name of the user or the group whose id is in a column of the query around it; empty without one."""
+    names = (
+        select(name).where(ident == owner_id).correlate(owner_id.class_).scalar_subquery()
+        for ident, name in ((User.id, User.username), (Group.id, Group.name))
+    )
+    return func.coalesce(*names, "")
 
 
 def owners_like(search: str) -> Select[Any]:

@@ -53,14 +53,6 @@ class OrderFilter:
     until: datetime | None = None
 
 
-_SORTS = {
-    OrderSort.DEAREST: Order.cost,
-    OrderSort.CHEAPEST: Order.cost,
-    OrderSort.HIGHEST_PRICE: Order.unit_price,
-    OrderSort.LOWEST_PRICE: Order.unit_price,
-}
-
-
 def _visible(actor: Actor) -> Any:
     if actor.is_operator:
         return true()
@@ -102,15 +94,9 @@ async def list_orders(
     sort: OrderSort = OrderSort.NEWEST,
 ) -> tuple[list[OrderOut], str | None]:
     """One page of orders. Sorted by cost, those that are open count as nothing yet."""
-    found, after = await paginate(
-        tx,
-        _orders(actor, wanted),
-        Order.id,
-        limit=limit,
-        cursor=cursor,
-        order_by=_SORTS.get(sort),
-        descending=sort.startswith("-"),
-    )
+    columns = {"cost": Order.cost, "unit_price": Order.unit_price}
+    query = _orders(actor, wanted)
+    found, after = await paginate(tx, query, Order.id, limit=limit, cursor=cursor, sort=sort, columns=columns)
     return await _orders_out(tx, found), after
 
 

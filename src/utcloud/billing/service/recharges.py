@@ -11,8 +11,8 @@ from utcloud.accounts import audit
 from utcloud.accounts.auth import Actor
 from utcloud.billing import events, journal, sums
 from utcloud.billing.models import IS_RECHARGE, Account, Entry, Posting
-from utcloud.billing.schemas import RechargeCreate, RechargeOut
-from utcloud.billing.service.common import is_manager, owner_names, owners_like, visible_wallets
+from utcloud.billing.schemas import RechargeCreate, RechargeOut, RechargeSort
+from utcloud.billing.service.common import is_manager, name_of, owner_names, owners_like, visible_wallets
 from utcloud.billing.service.wallets import own_wallet
 from utcloud.billing.solvency import Use, outlook
 from utcloud.common.errors import Conflict, Forbidden, Invalid
@@ -20,6 +20,11 @@ from utcloud.common.ids import new_id
 from utcloud.common.money import MAX_MICRO, format_unc
 from utcloud.db import Tx, emit, paginate
 
+_of_wallet = (Posting.entry_id == Entry.id, Account.id == Posting.account_id, Account.kind == "wallet")
+_BY = {
+    "amount": select(Posting.amount).where(*_of_wallet).correlate(Entry).scalar_subquery(),
+    "owner_name": select(name_of(Account.owner_id)).where(*_of_wallet).correlate(Entry).scalar_subquery(),
+}
 MOST_ISSUED = 9 * 10**18
 """micro-UNC: what 64 bits can hold."""
 
@@ -112,9 +117,15 @@ class RechargeFilter:
 
 
 async def list_recharges(
-    tx: Tx, actor: Actor, wanted: RechargeFilter, *, limit: int, cursor: str | None = None
+    tx: Tx,
+    actor: Actor,
+    wanted: RechargeFilter,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    sort: RechargeSort = RechargeSort.NEWEST,
 ) -> tuple[list[RechargeOut], str | None]:
-    """One page of recharges and deductions, newest first: of all for operators and miners, else one's own."""
+    """One page of recharges and deductions: of all for operators and miners, else one's own."""
     query = select(Entry).where(IS_RECHARGE)
     wallets = select(Account.id).where(Account.kind == "wallet")
     narrow = not (actor.is_operator or actor.is_miner)
@@ -130,7 +141,7 @@ async def list_recharges(
         query = query.where(Entry.at >= wanted.since)
     if wanted.until is not None:
         query = query.where(Entry.at < wanted.until)
-    entries, after = await paginate(tx, query, Entry.id, limit=limit, cursor=cursor)
+    entries, after = await paginate(tx, query, Entry.id, limit=limit, cursor=cursor, sort=sort, columns=_BY)
     return await _recharges_out(tx, entries), after
 
 

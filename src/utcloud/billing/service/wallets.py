@@ -78,15 +78,8 @@ async def list_wallets(
         query = query.where(Account.owner_id.in_(owner_ids))
     if search:
         query = query.where(Account.owner_id.in_(owners_like(search)))
-    wallets, after = await paginate(
-        tx,
-        query,
-        Account.id,
-        limit=limit,
-        cursor=cursor,
-        order_by=None if sort in (WalletSort.NEWEST, WalletSort.OLDEST) else Account.balance,
-        descending=sort in (WalletSort.NEWEST, WalletSort.RICHEST),
-    )
+    columns = {"balance": Account.balance}
+    wallets, after = await paginate(tx, query, Account.id, limit=limit, cursor=cursor, sort=sort, columns=columns)
     return await _wallets_out(tx, now, wallets), after
 
 

@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from utcloud.cli.common import AsJson, Cursor, Limit, Search, Yes, connect, given, listing, new_app, remove, report
+from utcloud.cli.common import (
+    AsJson,
+    Cursor,
+    Limit,
+    Search,
+    Sort,
+    Yes,
+    connect,
+    given,
+    listing,
+    new_app,
+    remove,
+    report,
+)
 from utcloud.cli.output import Column, Json, print_json, print_record, print_table
 
 if TYPE_CHECKING:
@@ -35,15 +48,6 @@ VERSIONS = [
 Name = Annotated[str, typer.Argument(help="Name or id.")]
 Group = Annotated[str | None, typer.Option(help="The group that it is shared with.")]
 Preset = Annotated[bool, typer.Option("--preset", help="For everybody, kept by operators.")]
-
-
-class Sort(StrEnum):
-    """The order of a list."""
-
-    NAME = "name"
-    NAME_DESC = "-name"
-    OLDEST = "created_at"
-    NEWEST = "-created_at"
 
 
 class Visibility(StrEnum):
@@ -78,7 +82,7 @@ def _commands(noun: str, text: str) -> typer.Typer:
     def list_(
         search: Search = None,
         preset: Annotated[bool, typer.Option("--preset", help="Only preset ones.")] = False,
-        sort: Annotated[Sort | None, typer.Option(help="Left out: the newest first.")] = None,
+        sort: Sort = None,
         limit: Limit = 100,
         cursor: Cursor = None,
         as_json: AsJson = False,

@@ -13,6 +13,7 @@ from utcloud.cli.common import (
     OfWallet,
     Search,
     Since,
+    Sort,
     Until,
     connect,
     listing,
@@ -73,13 +74,15 @@ def list_recharges(
     wallet: OfWallet = None,
     since: Since = None,
     until: Until = None,
+    sort: Sort = None,
     csv: AsCsv = False,
     limit: Limit = 100,
     cursor: Cursor = None,
     as_json: AsJson = False,
 ) -> None:
     """List recharges and deductions."""
-    query = {"search": search, "wallet_id": wallet_id(connect(), wallet), "since": since, "until": until}
+    of_wallet = wallet_id(connect(), wallet)
+    query = {"search": search, "wallet_id": of_wallet, "since": since, "until": until, "sort": sort}
     listing("recharges", RECHARGES, as_json, limit, cursor, as_csv=csv, **query)
 
 
@@ -90,8 +93,10 @@ def list_charges(
     order: Annotated[str | None, typer.Option(help="Only of this order: its id.")] = None,
     wallet: OfWallet = None,
     open_: Annotated[bool | None, typer.Option("--open/--ended", help="Only those that go on, or have ended.")] = None,
+    search: Search = None,
     since: Since = None,
     until: Until = None,
+    sort: Sort = None,
     csv: AsCsv = False,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -105,8 +110,10 @@ def list_charges(
         "order_id": order,
         "wallet_id": wallet_id(api, wallet),
         "open": open_,
+        "search": search,
         "since": since,
         "until": until,
+        "sort": sort,
     }
     listing("charges", CHARGES, as_json, limit, cursor, as_csv=csv, **query)
 

@@ -1,9 +1,7 @@
 """What the rules of this room share: who sees what, names that are taken, quantities and use in words."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from enum import StrEnum
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.exc import IntegrityError
@@ -165,11 +163,3 @@ def quantities(names: Names, miner_id: str, items: dict[str, int]) -> list[Quant
 def simulated_on(nodes: Iterable[NodeState]) -> set[str]:
     """The system resources that are simulated on one of ``nodes``."""
     return set().union(*{node.simulated for node in nodes})
-
-
-def ordered(sort: StrEnum, columns: Mapping[str, InstrumentedAttribute[Any]]) -> dict[str, Any]:
-    """What ``paginate`` is told of ``sort``, a column's name with ``-`` before it for the other way round.
-
-    A name without a column, ``created_at``, goes by id: ids are given out in the order of time.
-    """
-    return {"order_by": columns.get(sort.removeprefix("-")), "descending": sort.startswith("-")}

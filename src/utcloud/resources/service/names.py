@@ -34,7 +34,6 @@ from utcloud.resources.service.common import (
     in_use,
     name_taken,
     nodes_of,
-    ordered,
     some,
     usage,
     usages,
@@ -108,8 +107,10 @@ async def list_custom_resources(
         query = query.where(CustomResource.system_resource == wanted.system_resource)
     if wanted.miner_id:
         query = query.where(CustomResource.miner_id == wanted.miner_id)
-    order = ordered(wanted.sort, {"name": CustomResource.name})
-    customs, after = await paginate(tx, query, CustomResource.id, limit=limit, cursor=cursor, **order)
+    by = {"name": CustomResource.name}
+    customs, after = await paginate(
+        tx, query, CustomResource.id, limit=limit, cursor=cursor, sort=wanted.sort, columns=by
+    )
     return await _customs_out(tx, now, customs), after
 
 

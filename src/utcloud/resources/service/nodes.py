@@ -14,7 +14,7 @@ from utcloud.protocol import LOST_AFTER_S, SILENT_AFTER_S
 from utcloud.resources import capacity
 from utcloud.resources.models import Chip, ChipClaim, Node, Pool, Site, Telemetry
 from utcloud.resources.schemas import ChipOut, NodeDetail, NodeOut, NodeSort, NodeStatus, PoolRef
-from utcloud.resources.service.common import ordered, usages, visible_nodes
+from utcloud.resources.service.common import usages, visible_nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ async def list_nodes(
         query = query.where(is_flagged() if wanted.flagged else ~is_flagged())
     if wanted.unhealthy is not None:
         query = query.where(is_unhealthy() if wanted.unhealthy else ~is_unhealthy())
-    order = ordered(wanted.sort, {"name": Node.name, "ip": Node.ip})
-    nodes, after = await paginate(tx, query, Node.id, limit=limit, cursor=cursor, **order)
+    by = {"name": Node.name, "ip": Node.ip}
+    nodes, after = await paginate(tx, query, Node.id, limit=limit, cursor=cursor, sort=wanted.sort, columns=by)
     return await _nodes_out(tx, now, nodes), after
 
 

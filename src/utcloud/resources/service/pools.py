@@ -38,7 +38,6 @@ from utcloud.resources.service.common import (
     in_use,
     name_taken,
     nodes_of,
-    ordered,
     pool_in_use_checks,
     quantities,
     refuse_in_use,
@@ -144,8 +143,8 @@ async def list_pools(
         query = query.where(Pool.id.in_(select(PoolSpec.pool_id).where(PoolSpec.spec_id == wanted.spec_id)))
     if wanted.without:
         query = query.where(_lacks(wanted.without))
-    order = ordered(wanted.sort, {"name": Pool.name})
-    pools, after = await paginate(tx, query, Pool.id, limit=limit, cursor=cursor, **order)
+    by = {"name": Pool.name}
+    pools, after = await paginate(tx, query, Pool.id, limit=limit, cursor=cursor, sort=wanted.sort, columns=by)
     return await _pools_out(tx, now, actor, pools, as_renter=wanted.role == "renter"), after
 
 

@@ -16,7 +16,7 @@ from utcloud.resources.capacity import CAPACITY_SIGNAL, is_heard, is_lost, lock_
 from utcloud.resources.models import Node, Site
 from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteOut, SiteSort
 from utcloud.resources.service.attention import MOST_CLOCK_OFFSET_MS
-from utcloud.resources.service.common import changed, flush_name, in_use, name_taken, ordered, some, visible
+from utcloud.resources.service.common import changed, flush_name, in_use, name_taken, some, visible
 from utcloud.resources.service.lifecycle import on_nodes_removed
 from utcloud.resources.service.moves import busy
 from utcloud.resources.service.pools import default_pool
@@ -108,7 +108,9 @@ async def list_sites(
         query = query.where(Site.name.icontains(search, autoescape=True))
     if clock_off is not None:
         query = query.where(_is_clock_off(now) if clock_off else ~_is_clock_off(now))
-    sites, after = await paginate(tx, query, Site.id, limit=limit, cursor=cursor, **ordered(sort, {"name": Site.name}))
+    sites, after = await paginate(
+        tx, query, Site.id, limit=limit, cursor=cursor, sort=sort, columns={"name": Site.name}
+    )
     return await _sites_out(tx, now, sites), after
 
 

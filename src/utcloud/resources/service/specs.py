@@ -41,7 +41,6 @@ from utcloud.resources.service.common import (
     name_taken,
     nodes_of,
     on_price_change,
-    ordered,
     quantities,
     refuse_in_use,
     simulated_on,
@@ -88,12 +87,12 @@ async def list_specs(
     tx: Tx, now: datetime, actor: Actor, wanted: SpecFilter, *, limit: int, cursor: str | None = None
 ) -> tuple[list[SpecOut], str | None]:
     """One page of specifications."""
-    order = ordered(wanted.sort, {"name": Spec.name, "price": Spec.price})
     query = _filtered(actor, wanted)
     if wanted.never_fits is not None:
         never = Spec.id.in_(await _never_fitting(tx, now, actor))
         query = query.where(never if wanted.never_fits else ~never)
-    specs, after = await paginate(tx, query, Spec.id, limit=limit, cursor=cursor, **order)
+    columns = {"name": Spec.name, "price": Spec.price}
+    specs, after = await paginate(tx, query, Spec.id, limit=limit, cursor=cursor, sort=wanted.sort, columns=columns)
     return await _specs_out(tx, now, specs), after
 
 

@@ -1507,7 +1507,7 @@ export interface paths {
         };
         /**
          * List Recharges
-         * @description List recharges and deductions, newest first.
+         * @description List recharges and deductions; ``search`` looks in the owners' names.
          */
         get: operations["list_recharges"];
         put?: never;
@@ -1531,7 +1531,9 @@ export interface paths {
         };
         /**
          * List Charges
-         * @description List charge records, newest first: one for each attempt, with seconds and amount so far.
+         * @description List charge records: one for each attempt, with seconds and amount so far.
+         *
+         *     ``search`` looks in the names of the work, of its specification and of the renter.
          */
         get: operations["list_charges"];
         put?: never;
@@ -2619,9 +2621,10 @@ export interface components {
         };
         /**
          * AssetSort
+         * @description ``size`` is that of the latest version.
          * @enum {string}
          */
-        AssetSort: "-created_at" | "created_at" | "name" | "-name";
+        AssetSort: "-created_at" | "created_at" | "name" | "-name" | "versions" | "-versions" | "size" | "-size" | "owner_name" | "-owner_name";
         /** AssetUpdate */
         AssetUpdate: {
             /** Name */
@@ -2976,6 +2979,12 @@ export interface components {
             /** Simulated */
             simulated: boolean;
         };
+        /**
+         * ChargeSort
+         * @description ``paid`` and ``seconds`` of work that runs are those of when it was asked; they grow while one pages.
+         * @enum {string}
+         */
+        ChargeSort: "-created_at" | "created_at" | "workload" | "-workload" | "payer_name" | "-payer_name" | "spec" | "-spec" | "seconds" | "-seconds" | "paid" | "-paid";
         /** ChipOut */
         ChipOut: {
             /** Id */
@@ -5043,6 +5052,12 @@ export interface components {
              */
             at: string;
         };
+        /**
+         * RechargeSort
+         * @description ``amount`` is negative for what was deducted.
+         * @enum {string}
+         */
+        RechargeSort: "-at" | "at" | "owner_name" | "-owner_name" | "amount" | "-amount";
         /**
          * RegistrationOut
          * @description Whether one may ask to become a user without being invited.
@@ -17185,6 +17200,7 @@ export interface operations {
                 since?: string | null;
                 /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
                 until?: string | null;
+                sort?: components["schemas"]["RechargeSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
             };
@@ -17406,10 +17422,13 @@ export interface operations {
                 open?: boolean | null;
                 payer_id?: string | null;
                 payee_id?: string | null;
+                /** @description Part of a name, in any case. */
+                search?: string | null;
                 /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
                 since?: string | null;
                 /** @description RFC 3339, such as 2026-01-31T12:00:00Z. */
                 until?: string | null;
+                sort?: components["schemas"]["ChargeSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
                 format?: ("json" | "csv" | "jsonl") | null;
             };

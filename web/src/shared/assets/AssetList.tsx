@@ -10,7 +10,7 @@ import { When } from "../ui/bits";
 import { Filter } from "../ui/Filter";
 import { FormDialog } from "../ui/FormDialog";
 import { useConfirm } from "../ui/feedback";
-import { by, type Column, ListPage } from "../ui/ListPage";
+import { type Column, ListPage } from "../ui/ListPage";
 import { AssetDetail } from "./AssetDetail";
 import { FileChooser } from "./FileChooser";
 import { type AssetKind, assetPath, type Source, uploadVersion } from "./job";
@@ -73,12 +73,12 @@ export function AssetList({ kind, preset }: Props) {
       render: (latest: Asset["latest"]) =>
         latest ? <Tag color="green">v{latest.number}</Tag> : <Tag>{t("assets.nothingReady")}</Tag>,
     },
-    { title: t("assets.versions"), dataIndex: "versions", align: "right", sorter: by((row) => row.versions) },
+    { title: t("assets.versions"), dataIndex: "versions", align: "right", sort: "versions" },
     {
       title: t("files.size"),
       key: "size",
       align: "right",
-      sorter: by((row) => row.latest?.size),
+      sort: "size",
       render: (_, asset) =>
         asset.latest ? `${formatBytes(asset.latest.size)} · ${t("files.count", { count: asset.latest.files })}` : "–",
     },
@@ -95,7 +95,7 @@ export function AssetList({ kind, preset }: Props) {
       ),
     });
   columns.push(
-    { title: t("assets.owner"), dataIndex: "owner_name", sorter: by((row) => row.owner_name) },
+    { title: t("assets.owner"), dataIndex: "owner_name", sort: "owner_name" },
     { title: t("common.created"), dataIndex: "created_at", sort: "created_at", render: (at) => <When at={at} /> },
   );
   if (operator || !preset)

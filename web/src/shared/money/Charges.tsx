@@ -7,7 +7,7 @@ import { said } from "../i18n/said";
 import { useRole } from "../session";
 import { Copyable, Moment, Simulated, Unc } from "../ui/bits";
 import { Filter } from "../ui/Filter";
-import { by, type Column, ListPage } from "../ui/ListPage";
+import { type Column, ListPage } from "../ui/ListPage";
 import { OrderDrawer } from "./OrderDrawer";
 import { daysQuery, Period } from "./Period";
 import { useWalletChoice, WalletFilter } from "./WalletFilter";
@@ -37,12 +37,11 @@ export function Charges({ side }: { side: Schemas["Side"] }) {
       <ListPage<Charge>
         about={t("charges.about")}
         queryKey={["charges", query]}
-        load={({ limit, cursor }) => ok(api.GET("/api/v1/charges", { params: { query: { limit, cursor, ...query } } }))}
+        load={(page) => ok(api.GET("/api/v1/charges", { params: { query: { ...page, ...query } } }))}
         columns={useChargeColumns(side, choice.chosen?.owner === "group")}
         rowKey={(charge) => charge.id}
         file={{ path: "/api/v1/charges", query }}
         empty={t(side === "payer" ? "charges.empty" : "charges.emptyMiner")}
-        searchable={false}
         filtered={Boolean(state || since || choice.id || hardware)}
         filters={
           <>
@@ -83,14 +82,12 @@ export function Charges({ side }: { side: Schemas["Side"] }) {
 function useChargeColumns(side: Schemas["Side"], shared: boolean): Column<Charge>[] {
   const { t } = useTranslation();
   const payer: Column<Charge>[] =
-    side === "payee" || shared
-      ? [{ title: t("common.user"), dataIndex: "payer_name", sorter: by((row) => row.payer_name) }]
-      : [];
+    side === "payee" || shared ? [{ title: t("common.user"), dataIndex: "payer_name", sort: "payer_name" }] : [];
   return [
     {
       title: t("charges.task"),
       dataIndex: "workload",
-      sorter: by((row) => row.workload),
+      sort: "workload",
       render: (name, charge) => (
         <div style={{ maxWidth: 260 }}>
           <span className="tags">
@@ -110,7 +107,7 @@ function useChargeColumns(side: Schemas["Side"], shared: boolean): Column<Charge
     {
       title: `${t("common.spec")} · ${t("common.price")}`,
       dataIndex: "spec",
-      sorter: by((row) => row.spec),
+      sort: "spec",
       render: (spec, charge) => (
         <>
           {spec}
@@ -123,7 +120,7 @@ function useChargeColumns(side: Schemas["Side"], shared: boolean): Column<Charge
     {
       title: `${t("charges.start")} · ${t("charges.end")}`,
       dataIndex: "started_at",
-      sorter: by((row) => row.started_at),
+      sort: "created_at",
       render: (at, charge) => (
         <>
           <Moment at={at} />
@@ -139,7 +136,7 @@ function useChargeColumns(side: Schemas["Side"], shared: boolean): Column<Charge
       title: t("charges.seconds"),
       dataIndex: "seconds",
       align: "right",
-      sorter: by((row) => row.seconds),
+      sort: "seconds",
       render: (seconds: number) => (
         <Tooltip title={formatDuration(seconds)}>
           <span className="number">{seconds.toFixed(3)}</span>
@@ -151,7 +148,7 @@ function useChargeColumns(side: Schemas["Side"], shared: boolean): Column<Charge
       dataIndex: "paid",
       align: "right",
       fixed: "end",
-      sorter: by((row) => Number(row.paid)),
+      sort: "paid",
       render: (paid, charge) => (
         <>
           <Unc value={paid} strong />

@@ -4,7 +4,7 @@ import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
 import { said } from "../i18n/said";
 import { Moment, Unc } from "../ui/bits";
-import { by, type Column, ListPage } from "../ui/ListPage";
+import { type Column, ListPage } from "../ui/ListPage";
 import { daysQuery, Period } from "./Period";
 import { useWalletChoice, WalletFilter } from "./WalletFilter";
 
@@ -19,10 +19,10 @@ export function Recharges({ everyone }: { everyone?: boolean }) {
   const wallet_id = everyone ? undefined : (choice.id ?? choice.own?.id);
   const query = { wallet_id, ...daysQuery(since, until) };
   const owner: Column<Recharge>[] = everyone
-    ? [{ title: t("wallet.owner"), dataIndex: "owner_name", sorter: by((row) => row.owner_name) }]
+    ? [{ title: t("wallet.owner"), dataIndex: "owner_name", sort: "owner_name" }]
     : [];
   const columns: Column<Recharge>[] = [
-    { title: t("recharges.at"), dataIndex: "at", sorter: by((row) => row.at), render: (at) => <Moment at={at} /> },
+    { title: t("recharges.at"), dataIndex: "at", sort: "at", render: (at) => <Moment at={at} /> },
     ...owner,
     {
       title: t("recharges.kind"),
@@ -37,7 +37,7 @@ export function Recharges({ everyone }: { everyone?: boolean }) {
       title: t("charges.amount"),
       dataIndex: "amount",
       align: "right",
-      sorter: by((row) => Number(row.amount)),
+      sort: "amount",
       render: (value) => <Unc value={value} strong />,
     },
     { title: t("recharges.note"), dataIndex: "note", render: (note) => said(note) },
@@ -46,9 +46,7 @@ export function Recharges({ everyone }: { everyone?: boolean }) {
   return (
     <ListPage
       queryKey={["recharges", query]}
-      load={({ limit, cursor, search }) =>
-        ok(api.GET("/api/v1/recharges", { params: { query: { limit, cursor, search, ...query } } }))
-      }
+      load={(page) => ok(api.GET("/api/v1/recharges", { params: { query: { ...page, ...query } } }))}
       columns={columns}
       rowKey={(row) => row.id}
       file={{ path: "/api/v1/recharges", query }}
