@@ -1,9 +1,10 @@
 """What holds for every route: problems, cookies, CSRF, Idempotency-Key, events, and the agents' own door."""
 
+import asyncio
 import json
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from tests.server.conftest import Served
 from tests.support.api import Api, Refused
+from utcloud.db import Database
 from utcloud.protocol import NodeReport, ObservedReplica, Phase, ResourceReport, SiteReport
+from utcloud.server.models import KeptAnswer
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +211,25 @@ def test_a_key_belongs_to_one_call_and_one_caller(served: Served, operator: Api)
     assert other.json()["field"] == "Idempotency-Key"
     renter = served.person(fresh("keys"))
     assert renter.http.post("/algorithms", json={"name": "mine"}, headers=key).status_code == 201
+
+
+def test_what_is_kept_can_be_read_only_with_the_key(served: Served, operator: Api) -> None:
+    key, body = {"Idempotency-Key": fresh("key")}, {"username": fresh("kept"), "roles": ["renter"]}
+    first = operator.http.post("/users", json=body, headers=key).json()
+    assert first == operator.http.post("/users", json=body, headers=key).json()
+
+    async def kept() -> Sequence[KeptAnswer]:
+        db = Database(served.settings.database)
+        try:
+            async with db.read() as tx:
+                return (await tx.scalars(select(KeptAnswer))).all()
+        finally:
+            await db.close()
+
+    rows = asyncio.run(kept())
+    assert rows
+    for secret in (first["initial_password"], first["username"], key["Idempotency-Key"]):
+        assert not [row for row in rows if secret in f"{row.key} {row.request_hash} {row.body!r}"]
 
 
 def test_a_key_has_a_sensible_length(operator: Api) -> None:

@@ -1,8 +1,10 @@
 """``Idempotency-Key``: the same key and the same call within a day answer the same again, and act once."""
 
+import base64
 import hashlib
 from datetime import timedelta
 
+from cryptography.fernet import Fernet
 from sqlalchemy import delete
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -39,14 +41,14 @@ class Idempotency:
             return await from_problem(problem)(scope, receive, send)
         if kept.status:
             headers = {"Idempotency-Replayed": "true", "Content-Type": kept.content_type}
-            return await Response(kept.body, kept.status, headers)(scope, receive, send)
-        return await self._run(scope, body, kept, send)
+            return await Response(_seal(actor, key).decrypt(kept.body), kept.status, headers)(scope, receive, send)
+        return await self._run(scope, body, kept, _seal(actor, key), send)
 
     async def _claim(self, scope: Scope, actor: Actor, key: str, body: bytes) -> KeptAnswer:
         db: Database = scope["app"].state.db
         now = scope["app"].state.clock.now()
         ident = hashlib.sha256(f"{actor.id}\0{key}".encode()).hexdigest()
-        request_hash = hashlib.sha256(f"{scope['path']}\0".encode() + body).hexdigest()
+        request_hash = hashlib.sha256(f"{scope['path']}\0{key}\0".encode() + body).hexdigest()
         async with db.write() as tx:
             await tx.execute(delete(KeptAnswer).where(KeptAnswer.created_at < now - _KEPT))
             kept = await tx.get(KeptAnswer, ident)
@@ -65,7 +67,7 @@ class Idempotency:
             raise Conflict("The first call with this Idempotency-Key is still running.", cure="Ask again in a moment.")
         return kept
 
-    async def _run(self, scope: Scope, body: bytes, kept: KeptAnswer, send: Send) -> None:
+    async def _run(self, scope: Scope, body: bytes, kept: KeptAnswer, seal: Fernet, send: Send) -> None:
         db: Database = scope["app"].state.db
         start: Message = {}
         chunks: list[bytes] = []
@@ -79,7 +81,7 @@ class Idempotency:
             else:
                 chunks.append(message.get("body", b""))
                 if not message.get("more_body"):
-                    await self._keep(db, kept, start, b"".join(chunks))
+                    await self._keep(db, kept, start, seal.encrypt(b"".join(chunks)))
             await send(message)
 
         try:
@@ -98,6 +100,11 @@ class Idempotency:
                 return
             row.status, row.body = start["status"], body
             row.content_type = Headers(raw=start["headers"]).get("content-type", "application/json")
+
+
+def _seal(actor: Actor, key: str) -> Fernet:
+    """Only with the caller's key can a kept answer be read: it may hold a password that is shown once."""
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(f"answer\0{actor.id}\0{key}".encode()).digest()))
 
 
 async def _read(receive: Receive) -> bytes:

@@ -16,7 +16,9 @@ class KeptAnswer(Base):
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     """SHA-256 of the actor's id and the key that he chose."""
     request_hash: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of the call and the key, so that nobody else can guess what was sent."""
     status: Mapped[int] = mapped_column(default=0)
     content_type: Mapped[str] = mapped_column(String(100), default="")
     body: Mapped[bytes] = mapped_column(LargeBinary, default=b"")
+    """Encrypted under the key, which is kept nowhere."""
     created_at: Mapped[datetime] = utcnow_column()
