@@ -1,10 +1,30 @@
 """``server`` and ``agent``: what supervisord keeps running. Nothing else is imported for them."""
 
+import difflib
+import os
 import sys
 
 from pydantic import ValidationError
 
 from utcloud.common.settings import Settings
+
+
+_OTHERS = ("UTCLOUD_TEST_", "UTCLOUD_BENCH_", "UTCLOUD_SUPERVISED")
+"""How variables begin that are no settings and yet ours."""
+
+
+def refuse_unknown_settings() -> None:
+    """End the process with 2 if a variable looks like a setting and is none: a misspelt one would just not be heard."""
+    known = [f"UTCLOUD_{name.upper()}" for name in Settings.model_fields]
+    unknown = [name for name in os.environ if name.startswith("UTCLOUD_") and not name.startswith(_OTHERS)]
+    unknown = sorted(name for name in unknown if name not in known)
+    for name in unknown:
+        meant = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+        cure = f"Did you mean {meant[0]}?" if meant else "Unset it."
+        sys.stderr.write(f"{name}: there is no such setting. {cure}\n")
+    if unknown:
+        sys.stderr.write("docs/reference/settings.md has them all.\n")
+        sys.exit(2)
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -23,6 +43,7 @@ def server() -> None:
     """Be the server."""
     from utcloud import server as room
 
+    refuse_unknown_settings()
     room.run(load_settings())
 
 
@@ -30,6 +51,7 @@ def agent() -> None:
     """Be the site agent."""
     from utcloud import site as room
 
+    refuse_unknown_settings()
     room.run(load_settings())
 
 

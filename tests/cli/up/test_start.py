@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from utcloud.cli import processes
+from utcloud.cli.processes import refuse_unknown_settings
 from utcloud.cli.up import down, network, start, status, up
 from utcloud.cli.up.engine import Engine
 from utcloud.cli.up.instance import CannotRunError, Instance, from_environment
@@ -136,3 +138,18 @@ def test_ports_json_names_what_prometheus_listens_on(settings: Settings) -> None
     if "prometheus" in known:
         scraped = (settings.run_dir / "prometheus.yml").read_text()
         assert f"127.0.0.1:{known['node_exporter']}" in scraped
+
+
+def test_a_misspelt_setting_is_named_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UTCLOUD_TEST_ANYTHING", "is the tests' own")
+    refuse_unknown_settings()
+    monkeypatch.setenv("UTCLOUD_SIMULATED_CHIPS", "BM1684X:3")
+    monkeypatch.setenv("UTCLOUD_COLOUR", "red")
+    with pytest.raises(SystemExit) as ended:
+        processes.server()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "UTCLOUD_SIMULATED_CHIPS: there is no such setting. Did you mean UTCLOUD_SIMULATE_CHIPS?" in said
+    assert "UTCLOUD_COLOUR: there is no such setting. Unset it." in said

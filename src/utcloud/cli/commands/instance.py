@@ -12,9 +12,10 @@ def up(
     ] = None,
 ) -> None:
     """Start utcloud on this machine and print where it is."""
-    from utcloud.cli.processes import load_settings
+    from utcloud.cli.processes import load_settings, refuse_unknown_settings
     from utcloud.cli.up import up as start
 
+    refuse_unknown_settings()
     overrides = {"simulate_chips": simulate_chips} if simulate_chips is not None else {}
     raise typer.Exit(start(load_settings(**overrides), detach=detach))
 
