@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from utcloud.common.settings import Settings
 
-
 _OTHERS = ("UTCLOUD_TEST_", "UTCLOUD_BENCH_", "UTCLOUD_SUPERVISED")
 """How variables begin that are no settings and yet ours."""
 

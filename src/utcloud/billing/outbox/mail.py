@@ -46,22 +46,22 @@ _TEXTS: dict[str, dict[str, tuple[str, str]]] = {
     "zh": {
         "low_balance": (
             "机时余额不足",
-            "{Wallet}可用 {available} UNC。按目前每小时 {burn_per_hour} UNC 的用量,将于 {runs_out_at} 用完。\n\n"
-            "请充值,或停止不需要的任务。任务会在用完之前停止,文件会保留。",
+            "{Wallet}可用 {available} UNC。按目前每小时 {burn_per_hour} UNC 的用量，将于 {runs_out_at} 用完。\n\n"
+            "请充值，或停止不需要的任务。任务会在用完之前停止，文件会保留。",
         ),
-        "low_idle": ("机时余额不足", "{Wallet}可用 {available} UNC,低于您设置的提醒额度。目前没有正在计费的任务。"),
+        "low_idle": ("机时余额不足", "{Wallet}可用 {available} UNC，低于您设置的提醒额度。目前没有正在计费的任务。"),
         "stop_announced": (
             "{workload} 即将停止",
-            "{workload} 将于 {stops_at} 停止,费用由{wallet}支付。\n\n原因:{reason}\n\n请保存您的工作:文件会保留。",
+            "{workload} 将于 {stops_at} 停止，费用由{wallet}支付。\n\n原因：{reason}\n\n请保存您的工作：文件会保留。",
         ),
-        "workload_stopped": ("{workload} 已停止", "{workload} 已停止,费用由{wallet}支付。\n\n原因:{reason}"),
+        "workload_stopped": ("{workload} 已停止", "{workload} 已停止，费用由{wallet}支付。\n\n原因：{reason}"),
         "order_settled": (
-            "{workload} 已结算:{cost} UNC",
-            "{workload}({spec})的订单已结算:共 {cost} UNC,由{wallet}支付。",
+            "{workload} 已结算：{cost} UNC",
+            "{workload}（{spec}）的订单已结算：共 {cost} UNC，由{wallet}支付。",
         ),
         "recharged": ("已充值 {amount} UNC", "{by} 向{wallet}充值了 {amount} UNC。"),
         "deducted": ("已扣减 {amount} UNC", "{by} 从{wallet}扣减了 {amount} UNC。"),
-        "note": ("", "备注:{note}"),
+        "note": ("", "备注：{note}"),
         "user": ("", "{owner_name} 的钱包"),
         "group": ("", "用户组 {owner_name} 的钱包"),
     },

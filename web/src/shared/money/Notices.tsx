@@ -18,15 +18,15 @@ import { Deliveries } from "./Deliveries";
 import { KINDS, useNoticeSettings } from "./noticeSettings";
 import { OrderDrawer } from "./OrderDrawer";
 import { daysQuery, Period } from "./Period";
+import { Direction } from "./Recharges";
 
 type Notice = Schemas["NoticeOut"];
 type Kind = Schemas["NoticeKind"];
-const COLOURS: Record<Kind, string> = {
+const COLOURS: Record<Exclude<Kind, "recharged">, string> = {
   low_balance: "red",
   stop_announced: "orange",
   workload_stopped: "volcano",
   order_settled: "blue",
-  recharged: "green",
 };
 
 /** What happened to one's money; looking at it marks it as seen. */
@@ -50,7 +50,11 @@ export function Notices() {
       dataIndex: "kind",
       render: (value: Kind, notice) => (
         <span className="tags">
-          <Tag color={COLOURS[value]}>{t(`notices.kinds.${value}`)}</Tag>
+          {value === "recharged" ? (
+            <Direction kind={notice.detail.change} />
+          ) : (
+            <Tag color={COLOURS[value]}>{t(`notices.kinds.${value}`)}</Tag>
+          )}
           {!notice.seen && <Tag>{t("notices.new")}</Tag>}
         </span>
       ),

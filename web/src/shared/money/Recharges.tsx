@@ -10,6 +10,16 @@ import { useWalletChoice, WalletFilter } from "./WalletFilter";
 
 type Recharge = Schemas["RechargeOut"];
 
+/** Whether machine hours were put in or taken out. */
+export function Direction({ kind }: { kind: unknown }) {
+  const { t } = useTranslation();
+  return (
+    <Tag color={kind === "deduct" ? "orange" : "green"}>
+      {t(kind === "deduct" ? "recharges.deduct" : "recharges.recharge")}
+    </Tag>
+  );
+}
+
 /** Recharge records: money into and out of wallets by hand. */
 export function Recharges({ everyone }: { everyone?: boolean }) {
   const { t } = useTranslation();
@@ -27,11 +37,7 @@ export function Recharges({ everyone }: { everyone?: boolean }) {
     {
       title: t("recharges.kind"),
       dataIndex: "kind",
-      render: (kind) => (
-        <Tag color={kind === "recharge" ? "green" : "orange"}>
-          {t(kind === "recharge" ? "recharges.recharge" : "recharges.deduct")}
-        </Tag>
-      ),
+      render: (kind) => <Direction kind={kind} />,
     },
     {
       title: t("charges.amount"),

@@ -142,7 +142,7 @@ export const money = {
       stop_announced: "Task will be stopped",
       workload_stopped: "Task stopped",
       order_settled: "Order settled",
-      recharged: "Recharged",
+      recharged: "Recharge or deduction",
     },
     unseen: "{{count}} notices not read yet",
     seeAll: "Mark all as read",

@@ -142,7 +142,7 @@ export const money: typeof en = {
       stop_announced: "任务即将停止",
       workload_stopped: "任务被停止",
       order_settled: "订单已结算",
-      recharged: "已充值",
+      recharged: "充值或扣减",
     },
     unseen: "{{count}} 条未读通知",
     seeAll: "全部标为已读",
