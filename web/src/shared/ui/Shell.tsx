@@ -1,4 +1,4 @@
-import { MenuOutlined } from "@ant-design/icons";
+import { CloseOutlined, MenuOutlined } from "@ant-design/icons";
 import { Button, Drawer, Flex, Grid, Layout, Menu, type MenuProps, Result, Spin, Typography, theme } from "antd";
 import { cloneElement, isValidElement, type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -108,7 +108,15 @@ export function Shell({ end, forRole, other, menu, dark, children }: Props) {
           size={260}
           open={shown}
           onClose={() => setShown(false)}
-          title={<Brand light={dark} />}
+          closeIcon={<CloseOutlined aria-hidden style={{ color: dark ? "#b5c4cd" : undefined }} />}
+          title={
+            <>
+              <Brand light={dark} />
+              <span className="reason" style={{ color: dark ? "#b5c4cd" : undefined, fontWeight: "normal" }}>
+                {end}
+              </span>
+            </>
+          }
           styles={{ body: { padding: 8, background: sideColour }, header: { background: sideColour } }}
         >
           {nav}
@@ -127,7 +135,11 @@ export function Shell({ end, forRole, other, menu, dark, children }: Props) {
         >
           <Flex align="center" justify="space-between" gap="small" style={{ height: "100%" }}>
             <Flex align="center" gap="small" style={{ minWidth: 0 }}>
-              {!wide && (
+              {wide ? (
+                <Typography.Text type="secondary" ellipsis>
+                  {end}
+                </Typography.Text>
+              ) : (
                 <Button
                   type="text"
                   aria-label={t("shell.menu")}
@@ -135,9 +147,6 @@ export function Shell({ end, forRole, other, menu, dark, children }: Props) {
                   onClick={() => setShown(true)}
                 />
               )}
-              <Typography.Text type="secondary" ellipsis>
-                {end}
-              </Typography.Text>
             </Flex>
             <AccountMenu other={other} />
           </Flex>
