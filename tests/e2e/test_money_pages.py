@@ -166,6 +166,14 @@ def test_sums_records_and_statements_equal_the_api(money: Money, tmp_path: Path)
     console.go("time-management?tab=charges")
     for charge in money.renter.all("/charges", role="payer"):
         expect(console.row(charge["replica"])).to_contain_text(charge["amount"])
+    head = console.page.get_by_role("columnheader", name="Seconds")
+    for sort in ("seconds", "-seconds"):
+        head.click()
+        expect(console.page).to_have_url(re.compile(f"sort={sort}"))
+        ranked = money.renter.all("/charges", role="payer", sort=sort)
+        expect(console.main.locator("tr.ant-table-row").first).to_contain_text(f"{ranked[0]['seconds']:.3f}")
+    console.page.get_by_placeholder("Search").fill("no such task")
+    expect(console.main).to_contain_text("Nothing matches")
     console.go("time-management?tab=statements")
     (month,) = money.renter.get("/statements")["items"]
     expect(console.row(month["month"])).to_contain_text(month["closing"])
