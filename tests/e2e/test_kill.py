@@ -48,9 +48,11 @@ class Witness:
         stop = threading.Event()
         thread = threading.Thread(target=self._watch, args=(stop,), daemon=True)
         thread.start()
-        yield
-        stop.set()
-        thread.join()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     def _watch(self, stop: threading.Event) -> None:
         while not stop.wait(0.1):

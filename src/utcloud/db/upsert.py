@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import Table
+from sqlalchemy import CursorResult, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from utcloud.db.base import Base
 from utcloud.db.database import Tx
 
 
-async def insert_if_absent(tx: Tx, model: type[Base], *rows: dict[str, Any]) -> None:
-    """Insert those of ``rows`` that break no unique constraint. Python-side column defaults apply."""
+async def insert_if_absent(tx: Tx, model: type[Base], *rows: dict[str, Any]) -> int:
+    """Insert those of ``rows`` that break no unique constraint; their number. Python-side column defaults apply."""
     if not rows:
-        return
+        return 0
     make = sqlite.insert if tx.get_bind().dialect.name == "sqlite" else postgresql.insert
-    await tx.execute(make(model).values(list(rows)).on_conflict_do_nothing())
+    done = await tx.execute(make(model).values(list(rows)).on_conflict_do_nothing())
+    return cast(CursorResult[Any], done).rowcount
 
 
 async def put_rows(tx: Tx, model: type[Base], rows: Sequence[dict[str, Any]]) -> None:

@@ -1,24 +1,31 @@
 """``Idempotency-Key``: the same key and the same call within a day answer the same again, and act once."""
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 from datetime import timedelta
 
 from cryptography.fernet import Fernet
-from sqlalchemy import delete
+from sqlalchemy import and_, delete, or_, update
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from utcloud.accounts.auth import Actor
+from utcloud.common.clock import Clock
 from utcloud.common.errors import Conflict, Invalid, Problem, TooLarge
 from utcloud.db import Database
+from utcloud.db.upsert import insert_if_absent
 from utcloud.server.errors import from_problem
 from utcloud.server.models import KeptAnswer
 
 _MAX_BODY = 1 << 20
 _KEPT = timedelta(days=1)
-_ABANDONED = timedelta(minutes=2)
+_RENEWED_S = 5.0
+_ABANDONED = timedelta(seconds=20)
+"""A call that runs says so every five seconds; one that has been silent for so long died with its server."""
 
 
 class Idempotency:
@@ -36,38 +43,36 @@ class Idempotency:
             if not 1 <= len(key) <= 255:
                 raise Invalid("Idempotency-Key has 1 to 255 characters.", field="Idempotency-Key")
             body = await _read(receive)
-            kept = await self._claim(scope, actor, key, body)
+            ident = hashlib.sha256(f"{actor.id}\0{key}".encode()).hexdigest()
+            kept = await self._claim(scope, ident, key, body)
         except Problem as problem:
             return await from_problem(problem)(scope, receive, send)
-        if kept.status:
+        if kept:
             headers = {"Idempotency-Replayed": "true", "Content-Type": kept.content_type}
             return await Response(_seal(actor, key).decrypt(kept.body), kept.status, headers)(scope, receive, send)
-        return await self._run(scope, body, kept, _seal(actor, key), send)
+        return await self._run(scope, body, ident, _seal(actor, key), send)
 
-    async def _claim(self, scope: Scope, actor: Actor, key: str, body: bytes) -> KeptAnswer:
+    async def _claim(self, scope: Scope, ident: str, key: str, body: bytes) -> KeptAnswer | None:
+        """What the first call answered, or None: this is the first."""
         db: Database = scope["app"].state.db
         now = scope["app"].state.clock.now()
-        ident = hashlib.sha256(f"{actor.id}\0{key}".encode()).hexdigest()
         request_hash = hashlib.sha256(f"{scope['path']}\0{key}\0".encode() + body).hexdigest()
         async with db.write() as tx:
-            await tx.execute(delete(KeptAnswer).where(KeptAnswer.created_at < now - _KEPT))
+            abandoned = (KeptAnswer.key == ident, KeptAnswer.status == 0, KeptAnswer.created_at < now - _ABANDONED)
+            await tx.execute(delete(KeptAnswer).where(or_(KeptAnswer.created_at < now - _KEPT, and_(*abandoned))))
+            claim = {"key": ident, "request_hash": request_hash, "created_at": now}
+            if await insert_if_absent(tx, KeptAnswer, claim):
+                return None
             kept = await tx.get(KeptAnswer, ident)
-            if kept is None or (not kept.status and kept.created_at < now - _ABANDONED):
-                if kept is not None:
-                    await tx.delete(kept)
-                    await tx.flush()
-                kept = KeptAnswer(key=ident, request_hash=request_hash, created_at=now)
-                tx.add(kept)
-                return kept
-        if kept.request_hash != request_hash:
+        if kept and kept.request_hash != request_hash:
             raise Invalid(
                 "This Idempotency-Key was used for another call.", field="Idempotency-Key", cure="Use a new key."
             )
-        if not kept.status:
+        if not kept or not kept.status:
             raise Conflict("The first call with this Idempotency-Key is still running.", cure="Ask again in a moment.")
         return kept
 
-    async def _run(self, scope: Scope, body: bytes, kept: KeptAnswer, seal: Fernet, send: Send) -> None:
+    async def _run(self, scope: Scope, body: bytes, ident: str, seal: Fernet, send: Send) -> None:
         db: Database = scope["app"].state.db
         start: Message = {}
         chunks: list[bytes] = []
@@ -81,18 +86,21 @@ class Idempotency:
             else:
                 chunks.append(message.get("body", b""))
                 if not message.get("more_body"):
-                    await self._keep(db, kept, start, seal.encrypt(b"".join(chunks)))
+                    await self._keep(db, ident, start, seal.encrypt(b"".join(chunks)))
             await send(message)
 
+        renewing = asyncio.create_task(_renew(db, scope["app"].state.clock, ident))
         try:
             await self.app(scope, receive_body, watch)
         except BaseException:
-            await self._keep(db, kept, {"status": 500}, b"")
+            await self._keep(db, ident, {"status": 500}, b"")
             raise
+        finally:
+            renewing.cancel()
 
-    async def _keep(self, db: Database, kept: KeptAnswer, start: Message, body: bytes) -> None:
+    async def _keep(self, db: Database, ident: str, start: Message, body: bytes) -> None:
         async with db.write() as tx:
-            row = await tx.get(KeptAnswer, kept.key)
+            row = await tx.get(KeptAnswer, ident)
             if row is None or row.status:
                 return
             if start["status"] >= 500:
@@ -100,6 +108,15 @@ class Idempotency:
                 return
             row.status, row.body = start["status"], body
             row.content_type = Headers(raw=start["headers"]).get("content-type", "application/json")
+
+
+async def _renew(db: Database, clock: Clock, ident: str) -> None:
+    running = (KeptAnswer.key == ident, KeptAnswer.status == 0)
+    while True:
+        await asyncio.sleep(_RENEWED_S)
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            async with db.write() as tx:
+                await tx.execute(update(KeptAnswer).where(*running).values(created_at=clock.now()))
 
 
 def _seal(actor: Actor, key: str) -> Fernet:

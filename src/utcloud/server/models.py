@@ -22,3 +22,4 @@ class KeptAnswer(Base):
     body: Mapped[bytes] = mapped_column(LargeBinary, default=b"")
     """Encrypted under the key, which is kept nowhere."""
     created_at: Mapped[datetime] = utcnow_column()
+    """Of a call that runs: when it last said so."""
