@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from starlette.exceptions import HTTPException
 
 from utcloud.common.errors import Conflict, Problem, TooMany
@@ -99,8 +99,13 @@ def install(app: FastAPI) -> None:
             ProblemDetails(title=title, status=error.status_code, detail=detail, code=code), error.headers
         )
 
+    @app.exception_handler(DBAPIError)
+    async def _refused(request: Request, error: DBAPIError) -> JSONResponse:
+        at_once = getattr(error.orig, "sqlstate", None) in _AT_ONCE
+        return await (_at_once if at_once else _unexpected)(request, error)
+
     @app.exception_handler(IntegrityError)
-    async def _at_once(request: Request, error: IntegrityError) -> JSONResponse:
+    async def _at_once(request: Request, error: DBAPIError) -> JSONResponse:
         log.warning("changed at the same moment", path=request.url.path, error=str(error.orig))
         detail = "Somebody else changed the same thing at this moment; nothing of yours was done."
         return from_problem(Conflict(detail, cure="Look at it again, and try again."))
@@ -133,6 +138,8 @@ def install(app: FastAPI) -> None:
         )
 
 
+_AT_ONCE = ("40001", "40P01")
+"""What PostgreSQL says when transactions stand in each other's way: serialization_failure, deadlock_detected."""
 _UNREADABLE_BODY = "There was an error parsing the body"
 """FastAPI's words for a body that is not even UTF-8."""
 
