@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from sqlalchemy import select, text
 
 from tests.billing.support import UNC, fund
+from utcloud.accounts.models import Group
 from utcloud.billing.models import Account
 from utcloud.db import Database
 from utcloud.server import errors
@@ -18,6 +19,7 @@ async def test_transactions_in_each_others_way_are_told_to_try_again(db: Databas
     async with db.write() as tx:
         for owner in ("rita", "boris"):
             await fund(tx, owner, UNC)
+        tx.add(Group(id="grp_1", name="team"))
     app, both = FastAPI(), asyncio.Barrier(2)
     errors.install(app)
 
@@ -28,6 +30,14 @@ async def test_transactions_in_each_others_way_are_told_to_try_again(db: Databas
                 await tx.execute(select(Account).where(Account.owner_id == owner).with_for_update())
                 await both.wait() if owner == first else None
 
+    @app.post("/gone")
+    async def change_what_was_deleted_meanwhile() -> None:
+        async with db.write() as tx:
+            group = await tx.get_one(Group, "grp_1")
+            async with db.write() as other:
+                await other.delete(await other.get_one(Group, "grp_1"))
+            group.name = "another"
+
     @app.post("/wrong")
     async def wrong() -> None:
         async with db.write() as tx:
@@ -37,7 +47,9 @@ async def test_transactions_in_each_others_way_are_told_to_try_again(db: Databas
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         answers = await asyncio.gather(client.post("/rita/boris"), client.post("/boris/rita"))
         assert sorted(answer.status_code for answer in answers) == [200, 409]
-        refused = next(answer for answer in answers if answer.status_code == 409).json()
-        assert refused["code"] == "conflict"
-        assert "nothing of yours was done" in refused["detail"]
+        deadlocked = next(answer for answer in answers if answer.status_code == 409)
+        for refused in (deadlocked, await client.post("/gone")):
+            assert refused.status_code == 409
+            assert refused.json()["code"] == "conflict"
+            assert "nothing of yours was done" in refused.json()["detail"]
         assert (await client.post("/wrong")).status_code == 500

@@ -9,7 +9,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 
 from utcloud.common.errors import Conflict, Problem, TooMany
@@ -104,9 +105,10 @@ def install(app: FastAPI) -> None:
         at_once = getattr(error.orig, "sqlstate", None) in _AT_ONCE
         return await (_at_once if at_once else _unexpected)(request, error)
 
+    @app.exception_handler(StaleDataError)
     @app.exception_handler(IntegrityError)
-    async def _at_once(request: Request, error: DBAPIError) -> JSONResponse:
-        log.warning("changed at the same moment", path=request.url.path, error=str(error.orig))
+    async def _at_once(request: Request, error: SQLAlchemyError) -> JSONResponse:
+        log.warning("changed at the same moment", path=request.url.path, error=str(getattr(error, "orig", error)))
         detail = "Somebody else changed the same thing at this moment; nothing of yours was done."
         return from_problem(Conflict(detail, cure="Look at it again, and try again."))
 
