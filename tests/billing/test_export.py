@@ -22,7 +22,7 @@ from utcloud.common import export
 from utcloud.common.money import Unc
 
 Json = dict[str, Any]
-LISTS = ["/charges", "/charges?role=payer", "/recharges", "/orders", "/notices", "/wallets?mine=true"]
+LISTS = ["/charges", "/charges?role=payer", "/recharges", "/orders", "/notices", "/wallets?mine=true", "/statements"]
 
 
 def total(rows: list[Json], key: str = "amount") -> Decimal:

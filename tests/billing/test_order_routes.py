@@ -228,6 +228,8 @@ async def test_the_history_of_a_price(people: People) -> None:
     found = (await ok(await people.mina.client.get(f"{path}/prices")))["items"]
     assert [(one["price"], one["by"]) for one in found] == [("0.5", "mina"), ("2", "mina"), ("1", "")]
     problem(await people.boris.client.get(f"{path}/prices"), 404)
+    file = await people.mina.client.get(f"{path}/prices", params={"format": "csv"})
+    assert [line.split(",")[0] for line in file.text.split()] == ["price", "0.5", "2", "1"]
     problem(await people.rita.client.get(f"{path}/prices"), 404)
     async with people.db.write() as tx:
         (await resources.default_pool(tx, people.mina.id)).open_to_all = True

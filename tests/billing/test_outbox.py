@@ -213,6 +213,8 @@ async def test_others_webhooks_are_not_there(people: People, receiver: Receiver)
         people.boris.client.post(f"/webhooks/{hook['id']}/test"),
     ):
         problem(await call, 404)
+    files = [(await who.client.get("/webhooks", params={"format": "csv"})).text for who in (people.rita, people.boris)]
+    assert [hook["url"] in file for file in files] == [True, False]
     assert (await people.rita.client.delete(f"/webhooks/{hook['id']}")).status_code == 204
     assert (await ok(people.rita.client.get("/webhooks")))["items"] == []
 

@@ -20,6 +20,8 @@ def recharged(operator: Cli) -> Cli:
 def test_a_statement_as_a_table_as_json_and_as_a_pdf(recharged: Cli, tmp_path: Path) -> None:
     (month, *_) = json.loads(recharged.ok("statement", "list", "--json"))["items"]
     assert month["month"] in recharged.ok("statement", "list")
+    (row, *_) = csv.DictReader(io.StringIO(recharged.ok("statement", "list", "--csv")))
+    assert (row["month"], row["closing"]) == (month["month"], month["closing"])
     shown = recharged.ok("statement", "show", month["month"])
     assert "for the statement" in shown and "12.5" in shown
     assert json.loads(recharged.ok("statement", "show", month["month"], "--json"))["closing"] == month["closing"]

@@ -37,11 +37,14 @@ async def create_estimate(body: EstimateCreate, actor: CurrentActor, db: Db, now
         return await service.estimate(tx, now, actor, body)
 
 
-@router.get("/specs/{spec_id}/prices", tags=["specs"])
-async def list_prices(spec_id: IdPath, actor: CurrentActor, db: Db) -> Page[PriceOut]:
+@router.get("/specs/{spec_id}/prices", tags=["specs"], response_model=Page[PriceOut], responses=export.RESPONSES)
+async def list_prices(
+    spec_id: IdPath, actor: CurrentActor, db: Db, file: export.Wanted = None
+) -> Page[PriceOut] | Response:
     """List the prices that a specification had, the present one first."""
     async with db.read() as tx:
-        return Page(items=await service.list_prices(tx, actor, spec_id))
+        found = await service.list_prices(tx, actor, spec_id)
+    return export.whole(file, PriceOut, found, "prices")
 
 
 @router.get("/orders", tags=["orders"], response_model=Page[OrderOut], responses=export.RESPONSES)

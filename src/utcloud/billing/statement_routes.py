@@ -41,13 +41,19 @@ async def get_charge_analytics(
         return await analytics.sums(tx, now, actor, role, by, when, wallet_id)
 
 
-@router.get("/statements")
+@router.get("/statements", response_model=Page[StatementMonthOut], responses=export.RESPONSES)
 async def list_statements(
-    actor: CurrentActor, db: Db, now: Now, role: Role = Side.PAYER, wallet_id: WalletId = None
-) -> Page[StatementMonthOut]:
+    actor: CurrentActor,
+    db: Db,
+    now: Now,
+    role: Role = Side.PAYER,
+    wallet_id: WalletId = None,
+    file: export.Wanted = None,
+) -> Page[StatementMonthOut] | Response:
     """List the months in which one's account moved, the latest first."""
     async with db.read() as tx:
-        return Page(items=await statements.months(tx, now, actor, role, wallet_id))
+        found = await statements.months(tx, now, actor, role, wallet_id)
+    return export.whole(file, StatementMonthOut, found, "statements")
 
 
 @router.get(

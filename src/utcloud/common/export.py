@@ -5,13 +5,16 @@ import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
+from utcloud.common.paging import Page
+
+Row = TypeVar("Row", bound=BaseModel)
 Load = Callable[[int, str | None], Awaitable[tuple[Sequence[BaseModel], str | None]]]
 """Takes a limit and a cursor; returns one page's rows and the next cursor, or None."""
 
@@ -59,6 +62,15 @@ def response(kind: FileKind, shape: type[BaseModel], load: Load, name: str) -> S
     if kind is FileKind.CSV:
         return _File(_csv(shape, load), media_type="text/csv; charset=utf-8", headers=headers)
     return _File(_jsonl(load), media_type="application/jsonl", headers=headers)
+
+
+def whole(kind: FileKind | None, shape: type[Row], items: list[Row], name: str) -> Page[Row] | StreamingResponse:
+    """A short list that is not paged: a page of it, or the file."""
+
+    async def load(_limit: int, _cursor: str | None) -> tuple[Sequence[BaseModel], None]:
+        return items, None
+
+    return response(kind, shape, load, name) if kind else Page(items=items)
 
 
 class _File(StreamingResponse):

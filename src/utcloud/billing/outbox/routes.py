@@ -72,11 +72,19 @@ async def update_notice_settings(
         return await service.update_notice_settings(tx, settings, actor, body)
 
 
-@router.get("/webhooks", tags=["webhooks"])
-async def list_webhooks(actor: CurrentActor, db: Db, limit: Limit = 50, cursor: Cursor = None) -> Page[WebhookOut]:
+@router.get("/webhooks", tags=["webhooks"], response_model=Page[WebhookOut], responses=export.RESPONSES)
+async def list_webhooks(
+    actor: CurrentActor, db: Db, limit: Limit = 50, cursor: Cursor = None, file: export.Wanted = None
+) -> Page[WebhookOut] | Response:
     """List one's webhooks, newest first."""
-    async with db.read() as tx:
-        items, after = await service.list_webhooks(tx, actor, limit=limit, cursor=cursor)
+
+    async def load(limit: int, cursor: str | None) -> tuple[list[WebhookOut], str | None]:
+        async with db.read() as tx:
+            return await service.list_webhooks(tx, actor, limit=limit, cursor=cursor)
+
+    if file:
+        return export.response(file, WebhookOut, load, "webhooks")
+    items, after = await load(limit, cursor)
     return Page(items=items, next_cursor=after)
 
 

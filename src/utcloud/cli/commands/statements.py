@@ -66,9 +66,9 @@ class Language(StrEnum):
 
 
 @app.command("list")
-def list_(role: Of = Side.PAYER, wallet: OfWallet = None, as_json: AsJson = False) -> None:
+def list_(role: Of = Side.PAYER, wallet: OfWallet = None, csv: AsCsv = False, as_json: AsJson = False) -> None:
     """List the months in which your account moved."""
-    listing("statements", MONTHS, as_json, 100, None, role=role, wallet_id=wallet_id(connect(), wallet))
+    listing("statements", MONTHS, as_json, as_csv=csv, role=role, wallet_id=wallet_id(connect(), wallet))
 
 
 @app.command("show")

@@ -15696,7 +15696,10 @@ export interface operations {
     };
     list_prices: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
+            };
             header?: never;
             path: {
                 spec_id: string;
@@ -15712,6 +15715,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_PriceOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -17850,6 +17855,8 @@ export interface operations {
                 role?: components["schemas"]["Side"];
                 /** @description A wallet that one keeps, such as that of a group that one manages. */
                 wallet_id?: string | null;
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -17864,6 +17871,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_StatementMonthOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */
@@ -18593,6 +18602,8 @@ export interface operations {
                 limit?: number;
                 /** @description `next_cursor` of the page before. */
                 cursor?: string | null;
+                /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
+                format?: ("json" | "csv" | "jsonl") | null;
             };
             header?: never;
             path?: never;
@@ -18607,6 +18618,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_WebhookOut_"];
+                    "text/csv": string;
+                    "application/jsonl": string;
                 };
             };
             /** @description Nobody is logged in */

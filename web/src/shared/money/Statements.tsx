@@ -66,6 +66,7 @@ export function Statements({ side }: { side: Side }) {
         columns={columns}
         rowKey={(row) => row.month}
         searchable={false}
+        file={{ path: "/api/v1/statements", query: of }}
         filters={
           managed.length > 0 && (
             <WalletFilter

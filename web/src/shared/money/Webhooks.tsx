@@ -136,6 +136,7 @@ export function Webhooks() {
         columns={columns}
         rowKey={(hook) => hook.id}
         searchable={false}
+        file={{ path: "/api/v1/webhooks" }}
         extra={
           <Button type="primary" onClick={() => setEditing("new")}>
             {t("webhooks.create")}
