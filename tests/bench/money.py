@@ -130,9 +130,11 @@ async def _verify(url: str) -> Verification:
 def _pages(world: World, books: "Books") -> Figure:
     own = f"/wallets/{wallet(7)}"
     lists = ["/wallets", "/recharges", "/charges", f"/charges?wallet_id={wallet(7)}", "/ledger/entries"]
+    his = "/charges?role=payee"
+    miners = [his, f"{his}&sort=-paid", f"{his}&search=renter-00", "/recharges?search=renter-00"]
     pages = {
         world.operator_token: [*map(_paged, lists), own, f"{own}/caps", "/earnings/platform"],
-        world.miner_token: [*map(_paged, ["/charges?role=payee", "/recharges?search=renter-00"]), "/earnings"],
+        world.miner_token: [*map(_paged, miners), "/earnings"],
     }
     taken: dict[str, list[float]] = defaultdict(list)
     with running_server(world) as client:
