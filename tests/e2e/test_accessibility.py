@@ -35,6 +35,12 @@ def ids(cloud: Cloud) -> dict[str, str]:
     operator.post("/algorithms", {"name": "shown-to-all", "visibility": "preset"})
     frozen, _ = cloud.add_renter("frozen")
     operator.post(f"/users/{frozen['id']}/freeze", {"reason": "Gone on holiday."})
+    rated = cloud.create("rated", spec_id=cloud.small["id"])["id"]
+    cloud.renter.wait_state(rated, "running")
+    cloud.renter.post(f"/notebooks/{rated}/stop")
+    cloud.renter.wait_state(rated, "stopped")
+    (order,) = cloud.renter.all("/orders")
+    cloud.renter.post(f"/orders/{order['id']}/rating", {"stars": 4})
     operator.put(f"/users/{cloud.user['id']}/quota", {"notebooks": 1, "resources": {"cpu": "1"}})
     cloud.create("seen")
     link = operator.post("/invitations", {"group_ids": [cloud.group["id"]], "grant": "5"})["url"]
