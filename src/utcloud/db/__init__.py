@@ -2,7 +2,7 @@
 
 from utcloud.db.base import Base, Id, JsonDict, JsonList, MicroUnc, ShortText, Timestamp, utcnow_column
 from utcloud.db.database import Database, Tx, emit, memory, take_turns
-from utcloud.db.paging import paginate
+from utcloud.db.paging import page_of, paginate
 
 __all__ = [
     "Base",
@@ -16,6 +16,7 @@ __all__ = [
     "Tx",
     "emit",
     "memory",
+    "page_of",
     "paginate",
     "take_turns",
     "utcnow_column",

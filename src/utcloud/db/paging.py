@@ -1,10 +1,10 @@
 """Keyset paging: a page begins where the last one ended, however many rows came or went between."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, literal, tuple_
+from sqlalchemy import ColumnElement, Row, Select, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from utcloud.common.clock import from_ms, to_ms
@@ -25,7 +25,22 @@ async def paginate(
     sort: str = "-created_at",
     columns: Mapping[str, Key] | None = None,
 ) -> tuple[list[Any], str | None]:
-    """Run ``query`` (a select of one entity) for one page; return its rows and the next page's cursor, or None.
+    """``page_of`` a select of one entity: the entities of one page, and the next page's cursor, or None."""
+    rows, after = await page_of(tx, query, ident, limit=limit, cursor=cursor, sort=sort, columns=columns)
+    return [row[0] for row in rows], after
+
+
+async def page_of(
+    tx: Tx,
+    query: Select[Any],
+    ident: InstrumentedAttribute[str],
+    *,
+    limit: int,
+    cursor: str | None,
+    sort: str = "-created_at",
+    columns: Mapping[str, Key] | None = None,
+) -> tuple[Sequence[Row[Any]], str | None]:
+    """Run ``query`` for one page; return its rows, followed by what they are sorted by, and the next page's cursor.
 
     ``sort`` names one of ``columns``, of which none may be null; ``-`` before it begins with the greatest. Any other
     name, such as ``created_at``, goes by ``ident``: ids are given out in the order of time. ``ident`` breaks ties.
@@ -40,11 +55,10 @@ async def paginate(
         query = query.where(left < right if descending else left > right)
     query = query.order_by(*(key.desc() if descending else key.asc() for key in keys)).limit(limit + 1)
     rows = (await tx.execute(query.add_columns(*keys))).all()
-    page = [row[0] for row in rows[:limit]]
     if len(rows) <= limit:
-        return page, None
-    last = rows[limit - 1][1:]
-    return page, encode_cursor(*(to_ms(value) if isinstance(value, datetime) else value for value in last))
+        return rows, None
+    last = rows[limit - 1][-len(keys) :]
+    return rows[:limit], encode_cursor(*(to_ms(value) if isinstance(value, datetime) else value for value in last))
 
 
 def _value(part: str | int | None, key: Key) -> Any:

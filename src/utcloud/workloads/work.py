@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, String, case, func, literal, or_, select, tuple_, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Select, String, case, func, literal, or_, select, type_coerce
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, User
 from utcloud.billing import sums
 from utcloud.billing.models import Meter
 from utcloud.common.clock import from_ms
-from utcloud.common.paging import decode_cursor, encode_cursor, not_ours
-from utcloud.db import Tx
+from utcloud.db import Tx, page_of
 from utcloud.resources.models import Chip, ChipClaim, Node, Pool, Spec
 from utcloud.workloads.models import Attempt, Replica, Subtask, Workload
 from utcloud.workloads.schemas import Kind, State, WorkOut, WorkSort
@@ -47,7 +46,7 @@ _ORDER: dict[str, ColumnElement[Any]] = {
     "owner_name": User.username.expression,
     "node": _node,
     "price": _price,
-    "state": type_coerce(Replica.state, String),
+    "state": type_coerce(Replica.state, String).label("by_state"),
 }
 _WORK: Select[*tuple[Any, ...]] = (
     select(
@@ -87,26 +86,10 @@ async def list_work(
     """One page of the replicas on the actor's hardware, and of those that wait for it (an operator: on all)."""
     actor.require_miner()
     query = _chosen(actor, wanted)
-    key = wanted.sort.removeprefix("-")
-    keys: list[ColumnElement[Any]] = [Replica.id.expression]
-    if key in _ORDER:
-        keys.insert(0, _ORDER[key])
-    descending = wanted.sort.startswith("-")
-    if cursor is not None:
-        after = decode_cursor(cursor, len(keys))
-        if not all(isinstance(part, column.type.python_type) for part, column in zip(after, keys, strict=True)):
-            raise not_ours()
-        mark = tuple_(*(literal(part, column.type) for part, column in zip(after, keys, strict=True)))
-        query = query.where(tuple_(*keys) < mark if descending else tuple_(*keys) > mark)
-    query = query.order_by(*(column.desc() if descending else column.asc() for column in keys)).limit(limit + 1)
-    rows = (await tx.execute(query)).mappings().all()
-    more, rows = len(rows) > limit, rows[:limit]
+    found, after = await page_of(tx, query, Replica.id, limit=limit, cursor=cursor, sort=wanted.sort, columns=_ORDER)
+    rows = [row._mapping for row in found]
     chips = await _chips(tx, [row["attempt_id"] for row in rows if row["attempt_id"]])
-    items = [_out(row, chips) for row in rows]
-    if not more:
-        return items, None
-    last = rows[-1]
-    return items, encode_cursor(*([last[key]] if key in _ORDER else []), last["replica_id"])
+    return [_out(row, chips) for row in rows], after
 
 
 def _chosen(actor: Actor, wanted: WorkFilter) -> Select[*tuple[Any, ...]]:

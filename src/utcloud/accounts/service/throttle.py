@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from utcloud.accounts.models import LoginFailure
 from utcloud.common.errors import TooMany
 from utcloud.db import Tx
+from utcloud.db.upsert import insert_if_absent
 
 FORGET_AFTER = timedelta(hours=1)
 """Failures count until there has been none for this long."""
@@ -71,10 +71,8 @@ async def forgive_anonymous(tx: Tx, action: str, ip: str) -> None:
 
 
 async def _count(tx: Tx, now: datetime, subjects: dict[str, _Rule], problem: str) -> None:
-    insert = sqlite.insert if tx.get_bind().dialect.name == "sqlite" else postgresql.insert
     for subject, rule in subjects.items():
-        fresh = insert(LoginFailure).values(subject=subject, failures=0, last_at=now)
-        await tx.execute(fresh.on_conflict_do_nothing(index_elements=[LoginFailure.subject]))
+        await insert_if_absent(tx, LoginFailure, {"subject": subject, "failures": 0, "last_at": now})
         row = await tx.get_one(LoginFailure, subject, with_for_update=True)
         if now - row.last_at > FORGET_AFTER:
             row.failures = 0

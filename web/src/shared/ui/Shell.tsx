@@ -78,6 +78,7 @@ export function Shell({ end, forRole, other, menu, dark, children }: Props) {
       />
     </nav>
   );
+  const quietColour = dark ? "#b5c4cd" : undefined;
   const sideColour = dark ? "#10202b" : token.colorBgContainer;
 
   return (
@@ -108,11 +109,11 @@ export function Shell({ end, forRole, other, menu, dark, children }: Props) {
           size={260}
           open={shown}
           onClose={() => setShown(false)}
-          closeIcon={<CloseOutlined aria-hidden style={{ color: dark ? "#b5c4cd" : undefined }} />}
+          closeIcon={<CloseOutlined aria-hidden style={{ color: quietColour }} />}
           title={
             <>
               <Brand light={dark} />
-              <span className="reason" style={{ color: dark ? "#b5c4cd" : undefined, fontWeight: "normal" }}>
+              <span className="reason" style={{ color: quietColour, fontWeight: "normal" }}>
                 {end}
               </span>
             </>
