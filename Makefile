@@ -1,12 +1,14 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down status test lint format docs bench web example
+.PHONY: help up down status test test-fast test-long lint format docs bench web example
 .NOTPARALLEL:
+# Some shells forbid Python to keep what it compiled: each of the test's many processes would compile all of it anew.
+export PYTHONDONTWRITEBYTECODE =
 
 help: ## Explain the targets (this)
 	@echo 'utcloud: make TARGET'
 	@echo
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1|\2/p' Makefile | while IFS='|' read -r name what; do printf '  %-10s %s\n' "$$name" "$$what"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1|\2/p' Makefile | while IFS='|' read -r name what; do printf '  %-10s %s\n' "$$name" "$$what"; done
 	@echo
 	@echo 'Settings are variables UTCLOUD_*: UTCLOUD_PORT=9000 make up, UTCLOUD_HOME=/somewhere make up'
 
@@ -20,10 +22,20 @@ down: ## Stop utcloud; leaves nothing running and keeps all data
 status: ## Say what runs
 	@if [ -x .venv/bin/utcloud ]; then .venv/bin/utcloud status || true; else echo 'utcloud is not installed here, so nothing runs.'; fi
 
-test: ## Run every test, with real containers and a real browser. ARGS="tests/billing -k meter" for a part
+test-fast: ## Run the tests that need no container and no browser, on SQLite, in two minutes. ARGS as below
+	@scripts/python-env test
+	.venv/bin/python -m pytest --lane fast -n auto $(ARGS)
+
+test: test-setup ## Run the tests, with real containers, a real browser and PostgreSQL. ARGS="tests/billing -k meter" for a part
+	.venv/bin/python -m pytest -n auto $(ARGS)
+
+test-long: test-setup ## Run everything at full counts: hours, not minutes
+	.venv/bin/python -m pytest --lane long -n auto $(ARGS)
+
+.PHONY: test-setup
+test-setup:
 	@scripts/system-packages test && scripts/python-env test && scripts/web build && scripts/web test
 	@scripts/example-model
-	.venv/bin/python -m pytest $(ARGS)
 
 lint: ## Check style, types and the layers of the code
 	@scripts/python-env test && scripts/lint

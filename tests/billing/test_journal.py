@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tests.billing.support import NOW, UNC, balances, fund
+from tests.support.lanes import examples
 from utcloud.accounts.auth import SYSTEM
 from utcloud.billing import journal
 from utcloud.billing.models import Account, Entry, Posting
@@ -104,7 +105,7 @@ async def test_many_at_once_lose_nothing(db: Database) -> None:
         assert (await balances(tx))["wallet:a"] == 100_000
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(amounts=st.lists(st.tuples(st.integers(0, 2), st.integers(-1000, 1000)), max_size=10))
 async def test_balances_are_the_sums_of_postings_and_never_negative(
     db: Database, amounts: list[tuple[int, int]]

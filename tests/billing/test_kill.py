@@ -25,6 +25,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.support.db import PostgresServer
+from tests.support.lanes import amount
 from tests.workloads.world import node_report
 from utcloud.billing.models import Account, Entry, Meter, Order
 from utcloud.billing.solvency import elapsed_ms
@@ -38,9 +39,9 @@ from utcloud.protocol import DesiredState, ObservedReplica, Phase, SiteReport
 from utcloud.server import bootstrap
 from utcloud.workloads.states import FINAL
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
 
-KILLS = {"sqlite": 40, "postgres": 60}
+KILLS = {"sqlite": amount(8, 40), "postgres": amount(12, 60)}
 LONGEST_S = 0.4
 NOTEBOOKS = 5
 PRICE = 3_600_000

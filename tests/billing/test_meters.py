@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from tests.billing.support import NOW, UNC, balances, begin, fund, meter_of
+from tests.support.lanes import examples
 from utcloud.billing import loops, meters
 from utcloud.billing.funds import hold_for
 from utcloud.billing.models import Entry, Meter
@@ -141,7 +142,7 @@ async def test_groups_open_together_each_all_or_none(db: Database) -> None:
         assert sorted(await tx.scalars(select(Meter.attempt_id))) == ["a1", "a2", "c1", "e1"]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(price=st.integers(0, 10**13), seconds=st.integers(0, 10**7), millis=st.integers(0, 999))
 async def test_sums_in_sql_are_the_formula(db: Database, price: int, seconds: int, millis: int) -> None:
     async with db.write() as tx:
@@ -207,7 +208,7 @@ async def test_open_meters_are_settled_once_an_hour_and_after_downtime(db: Datab
         assert (await balances(tx))["wallet:rita"] == 10 * UNC - amount_for(UNC, 5 * 3_600_000 + 1000)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     price=st.integers(0, 10**10),
     fee_ppm=st.integers(0, 1_000_000),
@@ -241,7 +242,7 @@ async def test_the_sum_is_the_formula_whenever_it_is_settled(
         assert moved("earnings:usr_miner") == cost - fee
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     balance=st.integers(0, 5_000),
     runs=st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 7_200_000), st.booleans()), min_size=1, max_size=5),

@@ -31,6 +31,7 @@ from sqlalchemy import func, select
 from tests.billing.support import balances
 from tests.support.clock import FakeClock
 from tests.support.db import PostgresServer
+from tests.support.lanes import examples
 from tests.workloads.world import GB, World, node_report
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, GroupMember
@@ -520,7 +521,7 @@ def test_whatever_comes(database_kind: str, request: pytest.FixtureRequest, tmp_
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=16 if database_kind == "sqlite" else 6,
+                max_examples=examples(16 if database_kind == "sqlite" else 6),
                 stateful_step_count=30,
                 deadline=None,
                 print_blob=True,

@@ -26,6 +26,7 @@ from hypothesis.stateful import (
 from sqlalchemy import select, update
 
 from tests.resources.support import add_site, add_spec, add_user, heard
+from tests.support.lanes import examples
 from utcloud.accounts.auth import Actor
 from utcloud.common.errors import Conflict
 from utcloud.common.ids import new_id
@@ -543,7 +544,7 @@ def test_whatever_comes(database_url: str) -> None:
             run_state_machine_as_test(
                 machine,
                 settings=settings(
-                    max_examples=35 if db.is_sqlite else 20,
+                    max_examples=examples(35 if db.is_sqlite else 20),
                     stateful_step_count=30,
                     deadline=None,
                     print_blob=True,

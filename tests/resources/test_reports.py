@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy import event, select
 
 from tests.resources.support import CHIP, World, add_site, add_spec, chip, heard, node
+from tests.support.lanes import examples
 from utcloud.db import Database
 from utcloud.protocol import NodeReport, ResourceReport, SiteReport
 from utcloud.resources import capacity, service
@@ -207,7 +208,7 @@ REPORTS = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=st.lists(st.tuples(st.integers(0, 1), REPORTS), min_size=1, max_size=6))
 async def test_whatever_is_reported_the_tables_stay_sound(
     db: Database, rounds: list[tuple[int, list[NodeReport]]]

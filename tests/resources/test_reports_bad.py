@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.lanes import examples
 from utcloud.common.errors import Invalid
 from utcloud.protocol import SiteReport
 from utcloud.resources.reports import parse
@@ -207,7 +208,7 @@ WHOLE = report(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(_paths(WHOLE)), ANYTHING), min_size=1, max_size=4))
 def test_whatever_stands_wherever_is_read_or_refused(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     data = copy.deepcopy(WHOLE)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.lanes import examples
 from tests.workloads.world import World, node_report
 from utcloud.db import Database
 from utcloud.protocol import Phase
@@ -221,7 +222,7 @@ def stories(draw: st.DrawFn) -> list[tuple[str, int]]:
     return draw(st.lists(step, min_size=1, max_size=25))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories())
 async def test_no_chip_is_held_twice_or_forgotten(
     sqlite_template: Path, tmp_path: Path, story: list[tuple[str, int]]
