@@ -131,3 +131,6 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     await database.start()
     yield database
     await database.close()
+
+
+from tests.support.fixtures import _cheap_passwords, alice, bob, clock, people, world  # noqa: E402, F401

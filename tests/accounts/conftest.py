@@ -3,12 +3,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from tests.support.clock import FakeClock
 from tests.support.web import Person, client_of, make_app, person
-from utcloud.accounts import passwords, service
+from utcloud.accounts import service
 from utcloud.accounts.routes import router
 from utcloud.accounts.schemas import Role
 from utcloud.common.settings import Settings
@@ -16,21 +15,10 @@ from utcloud.db import Database
 
 
 @pytest.fixture(autouse=True)
-def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    monkeypatch.setattr(passwords, "_nobodys_hash", None)
-
-
-@pytest.fixture(autouse=True)
 def _own_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other rooms' hooks stay out of these tests."""
     monkeypatch.setattr(service.users, "on_delete_checks", service.on_delete_checks[:0])
     monkeypatch.setattr(service.users, "on_freeze", service.on_freeze[:0])
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
 
 
 @pytest.fixture
@@ -47,12 +35,6 @@ async def operator(app: FastAPI) -> AsyncIterator[Person]:
 @pytest.fixture
 async def miner(app: FastAPI) -> AsyncIterator[Person]:
     async with person(app, "mary", Role.MINER) as someone:
-        yield someone
-
-
-@pytest.fixture
-async def alice(app: FastAPI) -> AsyncIterator[Person]:
-    async with person(app, "alice") as someone:
         yield someone
 
 

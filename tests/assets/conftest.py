@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from tests.support.clock import FakeClock
 from tests.support.web import Person, make_app, person
-from utcloud.accounts import passwords
 from utcloud.accounts.routes import router as accounts_router
 from utcloud.accounts.schemas import Role
 from utcloud.assets import loops, service
@@ -22,20 +20,10 @@ from utcloud.db import Database
 
 
 @pytest.fixture(autouse=True)
-def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-
-
-@pytest.fixture(autouse=True)
 def _own_hooks() -> None:
     """Other rooms' hooks stay out of these tests."""
     for hooks in (service.asset_in_use_checks, service.version_in_use_checks, service.image_in_use_checks):
         hooks.clear()
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
 
 
 @pytest.fixture
@@ -64,18 +52,6 @@ async def processing(app: FastAPI) -> AsyncIterator[None]:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-
-
-@pytest.fixture
-async def alice(app: FastAPI) -> AsyncIterator[Person]:
-    async with person(app, "alice") as someone:
-        yield someone
-
-
-@pytest.fixture
-async def bob(app: FastAPI) -> AsyncIterator[Person]:
-    async with person(app, "bob") as someone:
-        yield someone
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ import base64
 import json
 from typing import Any
 
-from tests.resources.conftest import People
-from tests.resources.support import CHIP, add_site, heard, node
+from tests.support.factories import CHIP, node_report
+from tests.support.fixtures import People
+from tests.support.scenario import add_site, heard
 
 LISTS = ("sites", "nodes", "system-resources", "custom-resources", "specs", "pools", "wallets", "recharges", "charges")
 CURSORS: tuple[list[Any], ...] = (
@@ -48,7 +49,7 @@ BODIES: tuple[tuple[str, dict[str, Any]], ...] = (
 async def test_no_input_is_a_fault_of_the_server(people: People) -> None:
     async with people.db.write() as tx:
         site_id = await add_site(tx, people.oscar.actor, "here")
-        await heard(tx, people.clock.now(), site_id, node(chips=1))
+        await heard(tx, people.clock.now(), site_id, node_report(chips=1))
     client = people.oscar.client
     for name in LISTS:
         for key in CURSORS:

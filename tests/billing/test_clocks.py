@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.billing.test_orders import cap, look
-from tests.workloads.world import PRICE, World
+from tests.support.factories import PRICE
+from tests.support.scenario import Scenario
 from utcloud.billing import service
 from utcloud.billing.verify import verified
 from utcloud.common.money import MICRO, amount_for, format_unc
-from utcloud.db import Database
 from utcloud.protocol import HEARTBEAT_S, SILENT_AFTER_S, ObservedReplica, Phase
 from utcloud.resources import capacity
 from utcloud.resources.service import attention
@@ -21,15 +21,10 @@ MINUTES = 4
 LIMIT = PRICE * MINUTES // 60
 
 
-@pytest.fixture
-async def world(db: Database) -> World:
-    return await World.build(db)
-
-
 class OffSite:
     """A site whose clock is ``off``. Its containers start and end by that clock, its reports are written by it."""
 
-    def __init__(self, world: World, off: timedelta) -> None:
+    def __init__(self, world: Scenario, off: timedelta) -> None:
         self.world = world
         self.off = off
 
@@ -64,7 +59,7 @@ class OffSite:
 
 @pytest.mark.parametrize("limit", ["wallet", "max_cost", "cap"])
 @pytest.mark.parametrize("minutes", [-4, -0.4, 240])
-async def test_an_agent_whose_clock_is_off_is_stopped_in_time(world: World, limit: str, minutes: float) -> None:
+async def test_an_agent_whose_clock_is_off_is_stopped_in_time(world: Scenario, limit: str, minutes: float) -> None:
     if limit == "wallet":
         async with world.db.write() as tx:
             await world.recharge(tx, world.renter, LIMIT - 100 * MICRO)
@@ -87,7 +82,7 @@ async def test_an_agent_whose_clock_is_off_is_stopped_in_time(world: World, limi
     assert (await verified(world.db)).fault is None
 
 
-async def test_a_clock_that_is_off_is_shown_to_the_miner(world: World) -> None:
+async def test_a_clock_that_is_off_is_shown_to_the_miner(world: Scenario) -> None:
     site = OffSite(world, timedelta(minutes=-4))
     await site.run()
     async with world.db.read() as tx:
@@ -95,7 +90,7 @@ async def test_a_clock_that_is_off_is_shown_to_the_miner(world: World) -> None:
     assert "clock_off" in [one.kind for one in found]
 
 
-async def test_what_is_shown_lags_a_heartbeat_and_nothing_more(world: World) -> None:
+async def test_what_is_shown_lags_a_heartbeat_and_nothing_more(world: Scenario) -> None:
     """The platform in the report lagged half an hour."""
     assert HEARTBEAT_S + SILENT_AFTER_S < 60
     await world.run(await world.create())
@@ -113,7 +108,9 @@ async def test_what_is_shown_lags_a_heartbeat_and_nothing_more(world: World) -> 
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-async def test_a_servers_clock_that_is_moved_charges_an_hour_at_most_and_stops_nobody(world: World, hours: int) -> None:
+async def test_a_servers_clock_that_is_moved_charges_an_hour_at_most_and_stops_nobody(
+    world: Scenario, hours: int
+) -> None:
     notebook = await world.create(max_cost="2")
     (attempt,) = await world.run(notebook)
     site = OffSite(world, timedelta())
@@ -131,7 +128,7 @@ async def test_a_servers_clock_that_is_moved_charges_an_hour_at_most_and_stops_n
     assert 0 <= meter.settled <= amount_for(PRICE, 1_200_000)
 
 
-async def test_a_leap_of_summer_time_changes_nothing(world: World) -> None:
+async def test_a_leap_of_summer_time_changes_nothing(world: Scenario) -> None:
     """An engine may write times of its own zone; the hour that comes twice is counted once."""
     berlin = ZoneInfo("Europe/Berlin")
     world.now = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
@@ -145,7 +142,7 @@ async def test_a_leap_of_summer_time_changes_nothing(world: World) -> None:
     assert (await world.states(notebook), meter.settled) == ([State.STOPPED], PRICE)
 
 
-async def test_an_end_that_nobody_can_date_is_the_last_sign_of_life(world: World) -> None:
+async def test_an_end_that_nobody_can_date_is_the_last_sign_of_life(world: Scenario) -> None:
     (attempt,) = await world.run(await world.create())
     world.later(60)
     await world.report()

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from tests.billing.support import meter_of
 from tests.billing.test_routes import ok, recharge, run, wallet_of
-from tests.resources.conftest import People
+from tests.support.fixtures import People
+from tests.support.money import meter_of
 from tests.support.web import Person, problem
 from utcloud.accounts.models import Group, GroupMember
 from utcloud.billing import meters, orders

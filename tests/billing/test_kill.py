@@ -26,7 +26,7 @@ from sqlalchemy import select
 
 from tests.support.db import PostgresServer
 from tests.support.lanes import amount
-from tests.workloads.world import node_report
+from tests.support.factories import node_report
 from utcloud.billing.models import Account, Entry, Meter, Order
 from utcloud.billing.solvency import elapsed_ms
 from utcloud.billing.verify import verified

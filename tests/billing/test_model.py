@@ -28,11 +28,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import func, select
 
-from tests.billing.support import balances
 from tests.support.clock import FakeClock
 from tests.support.db import PostgresServer
 from tests.support.lanes import examples
-from tests.workloads.world import GB, World, node_report
+from tests.support.factories import GB, node_report
+from tests.support.money import balances
+from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, GroupMember
 from utcloud.billing import by_day, loops, service
@@ -108,7 +109,7 @@ class MoneyMachine(RuleBasedStateMachine):
     async def _begin(self, prices: tuple[int, int], funds: int) -> None:
         self.db = await type(self).connect(self.stack)
         self.others = self.db if self.db.is_sqlite else await self._other_server()
-        self.world = await World.build(self.db, nodes=[node_report("node-a", 3), node_report("node-b", 3)])
+        self.world = await Scenario.build(self.db, nodes=[node_report("node-a", 3), node_report("node-b", 3)])
         self.true = self.world.now
         world = self.world
         self.operator = Actor("us_op", "op", is_operator=True)

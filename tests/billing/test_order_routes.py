@@ -6,9 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.billing.support import UNC, fund
-from tests.resources.conftest import People
-from tests.resources.support import CHIP, add_spec
+from tests.support.factories import CHIP
+from tests.support.fixtures import People
+from tests.support.money import UNC, fund
+from tests.support.scenario import add_spec
 from tests.support.web import problem
 from utcloud.accounts import service as accounts
 from utcloud.accounts.models import Group, GroupMember

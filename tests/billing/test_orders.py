@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from tests.support.clock import FakeClock
-from tests.workloads.world import FEE_PPM, GB, PRICE, World
+from tests.support.factories import FEE_PPM, GB, PRICE
+from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, GroupMember
 from utcloud.billing import faults, journal, loops, meters, service
@@ -19,29 +20,23 @@ from utcloud.billing.watch import Watch
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound
 from utcloud.common.ids import new_id
 from utcloud.common.money import MICRO, amount_for, parse_unc
-from utcloud.db import Database
 from utcloud.protocol import Phase
 from utcloud.resources.models import Pool, PoolGroup, Spec
 from utcloud.workloads.loops import stop_dry
 from utcloud.workloads.schemas import State
 
 
-@pytest.fixture
-async def world(db: Database) -> World:
-    return await World.build(db)
-
-
-async def orders_of(world: World) -> list[Order]:
+async def orders_of(world: Scenario) -> list[Order]:
     async with world.db.read() as tx:
         return list(await tx.scalars(select(Order).order_by(Order.id)))
 
 
-async def detail(world: World, order_id: str, actor: Actor | None = None) -> OrderDetail:
+async def detail(world: Scenario, order_id: str, actor: Actor | None = None) -> OrderDetail:
     async with world.db.read() as tx:
         return await service.get_order(tx, actor or world.renter, order_id)
 
 
-async def look(world: World) -> None:
+async def look(world: Scenario) -> None:
     """What the loop does, at the world's time."""
 
     async def stop(attempts: list[str], reason: str) -> None:
@@ -50,7 +45,7 @@ async def look(world: World) -> None:
     await Watch(world.db, FakeClock(world.now), stop).look()
 
 
-async def test_each_start_makes_an_order_that_explains_every_micro_unc(world: World) -> None:
+async def test_each_start_makes_an_order_that_explains_every_micro_unc(world: Scenario) -> None:
     notebook = await world.create(tasks=2)
     first, second = await world.run(notebook)
     world.later(1234.567)
@@ -81,7 +76,7 @@ async def test_each_start_makes_an_order_that_explains_every_micro_unc(world: Wo
     assert [one.state for one in await orders_of(world)] == ["settled", "open"]
 
 
-async def test_a_new_price_does_not_touch_what_was_ordered(world: World) -> None:
+async def test_a_new_price_does_not_touch_what_was_ordered(world: Scenario) -> None:
     await world.create("a", tasks=3)
     waiting = await world.create("b")
     async with world.db.write() as tx:
@@ -93,7 +88,7 @@ async def test_a_new_price_does_not_touch_what_was_ordered(world: World) -> None
     assert (await world.meter(attempt)).price == PRICE
 
 
-async def test_orders_are_seen_by_renter_and_miner_alone(world: World) -> None:
+async def test_orders_are_seen_by_renter_and_miner_alone(world: Scenario) -> None:
     await world.create()
     (order,) = await orders_of(world)
     await detail(world, order.id, world.miner)
@@ -108,7 +103,7 @@ async def test_orders_are_seen_by_renter_and_miner_alone(world: World) -> None:
         assert [one.id for one in found] == [order.id]
 
 
-async def test_an_order_that_waits_can_end_without_having_cost_anything(world: World) -> None:
+async def test_an_order_that_waits_can_end_without_having_cost_anything(world: Scenario) -> None:
     await world.create("a", tasks=3)
     waiting = await world.create("b")
     await world.stop(waiting)
@@ -119,7 +114,7 @@ async def test_an_order_that_waits_can_end_without_having_cost_anything(world: W
 # Limits
 
 
-async def test_a_maximum_cost_is_never_exceeded(world: World) -> None:
+async def test_a_maximum_cost_is_never_exceeded(world: Scenario) -> None:
     notebook = await world.create(max_cost="0.5")
     (attempt,) = await world.run(notebook)
     seconds = 0.5 / 1.5 * 3600
@@ -143,7 +138,7 @@ async def test_a_maximum_cost_is_never_exceeded(world: World) -> None:
     assert (await verified(world.db)).fault is None
 
 
-async def test_a_maximum_cost_holds_for_all_replicas_together(world: World) -> None:
+async def test_a_maximum_cost_holds_for_all_replicas_together(world: Scenario) -> None:
     notebook = await world.create(tasks=2, max_cost="1")
     attempts = await world.run(notebook)
     async with world.db.write() as tx:
@@ -157,7 +152,7 @@ async def test_a_maximum_cost_holds_for_all_replicas_together(world: World) -> N
     assert await world.balance("wallet", world.renter.id) == 99 * MICRO
 
 
-async def test_a_maximum_duration_stops_in_time(world: World) -> None:
+async def test_a_maximum_duration_stops_in_time(world: Scenario) -> None:
     notebook = await world.create(max_hours=0.5)
     (attempt,) = await world.run(notebook)
     async with world.db.write() as tx:
@@ -167,7 +162,7 @@ async def test_a_maximum_duration_stops_in_time(world: World) -> None:
     assert (await orders_of(world))[0].estimate == amount_for(PRICE, 1_800_000)
 
 
-async def test_a_maximum_duration_stops_also_what_is_free(world: World) -> None:
+async def test_a_maximum_duration_stops_also_what_is_free(world: Scenario) -> None:
     async with world.db.write() as tx:
         free = await world.add_spec(tx, "free", {"cpu": 500, "memory": GB}, price=0)
     notebook = await world.create(spec_id=free, max_hours=0.5)
@@ -182,7 +177,7 @@ async def test_a_maximum_duration_stops_also_what_is_free(world: World) -> None:
     assert (await world.replicas(notebook))[0].reason == "its maximum duration of 0.5 h is over"
 
 
-async def test_a_start_of_more_leaves_what_waits_its_order(world: World) -> None:
+async def test_a_start_of_more_leaves_what_waits_its_order(world: Scenario) -> None:
     notebook = await world.create(tasks=2)
     first, second = await world.run(notebook)
     await world.end(first)
@@ -199,7 +194,7 @@ async def test_a_start_of_more_leaves_what_waits_its_order(world: World) -> None
     assert [order.state for order in await orders_of(world) if order.workload_id == notebook] == ["settled"] * 3
 
 
-async def test_a_maximum_below_a_minutes_price_is_refused(world: World) -> None:
+async def test_a_maximum_below_a_minutes_price_is_refused(world: Scenario) -> None:
     with pytest.raises(Invalid) as caught:
         await world.create(tasks=2, max_cost="0.049999")
     assert caught.value.field == "max_cost"
@@ -210,13 +205,13 @@ async def test_a_maximum_below_a_minutes_price_is_refused(world: World) -> None:
 # Caps
 
 
-async def cap(world: World, owner_id: str, user_id: str = "", **limits: int | None) -> None:
+async def cap(world: Scenario, owner_id: str, user_id: str = "", **limits: int | None) -> None:
     async with world.db.write() as tx:
         wallet = await service.wallet_of(tx, world.now, owner_id)
         tx.add(Cap(wallet_id=wallet.id, user_id=user_id, **{"daily": None, "monthly": None, "total": None} | limits))
 
 
-async def test_a_daily_cap_stops_what_runs_refuses_starts_and_begins_anew_at_midnight(world: World) -> None:
+async def test_a_daily_cap_stops_what_runs_refuses_starts_and_begins_anew_at_midnight(world: Scenario) -> None:
     await cap(world, world.renter.id, daily=MICRO)
     notebook = await world.create()
     (attempt,) = await world.run(notebook)
@@ -235,7 +230,7 @@ async def test_a_daily_cap_stops_what_runs_refuses_starts_and_begins_anew_at_mid
     await world.start(notebook)
 
 
-async def test_what_ran_over_midnight_counts_on_both_days(world: World) -> None:
+async def test_what_ran_over_midnight_counts_on_both_days(world: Scenario) -> None:
     await cap(world, world.renter.id, daily=10 * MICRO, monthly=100 * MICRO)
     world.later(86_400 - 3600)
     await world.report()
@@ -256,7 +251,7 @@ async def test_what_ran_over_midnight_counts_on_both_days(world: World) -> None:
 # Groups
 
 
-async def a_group(world: World, *managers: Actor) -> str:
+async def a_group(world: Scenario, *managers: Actor) -> str:
     async with world.db.write() as tx:
         ident = new_id("grp")
         group = Group(id=ident, name=f"team {ident}")
@@ -269,7 +264,7 @@ async def a_group(world: World, *managers: Actor) -> str:
         return group.id
 
 
-async def test_a_groups_wallet_pays_up_to_the_members_limit(world: World) -> None:
+async def test_a_groups_wallet_pays_up_to_the_members_limit(world: Scenario) -> None:
     group = await a_group(world)
     await cap(world, group, world.renter.id, total=MICRO)
     notebook = await world.create(payer="group", group_id=group)
@@ -287,7 +282,7 @@ async def test_a_groups_wallet_pays_up_to_the_members_limit(world: World) -> Non
     await world.create("other", actor=world.other, payer="group", group_id=group)
 
 
-async def test_only_a_member_can_let_a_group_pay(world: World) -> None:
+async def test_only_a_member_can_let_a_group_pay(world: Scenario) -> None:
     group = await a_group(world)
     async with world.db.write() as tx:
         await tx.delete(await tx.get_one(GroupMember, (group, world.renter.id)))
@@ -298,12 +293,12 @@ async def test_only_a_member_can_let_a_group_pay(world: World) -> None:
     assert caught.value.field == "group_id"
 
 
-async def leave(world: World, group: str) -> None:
+async def leave(world: Scenario, group: str) -> None:
     async with world.db.write() as tx:
         await tx.delete(await tx.get_one(GroupMember, (group, world.renter.id)))
 
 
-async def test_a_group_does_not_pay_on_for_who_has_left_it(world: World) -> None:
+async def test_a_group_does_not_pay_on_for_who_has_left_it(world: Scenario) -> None:
     group = await a_group(world)
     notebook = await world.create(payer="group", group_id=group)
     await world.create("own")
@@ -326,7 +321,7 @@ async def test_a_group_does_not_pay_on_for_who_has_left_it(world: World) -> None
         await world.start(notebook)
 
 
-async def test_another_group_does_not_pay_instead(world: World) -> None:
+async def test_another_group_does_not_pay_instead(world: Scenario) -> None:
     group, other = await a_group(world), await a_group(world)
     async with world.db.write() as tx:
         (await tx.get_one(Pool, world.pool_id)).open_to_all = False
@@ -353,7 +348,7 @@ async def test_another_group_does_not_pay_instead(world: World) -> None:
         ("whole", "oom", 0),
     ],
 )
-async def test_a_fault_is_credited_as_the_order_says(world: World, policy: str, cause: str, given: int) -> None:
+async def test_a_fault_is_credited_as_the_order_says(world: Scenario, policy: str, cause: str, given: int) -> None:
     notebook = await world.create()
     (attempt,) = await world.run(notebook)
     async with world.db.write() as tx:
@@ -372,7 +367,7 @@ async def test_a_fault_is_credited_as_the_order_says(world: World, policy: str, 
     assert (await verified(world.db)).fault is None
 
 
-async def test_a_credit_after_the_months_end_goes_to_who_paid_and_widens_no_cap(world: World) -> None:
+async def test_a_credit_after_the_months_end_goes_to_who_paid_and_widens_no_cap(world: Scenario) -> None:
     group = await a_group(world)
     await cap(world, group, world.renter.id, daily=2 * MICRO, monthly=100 * MICRO)
     world.later(31 * 86_400 - 3600)
@@ -398,7 +393,7 @@ async def test_a_credit_after_the_months_end_goes_to_who_paid_and_widens_no_cap(
     assert (await verified(world.db)).fault is None
 
 
-async def test_waived_time_is_not_credited(world: World) -> None:
+async def test_waived_time_is_not_credited(world: Scenario) -> None:
     """Of two hours the maximum paid for one; the credit of the last hour finds nothing that was paid."""
     notebook = await world.create(max_cost="1.5")
     (attempt,) = await world.run(notebook)
@@ -408,7 +403,7 @@ async def test_waived_time_is_not_credited(world: World) -> None:
     assert (order.cost, order.waived, order.credited) == (PRICE, PRICE, 0)
 
 
-async def test_what_the_renter_stops_is_not_credited_whatever_the_site_says(world: World) -> None:
+async def test_what_the_renter_stops_is_not_credited_whatever_the_site_says(world: Scenario) -> None:
     notebook = await world.create()
     (attempt,) = await world.run(notebook)
     world.later(3600)
@@ -417,7 +412,7 @@ async def test_what_the_renter_stops_is_not_credited_whatever_the_site_says(worl
     assert (await orders_of(world))[0].credited == 0
 
 
-async def test_a_miner_without_earnings_does_not_go_below_zero_the_platform_pays(world: World) -> None:
+async def test_a_miner_without_earnings_does_not_go_below_zero_the_platform_pays(world: Scenario) -> None:
     notebook = await world.create()
     (attempt,) = await world.run(notebook)
     async with world.db.write() as tx:
@@ -440,7 +435,7 @@ async def test_a_miner_without_earnings_does_not_go_below_zero_the_platform_pays
 # Ratings and estimates
 
 
-async def test_an_order_is_rated_by_its_renter_when_it_has_ended_and_for_thirty_days(world: World) -> None:
+async def test_an_order_is_rated_by_its_renter_when_it_has_ended_and_for_thirty_days(world: Scenario) -> None:
     notebook = await world.create()
     (order,) = await orders_of(world)
 
@@ -468,7 +463,7 @@ async def test_an_order_is_rated_by_its_renter_when_it_has_ended_and_for_thirty_
         await rate(1)
 
 
-async def test_an_estimate_says_what_it_costs_and_what_ends_it(world: World) -> None:
+async def test_an_estimate_says_what_it_costs_and_what_ends_it(world: Scenario) -> None:
     async def ask(**more: Any) -> Any:
         body = EstimateCreate(pool_id=world.pool_id, spec_id=world.spec_id, **more)
         async with world.db.write() as tx:
@@ -495,7 +490,9 @@ async def test_an_estimate_says_what_it_costs_and_what_ends_it(world: World) -> 
         ("40", 66.666667, "wallet"),  # a whole day costs 36: never
     ],
 )
-async def test_an_estimate_knows_that_a_cap_begins_anew(world: World, daily: str, hours: float, ends_by: str) -> None:
+async def test_an_estimate_knows_that_a_cap_begins_anew(
+    world: Scenario, daily: str, hours: float, ends_by: str
+) -> None:
     world.later(12 * 3600)
     await cap(world, world.renter.id, daily=parse_unc(daily))
     async with world.db.write() as tx:
@@ -507,7 +504,7 @@ async def test_an_estimate_knows_that_a_cap_begins_anew(world: World, daily: str
 # Warnings
 
 
-async def test_the_owner_of_a_low_wallet_is_warned_once(world: World) -> None:
+async def test_the_owner_of_a_low_wallet_is_warned_once(world: Scenario) -> None:
     notebook = await world.create(tasks=3)
     attempts = await world.run(notebook)
 

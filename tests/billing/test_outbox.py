@@ -24,7 +24,7 @@ from sqlalchemy import update
 from standardwebhooks import Webhook as Signer
 
 from tests.billing.test_routes import ok, recharge, run, wallet_of
-from tests.resources.conftest import People
+from tests.support.fixtures import People
 from tests.support.stack import free_port
 from tests.support.web import problem
 from utcloud.accounts.models import Group, GroupMember, User

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from sqlalchemy import event, func, select
 
-from tests.billing.support import begin, meter_of
-from tests.resources.conftest import People
+from tests.support.fixtures import People
+from tests.support.money import begin, meter_of
 from tests.support.web import Person, problem
 from utcloud.accounts import service as accounts
 from utcloud.accounts.models import AuditEvent

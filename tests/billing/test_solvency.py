@@ -6,8 +6,9 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.billing.support import NOW, UNC, balances, begin, fund, meter_of
 from tests.support.clock import FakeClock
+from tests.support.factories import NOW
+from tests.support.money import UNC, balances, begin, fund, meter_of
 from utcloud.billing import journal, loops, meters
 from utcloud.billing.models import Meter
 from utcloud.billing.solvency import Use, outlook

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.billing.support import meter_of
 from tests.billing.test_routes import ok, recharge, run, wallet_of
-from tests.resources.conftest import People
+from tests.support.fixtures import People
+from tests.support.money import meter_of
 from tests.support.web import problem
 from utcloud.billing import meters
 from utcloud.billing.schemas import StatementLineOut, StatementOut

@@ -3,8 +3,9 @@
 import asyncio
 from datetime import timedelta
 
-from tests.billing.support import NOW, UNC, balances, begin, fund
-from tests.resources.support import CHIP, World, add_spec, heard, node
+from tests.support.factories import CHIP, NOW, node_report
+from tests.support.money import UNC, balances, begin, fund
+from tests.support.scenario import Scenario, add_spec, heard
 from utcloud.billing import loops, meters
 from utcloud.common.ids import new_id
 from utcloud.db import Database
@@ -12,7 +13,7 @@ from utcloud.resources import capacity, service
 
 
 async def test_nothing_blocks_for_ever_and_every_micro_unc_is_there(db: Database) -> None:
-    world = await World.make(db, NOW, node(chips=6))
+    world = await Scenario.bare(db, NOW, node_report(chips=6))
     async with db.write() as tx:
         spec = await add_spec(tx, world.miner, {CHIP: 1})
         for renter in range(3):
@@ -23,7 +24,7 @@ async def test_nothing_blocks_for_ever_and_every_micro_unc_is_there(db: Database
     async def place(number: int) -> None:
         attempt = new_id("at")
         async with db.write() as tx:
-            demand = capacity.Demand(attempt, spec, world.pool.id)
+            demand = capacity.Demand(attempt, spec, world.pool_id)
             outcome = await capacity.reserve(tx, NOW, [demand])
             if isinstance(outcome, capacity.Shortage):
                 return
@@ -36,7 +37,7 @@ async def test_nothing_blocks_for_ever_and_every_micro_unc_is_there(db: Database
         now = NOW + timedelta(seconds=second)
         done = [running.pop(0) for _ in range(min(2, len(running)))]
         async with db.write() as tx:
-            await heard(tx, now, world.site_id, node(chips=6))
+            await heard(tx, now, world.site_id, node_report(chips=6))
             await meters.witness(tx, running, now)
             for attempt in done:
                 await meters.start(tx, attempt, NOW)

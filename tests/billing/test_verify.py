@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from tests.billing.support import NOW, UNC, begin, fund
+from tests.support.factories import NOW
+from tests.support.money import UNC, begin, fund
 from utcloud.billing import chain, journal, meters, verify
 from utcloud.billing.models import Account, Entry, Meter, Posting
 from utcloud.billing.triggers import statements

@@ -13,8 +13,8 @@ from unittest import mock
 import httpx
 import pytest
 
-from tests.server.conftest import Served, serve
-from tests.workloads.world import node_report
+from tests.support.factories import node_report
+from tests.support.served import Served, serve
 from utcloud.cli.app import run
 from utcloud.protocol import DesiredState, ObservedReplica, Phase, SiteReport
 

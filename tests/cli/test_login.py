@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cli
-from tests.server.conftest import Served
+from tests.support.served import Served
 from tests.support.stack import free_port
 
 BIN = Path(sys.executable).parent

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Cli
-from tests.server.conftest import Served
+from tests.support.served import Served
 
 PASSWORD = "correct horse battery\n"
 

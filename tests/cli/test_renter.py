@@ -14,8 +14,8 @@ import pytest
 from tusclient.uploader.uploader import Uploader
 
 from tests.cli.conftest import Cli, SiteDouble
-from tests.server.conftest import Served
 from tests.support.api import Api
+from tests.support.served import Served
 from utcloud.cli import upload
 
 SPEC = "1CPU-1GB-1TPU"

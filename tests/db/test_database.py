@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError
 
-from tests.billing.support import UNC, fund
+from tests.support.money import UNC, fund
 from utcloud.billing.models import Account, Posting
 from utcloud.db import Database
 

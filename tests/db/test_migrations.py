@@ -11,8 +11,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from tests.billing.support import fund
 from tests.support.db import PostgresServer, load_all_tables
+from tests.support.money import fund
 from utcloud.billing.verify import verified
 from utcloud.db import Base, Database
 from utcloud.db.migrations import config, upgrade

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.world import Cloud
+from tests.e2e.cloud import Cloud
 from tests.support.api import Api
 from tests.support.stack import ROOT, Stack, Traces, missing, new_stack
 

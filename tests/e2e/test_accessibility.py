@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.e2e.axe import COLOURS, grave_faults, in_every_look, set_look
 from tests.e2e.browser import Screen, chromium
-from tests.e2e.world import Cloud
+from tests.e2e.cloud import Cloud
 from tests.support.api import Api
 from tests.support.stack import Stack
 

@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.e2e.browser import Screen, chromium
-from tests.e2e.world import CHIP, Cloud
+from tests.e2e.cloud import Cloud
 from tests.support.api import Api, Json
+from tests.support.factories import CHIP
 from tests.support.stack import Stack
 
 pytestmark = [pytest.mark.containers, pytest.mark.browser, pytest.mark.timeout(600)]

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.browser import Screen, chromium
-from tests.e2e.world import Cloud
+from tests.e2e.cloud import Cloud
 from tests.support.api import Api
 from tests.support.stack import Stack
 

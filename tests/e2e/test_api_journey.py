@@ -16,7 +16,7 @@ import pytest
 import websockets.sync.client
 from websockets.typing import Origin
 
-from tests.e2e.world import Cloud, charges_of, expected_amount, micro
+from tests.e2e.cloud import Cloud, charges_of, expected_amount, micro
 from tests.support.api import Api, Json, Refused, wait_for
 from tests.support.stack import Stack
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.browser import SHOTS, Screen, chromium
-from tests.e2e.world import expected_amount, micro
+from tests.e2e.cloud import expected_amount, micro
 from tests.support.api import Api, wait_for
 from tests.support.stack import Stack
 

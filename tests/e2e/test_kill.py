@@ -20,7 +20,7 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from tests.e2e.world import Cloud, expected_amount, micro
+from tests.e2e.cloud import Cloud, expected_amount, micro
 from tests.support.api import Api, Json, Refused, wait_for
 from tests.support.stack import Stack
 

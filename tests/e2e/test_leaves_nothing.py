@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.e2e.world import Cloud
+from tests.e2e.cloud import Cloud
 from tests.support.api import wait_for
 from tests.support.stack import Stack, Traces
 from utcloud.cli.up import chips

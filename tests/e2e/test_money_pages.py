@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.browser import Screen, chromium
-from tests.e2e.world import Cloud, expected_amount, micro
+from tests.e2e.cloud import Cloud, expected_amount, micro
 from tests.support.api import Api, Json
 
 pytestmark = [pytest.mark.containers, pytest.mark.browser, pytest.mark.timeout(180)]

@@ -4,8 +4,9 @@ from typing import Any
 
 import httpx
 
-from tests.resources.conftest import People
-from tests.resources.support import CHIP, heard
+from tests.support.factories import CHIP
+from tests.support.fixtures import People
+from tests.support.scenario import heard
 from tests.support.web import Person
 from utcloud.protocol import NodeReport
 from utcloud.resources import service

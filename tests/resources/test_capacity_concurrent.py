@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import func, select, text
 
-from tests.resources.support import CHIP, add_site, add_spec, add_user, heard, node
 from tests.support.db import PostgresServer, postgres_bin
+from tests.support.factories import CHIP, node_report
+from tests.support.scenario import add_site, add_spec, add_user, heard
 from utcloud.accounts.auth import Actor
 from utcloud.common.errors import Conflict
 from utcloud.common.ids import new_id
@@ -47,7 +48,7 @@ class Fleet:
                 tx.add(pool)
                 self.pools.append(pool.id)
             await tx.flush()
-            await heard(tx, NOW, site, *(node(f"n{number}", cpu=4000, chips=CHIPS) for number in range(NODES)))
+            await heard(tx, NOW, site, *(node_report(f"n{number}", cpu=4000, chips=CHIPS) for number in range(NODES)))
             self.nodes = list(await tx.scalars(select(Node.id).order_by(Node.name)))
             for number, ident in enumerate(self.nodes):
                 (await tx.get_one(Node, ident)).pool_id = self.pools[number % POOLS]

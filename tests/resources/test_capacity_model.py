@@ -25,8 +25,8 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select, update
 
-from tests.resources.support import add_site, add_spec, add_user, heard
 from tests.support.lanes import examples
+from tests.support.scenario import add_site, add_spec, add_user, heard
 from utcloud.accounts.auth import Actor
 from utcloud.common.errors import Conflict
 from utcloud.common.ids import new_id

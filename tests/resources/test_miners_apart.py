@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from tests.resources.conftest import People
 from tests.resources.steps import Json, join, ok
-from tests.resources.support import CHIP, node
+from tests.support.factories import CHIP, node_report
+from tests.support.fixtures import People
 from tests.support.web import Person, client_of, make_app, problem
 from utcloud.billing.routes import router as billing
 from utcloud.common.settings import Settings
@@ -84,7 +84,7 @@ class Two:
 async def _settle(people: People, person: Person) -> Miner:
     """One of everything, called the same by every miner."""
     name = person.user.username
-    ids = {"site_id": await join(people, person, node("node-1", uid=name, chips=2))}
+    ids = {"site_id": await join(people, person, node_report("node-1", uid=name, chips=2))}
     post = person.client.post
     ids["node_id"] = (await ok(person.client.get("/nodes")))["items"][0]["id"]
     custom = {"name": "TPU", "system_resource": CHIP, "node_ids": [ids["node_id"]]}

@@ -1,15 +1,16 @@
 """System resources, and a miner's own names for them."""
 
-from tests.resources.conftest import People
 from tests.resources.steps import join, make_spec, ok
-from tests.resources.support import CHIP, add_site, add_spec, chip, heard, node
+from tests.support.factories import CHIP, chip_report, node_report
+from tests.support.fixtures import People
+from tests.support.scenario import add_site, add_spec, heard
 from tests.support.web import problem
 from utcloud.protocol import ResourceReport
 from utcloud.resources import capacity, service
 
 
 async def test_custom_resource(people: People) -> None:
-    await join(people, people.mina, node(chips=3, simulated=True), node("plain"))
+    await join(people, people.mina, node_report(chips=3, simulated=True), node_report("plain"))
     nodes = (await ok(people.mina.client.get("/nodes")))["items"]
     with_chips, plain = (next(one["id"] for one in nodes if one["name"] == name) for name in ("node-1", "plain"))
     post = people.mina.client.post
@@ -44,12 +45,12 @@ async def test_custom_resource(people: People) -> None:
 
 async def test_a_chosen_node_that_is_gone_stays_chosen(people: People) -> None:
     """A name for one node must not become one for all while that node is away."""
-    site = await join(people, people.mina, node(chips=2), node("other", chips=1))
+    site = await join(people, people.mina, node_report(chips=2), node_report("other", chips=1))
     first = (await ok(people.mina.client.get("/nodes", params={"search": "node-1"})))["items"][0]["id"]
     body = {"name": "TPU", "system_resource": CHIP, "node_ids": [first]}
     made = await ok(people.mina.client.post("/custom-resources", json=body), 201)
     async with people.db.write() as tx:
-        await heard(tx, people.clock.now(), site, node("other", chips=1))
+        await heard(tx, people.clock.now(), site, node_report("other", chips=1))
     (shown,) = (await ok(people.mina.client.get("/custom-resources")))["items"]
     assert ([one["name"] for one in shown["nodes"]], shown["usage"]["capacity"]) == (["node-1"], 0)
     change = {"node_ids": [first], "description": "away"}
@@ -59,7 +60,7 @@ async def test_a_chosen_node_that_is_gone_stays_chosen(people: People) -> None:
 
 async def test_a_name_is_never_of_a_name(people: People) -> None:
     """No cycles, no chains: a custom resource names what nodes have."""
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     post = people.mina.client.post
     await ok(post("/custom-resources", json={"name": "TPU", "system_resource": CHIP}), 201)
     refused = problem(await post("/custom-resources", json={"name": "B", "system_resource": "TPU"}), 422)
@@ -71,9 +72,9 @@ async def test_a_name_is_never_of_a_name(people: People) -> None:
 
 async def test_a_node_that_reports_a_name_of_ours_doubles_nothing(people: People) -> None:
     """A resource that is called as a custom one is: the name goes on meaning what its miner said."""
-    site_id = await join(people, people.mina, node(chips=2))
+    site_id = await join(people, people.mina, node_report(chips=2))
     await ok(people.mina.client.post("/custom-resources", json={"name": "TPU", "system_resource": CHIP}), 201)
-    reported = node(chips=2)
+    reported = node_report(chips=2)
     reported.resources.append(ResourceReport(name="TPU", capacity=100))
     async with people.db.write() as tx:
         await heard(tx, people.clock.now(), site_id, reported)
@@ -88,7 +89,7 @@ async def test_a_node_that_reports_a_name_of_ours_doubles_nothing(people: People
 
 
 async def test_two_names_over_the_same_chips_share_one_capacity(people: People) -> None:
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     for name in ("TPU", "Sophon"):
         await ok(people.mina.client.post("/custom-resources", json={"name": name, "system_resource": CHIP}), 201)
     by_two = [{"resource": "TPU", "quantity": "2"}, {"resource": "Sophon", "quantity": "2"}]
@@ -110,19 +111,19 @@ async def test_two_names_over_the_same_chips_share_one_capacity(people: People) 
 
 
 async def test_system_resources_are_what_the_nodes_have_in_sum(people: People) -> None:
-    chips = [chip("a-0"), chip("a-1", 1, healthy=False, simulated=True), chip("a-2", 2)]
-    odd = node("a").model_copy(update={"chips": chips})
+    chips = [chip_report("a-0"), chip_report("a-1", 1, healthy=False, simulated=True), chip_report("a-2", 2)]
+    odd = node_report("a").model_copy(update={"chips": chips})
     odd.resources.append(ResourceReport(name=CHIP, capacity=99))
-    counted = node("b", cpu=500)
+    counted = node_report("b", cpu=500)
     counted.resources += [ResourceReport(name=CHIP, capacity=5), ResourceReport(name="disk", capacity=10**12)]
-    await join(people, people.mina, odd, counted, node("c", chips=1, ready=False))
+    await join(people, people.mina, odd, counted, node_report("c", chips=1, ready=False))
     async with people.db.write() as tx:
         await add_site(tx, people.boris.actor, "elsewhere")
         spec = await add_spec(tx, people.mina.actor, {"cpu": 400, CHIP: 1})
         pool = await service.default_pool(tx, people.mina.id)
         demands = [capacity.Demand(f"at_{number}", spec, pool.id) for number in range(3)]
         assert isinstance(await capacity.reserve(tx, people.clock.now(), demands), list)
-    await join(people, people.boris, node("d", chips=7))
+    await join(people, people.boris, node_report("d", chips=7))
     listed = (await ok(people.mina.client.get("/system-resources", params={"sort": "-name"})))["items"]
     assert [one["name"] for one in listed] == [CHIP, "memory", "disk", "cpu"]
     assert [one["name"] for one in listed[0]["nodes"]] == ["a", "b", "c"]

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.resources.conftest import People
 from tests.resources.steps import Json, join, make_spec, ok
-from tests.resources.support import CHIP, node
+from tests.support.factories import CHIP, node_report
+from tests.support.fixtures import People
 from tests.support.web import person, problem
 from utcloud.accounts.models import Group, GroupMember
 from utcloud.accounts.schemas import Role
@@ -16,7 +16,7 @@ from utcloud.resources.service.common import node_users
 
 
 async def test_pools_move_nodes_and_bind_groups(people: People) -> None:
-    await join(people, people.mina, node(chips=1), node("node-2"))
+    await join(people, people.mina, node_report(chips=1), node_report("node-2"))
     spec = await make_spec(people.mina)
     first, second = ((await ok(people.mina.client.get("/nodes")))["items"])[:2]
     async with people.db.write() as tx:
@@ -67,7 +67,7 @@ async def test_pools_move_nodes_and_bind_groups(people: People) -> None:
 
 
 async def test_what_is_in_use_is_not_deleted(people: People) -> None:
-    site_id = await join(people, people.mina, node(chips=1))
+    site_id = await join(people, people.mina, node_report(chips=1))
     spec = await make_spec(people.mina)
     refused = problem(await people.mina.client.delete(f"/specs/{spec['id']}"), 409, "in_use")
     assert "1 pool (default)" in refused["detail"]
@@ -101,7 +101,7 @@ async def test_what_is_in_use_is_not_deleted(people: People) -> None:
 
 
 async def test_a_group_sees_its_pools_and_no_others(people: People) -> None:
-    await join(people, people.mina, node(chips=1))
+    await join(people, people.mina, node_report(chips=1))
     async with people.db.write() as tx:
         tx.add_all(Group(id=f"grp_{name}", name=name) for name in ("red", "blue", "grey"))
         await tx.flush()
@@ -133,7 +133,7 @@ async def test_a_group_sees_its_pools_and_no_others(people: People) -> None:
 
 
 async def test_what_never_fits_in_a_pool_is_told_apart_from_what_waits(people: People) -> None:
-    await join(people, people.mina, node("small", chips=1), node("big", chips=3))
+    await join(people, people.mina, node_report("small", chips=1), node_report("big", chips=3))
     spec = await make_spec(people.mina, items=[{"resource": CHIP, "quantity": "2"}])
     small = (await ok(people.mina.client.get("/nodes", params={"search": "small"})))["items"][0]["id"]
     body = {"name": "tight", "open_to_all": True, "node_ids": [small], "notebook_spec_ids": [spec["id"]]}
@@ -149,7 +149,7 @@ async def test_what_never_fits_in_a_pool_is_told_apart_from_what_waits(people: P
 
 
 async def test_a_busy_node_is_asked_about_before_it_moves(people: People) -> None:
-    await join(people, people.mina, node(chips=2), node("node-2"))
+    await join(people, people.mina, node_report(chips=2), node_report("node-2"))
     spec = await make_spec(people.mina)
     default = (await ok(people.mina.client.get("/pools")))["items"][0]
     busy, idle = (one["id"] for one in (await ok(people.mina.client.get("/nodes")))["items"])

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from tests.resources.conftest import People
 from tests.resources.steps import Json, join, make_spec, ok
-from tests.resources.support import CHIP, node
+from tests.support.factories import CHIP, node_report
+from tests.support.fixtures import People
 from tests.support.web import problem
 from utcloud.accounts.models import AuditEvent
 from utcloud.resources.capacity import Names
@@ -26,7 +26,7 @@ async def set_prices(people: People, given: list[Json]) -> dict[str, str | None]
 
 
 async def test_unit_prices_are_of_every_resource_that_can_be_named(people: People) -> None:
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     await ok(people.mina.client.post("/custom-resources", json={"name": "TPU", "system_resource": CHIP}), 201)
     listed = (await ok(people.mina.client.get("/unit-prices")))["items"]
     assert [(one["resource"], one["system_resource"], one["unit"], one["price"]) for one in listed] == [
@@ -46,7 +46,7 @@ async def test_unit_prices_are_of_every_resource_that_can_be_named(people: Peopl
 
 
 async def test_the_price_of_a_spec_is_suggested_and_may_be_overruled(people: People) -> None:
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     await ok(people.mina.client.post("/custom-resources", json={"name": "TPU", "system_resource": CHIP}), 201)
     items = [
         {"resource": "cpu", "quantity": "0.5"},
@@ -91,7 +91,7 @@ async def test_the_price_of_a_spec_is_suggested_and_may_be_overruled(people: Peo
     ],
 )
 async def test_bad_unit_prices_change_nothing(people: People, given: list[Json], field: str) -> None:
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     before = await set_prices(people, PRICES)
     problem(await people.mina.client.put("/unit-prices", json=given), 422, field=field)
     listed = (await ok(people.mina.client.get("/unit-prices")))["items"]
@@ -99,7 +99,7 @@ async def test_bad_unit_prices_change_nothing(people: People, given: list[Json],
 
 
 async def test_a_suggestion_beyond_every_price_is_no_price(people: People) -> None:
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     await set_prices(people, [{"resource": CHIP, "price": "1000000000"}])
     items = [{"resource": CHIP, "quantity": "3"}]
     shown = await ok(people.mina.client.post("/specs/preview", json={"items": items}))
@@ -108,7 +108,7 @@ async def test_a_suggestion_beyond_every_price_is_no_price(people: People) -> No
 
 
 async def test_unit_prices_are_a_miners_own(people: People) -> None:
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     await set_prices(people, PRICES)
     problem(await people.rita.client.get("/unit-prices"), 403)
     problem(await people.rita.client.put("/unit-prices", json=[]), 403)
@@ -122,7 +122,7 @@ async def test_unit_prices_are_a_miners_own(people: People) -> None:
 
 
 async def test_a_name_that_goes_takes_its_unit_price_along(people: People) -> None:
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     body = {"name": "TPU", "system_resource": CHIP}
     custom = await ok(people.mina.client.post("/custom-resources", json=body), 201)
     await set_prices(people, [{"resource": "TPU", "price": "2"}])

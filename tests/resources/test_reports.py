@@ -9,37 +9,40 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sqlalchemy import event, select
 
-from tests.resources.support import CHIP, World, add_site, add_spec, chip, heard, node
 from tests.support.lanes import examples
+from tests.support.factories import CHIP, chip_report, node_report
+from tests.support.scenario import Scenario, add_site, add_spec, heard
 from utcloud.db import Database
 from utcloud.protocol import NodeReport, ResourceReport, SiteReport
 from utcloud.resources import capacity, service
-from utcloud.resources.models import Chip, Node, NodeResource, Site
+from utcloud.resources.models import Chip, Node, NodeResource, Pool, Site
 from utcloud.resources.schemas import NodeDetail, NodeStatus
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-async def details(db: Database, world: World, now: datetime = NOW) -> dict[str, NodeDetail]:
+async def details(db: Database, world: Scenario, now: datetime = NOW) -> dict[str, NodeDetail]:
     async with db.read() as tx:
         nodes, _ = await service.list_nodes(tx, now, world.miner, service.NodeFilter(), limit=100)
         return {one.name: await service.get_node(tx, now, world.miner, one.id) for one in nodes}
 
 
 async def test_a_node_is_found_by_itself_in_an_open_default_pool(db: Database) -> None:
-    world = await World.make(db, NOW, node(chips=3, simulated=True, ip="192.0.2.7", labels={"rack": "4"}))
+    world = await Scenario.bare(db, NOW, node_report(chips=3, simulated=True, ip="192.0.2.7", labels={"rack": "4"}))
     one = (await details(db, world))["node-1"]
     assert (one.status, one.pool_name, one.ip, one.labels) == (NodeStatus.READY, "default", "192.0.2.7", {"rack": "4"})
     assert one.simulated
     assert one.since == NOW
     assert [use.resource for use in one.resources] == ["cpu", "memory", CHIP]
     assert [(chip.index, chip.simulated, chip.in_use) for chip in one.chips] == [(n, True, False) for n in range(3)]
-    assert world.pool.is_default
-    assert world.pool.open_to_all
+    async with db.read() as tx:
+        pool = await tx.get_one(Pool, world.pool_id)
+    assert pool.is_default
+    assert pool.open_to_all
 
 
 async def test_an_unchanged_report_writes_one_row(db: Database) -> None:
-    world = await World.make(db, NOW, node(chips=3))
+    world = await Scenario.bare(db, NOW, node_report(chips=3))
     statements: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -49,34 +52,34 @@ async def test_an_unchanged_report_writes_one_row(db: Database) -> None:
     async with db.write() as tx:
         site = await tx.get_one(Site, world.site_id)
         event.listen(db.engine.sync_engine, "before_cursor_execute", note)
-        assert not await heard(tx, later, site.id, node(chips=3))
+        assert not await heard(tx, later, site.id, node_report(chips=3))
         event.remove(db.engine.sync_engine, "before_cursor_execute", note)
         assert site.last_seen_at == later
     assert len(statements) == 1
     assert statements[0].startswith("UPDATE sites")
     async with db.write() as tx:
-        assert await heard(tx, later, world.site_id, node(chips=2))
-        assert not await heard(tx, later, world.site_id, node(chips=2))
+        assert await heard(tx, later, world.site_id, node_report(chips=2))
+        assert not await heard(tx, later, world.site_id, node_report(chips=2))
 
 
 async def test_silence_makes_nodes_not_ready_and_a_word_ready_again(db: Database) -> None:
-    world = await World.make(db, NOW, node())
+    world = await Scenario.bare(db, NOW, node_report())
     silent = NOW + timedelta(seconds=31)
     one = (await details(db, world, silent))["node-1"]
     assert one.status == NodeStatus.NOT_READY
     assert one.reason
     assert one.since == NOW + timedelta(seconds=30)
     async with db.write() as tx:
-        assert await heard(tx, silent, world.site_id, node())
+        assert await heard(tx, silent, world.site_id, node_report())
     one = (await details(db, world, silent))["node-1"]
     assert (one.status, one.since) == (NodeStatus.READY, silent)
 
 
 async def test_not_ready_and_gone_are_told_with_since(db: Database) -> None:
-    world = await World.make(db, NOW, node(), node("node-2"))
+    world = await Scenario.bare(db, NOW, node_report(), node_report("node-2"))
     later = NOW + timedelta(seconds=5)
     async with db.write() as tx:
-        await heard(tx, later, world.site_id, node(ready=False, reason="the engine does not answer"))
+        await heard(tx, later, world.site_id, node_report(ready=False, reason="the engine does not answer"))
     found = await details(db, world, later)
     assert (found["node-1"].status, found["node-1"].reason) == (NodeStatus.NOT_READY, "the engine does not answer")
     assert found["node-1"].since == later
@@ -89,8 +92,8 @@ async def test_not_ready_and_gone_are_told_with_since(db: Database) -> None:
 
 
 async def test_a_chip_of_another_node_is_flagged_and_not_taken(db: Database) -> None:
-    one = await World.make(db, NOW, node("a", chips=2, uid="x"))
-    other = await World.make(db, NOW, node("b", chips=2, uid="x"), miner="boris")
+    one = await Scenario.bare(db, NOW, node_report("a", chips=2, uid="x"))
+    other = await Scenario.bare(db, NOW, node_report("b", chips=2, uid="x"), miner="boris")
     theirs = (await details(db, other))["b"]
     assert theirs.chips == []
     why = "stands on another miner's node already; if it is yours, ask the operator to remove it there"
@@ -99,40 +102,40 @@ async def test_a_chip_of_another_node_is_flagged_and_not_taken(db: Database) -> 
     assert len((await details(db, one))["a"].chips) == 2
     async with db.write() as tx:
         spec = await add_spec(tx, other.miner, {CHIP: 1})
-        shortage = await capacity.can_ever_fit(tx, other.pool.id, spec)
+        shortage = await capacity.can_ever_fit(tx, other.pool_id, spec)
         assert shortage, "a chip that was left out is no capacity"
         # Once its first owner no longer names it, it may stand elsewhere, without a change of the report.
-        await heard(tx, NOW, one.site_id, node("a", chips=1, uid="x"))
-        await heard(tx, NOW, other.site_id, node("b", chips=2, uid="x"))
+        await heard(tx, NOW, one.site_id, node_report("a", chips=1, uid="x"))
+        await heard(tx, NOW, other.site_id, node_report("b", chips=2, uid="x"))
     assert [chip.uid for chip in (await details(db, other))["b"].chips] == ["x-1"]
     assert [chip.uid for chip in (await details(db, one))["a"].chips] == ["x-0"]
 
 
 async def test_a_serial_number_on_two_sites_is_flagged_where_it_comes_second(db: Database) -> None:
     """Of one miner's sites; what another miner's node says is no trouble of his."""
-    mina = await World.make(db, NOW, node("a", cards=["S1", ""]))
-    boris = await World.make(db, NOW, node("b", uid="b", cards=["S1", ""]), miner="boris")
+    mina = await Scenario.bare(db, NOW, node_report("a", cards=["S1", ""]))
+    boris = await Scenario.bare(db, NOW, node_report("b", uid="b", cards=["S1", ""]), miner="boris")
     async with db.write() as tx:
         second = await add_site(tx, mina.miner, "second")
-        await heard(tx, NOW, second, node("c", uid="c", cards=["S1", "S2"]))
+        await heard(tx, NOW, second, node_report("c", uid="c", cards=["S1", "S2"]))
     found = await details(db, mina)
     assert (found["a"].flags, found["c"].flags) == ([], ["serial number S1 is reported of a too"])
     assert (await details(db, boris))["b"].flags == []
 
 
 async def test_a_chip_in_use_does_not_move(db: Database) -> None:
-    world = await World.make(db, NOW, node("a", chips=1, uid="x"), node("b"))
+    world = await Scenario.bare(db, NOW, node_report("a", chips=1, uid="x"), node_report("b"))
     async with db.write() as tx:
         spec = await add_spec(tx, world.miner, {CHIP: 1})
-        demand = capacity.Demand("at_1", spec, world.pool.id)
+        demand = capacity.Demand("at_1", spec, world.pool_id)
         assert isinstance(await capacity.reserve(tx, NOW, [demand]), list)
-        await heard(tx, NOW, world.site_id, node("a"), node("b", chips=1, uid="x"))
+        await heard(tx, NOW, world.site_id, node_report("a"), node_report("b", chips=1, uid="x"))
     found = await details(db, world)
     assert found["b"].chips == []
     assert found["b"].flags == ["chip x-0 left out: it is still in use on node a"]
     async with db.write() as tx:
         await capacity.release(tx, "at_1")
-        await heard(tx, NOW, world.site_id, node("a"), node("b", chips=1, uid="x"))
+        await heard(tx, NOW, world.site_id, node_report("a"), node_report("b", chips=1, uid="x"))
     assert [chip.uid for chip in (await details(db, world))["b"].chips] == ["x-0"]
 
 
@@ -147,14 +150,14 @@ async def test_nonsense_is_left_out_and_named(db: Database) -> None:
             ResourceReport(name="memory", capacity=2**80),
         ],
         chips=[
-            chip("one"),
-            chip("one", 1),
-            chip("two", 2**70),
-            chip("three", memory_bytes=2**70),
-            chip("four", device_paths=["/dev/\0x"] * 1000),
+            chip_report("one"),
+            chip_report("one", 1),
+            chip_report("two", 2**70),
+            chip_report("three", memory_bytes=2**70),
+            chip_report("four", device_paths=["/dev/\0x"] * 1000),
         ],
     )
-    world = await World.make(db, NOW, silly, node("same"), node("same", cpu=1))
+    world = await Scenario.bare(db, NOW, silly, node_report("same"), node_report("same", cpu=1))
     found = await details(db, world)
     one = found["nulled"]
     assert {use.resource: use.capacity for use in one.resources} == {"cpu": 1000, CHIP: 2}
@@ -165,11 +168,11 @@ async def test_nonsense_is_left_out_and_named(db: Database) -> None:
 
 
 async def test_a_lying_clock_is_recorded(db: Database) -> None:
-    world = await World.make(db, NOW, node())
+    world = await Scenario.bare(db, NOW, node_report())
     elsewhere = (NOW + timedelta(seconds=7)).astimezone(timezone(timedelta(hours=8)))
     for sent_at, offset in ((elsewhere, 7000), (datetime.max.replace(tzinfo=UTC), 10**13)):
         async with db.write() as tx:
-            await heard(tx, NOW, world.site_id, node(), sent_at=sent_at)
+            await heard(tx, NOW, world.site_id, node_report(), sent_at=sent_at)
             assert (await tx.get_one(Site, world.site_id)).clock_offset_ms == offset
 
 
@@ -195,7 +198,7 @@ REPORTS = st.lists(
         ),
         chips=st.lists(
             st.builds(
-                chip,
+                chip_report,
                 uid=st.sampled_from(["u0", "u1", "u2", "u3"]),
                 index=st.one_of(st.integers(0, 3), st.integers(0, 2**100)),
                 healthy=st.booleans(),
@@ -218,7 +221,7 @@ async def test_whatever_is_reported_the_tables_stay_sound(
         async with db.read() as tx:
             there = await tx.scalar(select(Site.id).where(Site.name == f"site-{name}"))
         if there is None:
-            await World.make(db, NOW, miner=name)
+            await Scenario.bare(db, NOW, miner=name)
         async with db.read() as tx:
             worlds.append((await tx.scalars(select(Site).where(Site.name == f"site-{name}"))).one())
     last: dict[int, list[NodeReport]] = {}

@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import event, select
 
-from tests.resources.conftest import People
 from tests.resources.steps import join, make_spec, ok
-from tests.resources.support import CHIP, chip, node
+from tests.support.factories import CHIP, chip_report, node_report
+from tests.support.fixtures import People
 from tests.support.web import problem
 from utcloud.accounts.models import AuditEvent
 from utcloud.resources import service
@@ -55,7 +55,7 @@ async def test_a_removed_site_is_out_and_its_name_is_free(people: People) -> Non
 
 
 async def test_another_miners_things_are_not_found(people: People) -> None:
-    site_id = await join(people, people.mina, node(chips=1))
+    site_id = await join(people, people.mina, node_report(chips=1))
     spec = await make_spec(people.mina)
     body = {"name": "TPU", "system_resource": CHIP}
     custom = await ok(people.mina.client.post("/custom-resources", json=body), 201)
@@ -86,7 +86,7 @@ async def test_another_miners_things_are_not_found(people: People) -> None:
 
 
 async def test_a_renter_sees_no_hardware(people: People) -> None:
-    await join(people, people.mina, node(chips=1))
+    await join(people, people.mina, node_report(chips=1))
     for path in ("/sites", "/nodes", "/specs", "/custom-resources", "/system-resources"):
         problem(await people.rita.client.get(path), 403, "forbidden")
     problem(await people.rita.client.post("/sites", json={"name": "x"}), 403)
@@ -97,7 +97,7 @@ async def test_a_renter_sees_no_hardware(people: People) -> None:
 
 
 async def test_every_change_is_in_the_audit_trail(people: People) -> None:
-    site_id = await join(people, people.mina, node(chips=1))
+    site_id = await join(people, people.mina, node_report(chips=1))
     spec = await make_spec(people.mina)
     await ok(people.mina.client.patch(f"/specs/{spec['id']}", json={"price": "2"}))
     pool = await ok(people.mina.client.post("/pools", json={"name": "lab"}), 201)
@@ -126,7 +126,9 @@ async def test_every_change_is_in_the_audit_trail(people: People) -> None:
 
 
 async def test_lists_page_search_and_sort_with_few_queries(people: People) -> None:
-    many = [node(f"n{number:03}").model_copy(update={"chips": [chip(f"u{number}")]}) for number in range(60)]
+    many = [
+        node_report(f"n{number:03}").model_copy(update={"chips": [chip_report(f"u{number}")]}) for number in range(60)
+    ]
     await join(people, people.mina, *many)
     await make_spec(people.mina)
     count = 0

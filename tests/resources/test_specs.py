@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.resources.conftest import People
 from tests.resources.steps import Json, join, make_spec, ok
-from tests.resources.support import CHIP, node
+from tests.support.factories import CHIP, node_report
+from tests.support.fixtures import People
 from tests.support.web import problem
 from utcloud.accounts.auth import Actor
 from utcloud.resources import capacity
@@ -18,7 +18,7 @@ from utcloud.resources.service.common import on_price_change
 
 
 async def test_spec_with_price_items_and_fit(people: People) -> None:
-    await join(people, people.mina, node("big", chips=3), node("small", cpu=250))
+    await join(people, people.mina, node_report("big", chips=3), node_report("small", cpu=250))
     items = [
         {"resource": CHIP, "quantity": "1"},
         {"resource": "memory", "quantity": "1GB"},
@@ -67,7 +67,7 @@ async def test_spec_with_price_items_and_fit(people: People) -> None:
     ],
 )
 async def test_bad_specs_name_the_field_and_the_cure(people: People, change: Json, status: int, field: str) -> None:
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     body = {"name": "small", "price": "1.5", "items": [{"resource": CHIP, "quantity": "1"}], **change}
     refused = problem(await people.mina.client.post("/specs", json=body), status, field=field)
     if status == 409:
@@ -78,7 +78,7 @@ async def test_bad_specs_name_the_field_and_the_cure(people: People, change: Jso
 
 
 async def test_unknown_resources_are_answered_with_what_exists(people: People) -> None:
-    await join(people, people.mina, node(chips=1))
+    await join(people, people.mina, node_report(chips=1))
     body = {"name": "x", "price": "1", "items": [{"resource": "TPU1684", "quantity": "1"}]}
     refused = problem(await people.mina.client.post("/specs", json=body), 422)
     assert f"cpu, disk, memory, shared-memory, {CHIP}" in refused["cure"]
@@ -108,7 +108,7 @@ async def test_unknown_resources_are_answered_with_what_exists(people: People) -
 async def test_what_is_no_quantity_is_answered_with_one(
     people: People, resource: str, quantity: str, cure: str
 ) -> None:
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     items = [{"resource": "cpu" if resource != "cpu" else CHIP, "quantity": "1"}]
     items.append({"resource": resource, "quantity": quantity})
     body = {"name": "small", "price": "1.5", "items": items}
@@ -130,7 +130,7 @@ async def test_what_is_no_quantity_is_answered_with_one(
     ],
 )
 async def test_numbers_that_json_does_not_know_are_refused(people: People, body: str, field: str) -> None:
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     sent = await people.mina.client.post("/specs", content=body, headers={"Content-Type": "application/json"})
     assert sent.status_code == 422, sent.text
     assert sent.json()["field"] in (field, "body")
@@ -138,7 +138,7 @@ async def test_numbers_that_json_does_not_know_are_refused(people: People, body:
 
 
 async def test_a_bundle_names_32_resources_at_most(people: People) -> None:
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     items = [{"resource": f"r{number}", "quantity": "1"} for number in range(33)]
     for path, body in (("/specs", {"name": "x", "price": "1", "items": items}), ("/specs/preview", {"items": items})):
         problem(await people.mina.client.post(path, json=body), 422, field="items")
@@ -146,7 +146,7 @@ async def test_a_bundle_names_32_resources_at_most(people: People) -> None:
 
 
 async def test_shared_memory_lies_within_memory(people: People) -> None:
-    await join(people, people.mina, node(chips=1, memory=4 * 10**9))
+    await join(people, people.mina, node_report(chips=1, memory=4 * 10**9))
     memory, shared = {"resource": "memory", "quantity": "4GB"}, {"resource": "shared-memory", "quantity": "3GB"}
     made = await make_spec(people.mina, "shared", items=[shared, memory])
     assert [(one["resource"], one["text"]) for one in made["items"]] == [("memory", "4GB"), ("shared-memory", "3GB")]
@@ -166,7 +166,7 @@ async def test_shared_memory_lies_within_memory(people: People) -> None:
 
 
 async def test_a_preview_says_where_it_fits_and_why_not(people: People) -> None:
-    await join(people, people.mina, node("big", chips=3), node("small", cpu=250))
+    await join(people, people.mina, node_report("big", chips=3), node_report("small", cpu=250))
 
     async def look(**items: str) -> Json:
         body = {"items": [{"resource": name, "quantity": quantity} for name, quantity in items.items()]}
@@ -193,7 +193,7 @@ async def test_a_preview_says_where_it_fits_and_why_not(people: People) -> None:
 
 
 async def test_a_spec_changes_its_name_price_and_pools(people: People) -> None:
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     spec, other = await make_spec(people.mina), await make_spec(people.mina, "other")
     lab = await ok(people.mina.client.post("/pools", json={"name": "lab", "training_spec_ids": [spec["id"]]}), 201)
     url = f"/specs/{spec['id']}"
@@ -223,7 +223,7 @@ async def test_a_spec_changes_its_name_price_and_pools(people: People) -> None:
 
 
 async def test_lists_filter_sort_page_and_come_as_files(people: People) -> None:
-    await join(people, people.mina, node(chips=3))
+    await join(people, people.mina, node_report(chips=3))
     body = {"name": "TPU", "system_resource": CHIP}
     await ok(people.mina.client.post("/custom-resources", json=body), 201)
     for name, price, resource in (("b", "1", CHIP), ("a", "3", "TPU"), ("c", "2", CHIP)):

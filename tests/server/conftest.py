@@ -1,75 +1,14 @@
-"""The whole server, without site and edge, on a loopback port: its own process's thread, migrated from nothing."""
+"""The whole server, on both databases."""
 
 import asyncio
 import contextlib
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
-from tests.support.api import Api
 from tests.support.db import PostgresServer
-from tests.support.stack import free_port
-from utcloud.common.settings import Settings
-from utcloud.server import bootstrap
-from utcloud.server.app import create_app
-
-
-@dataclass
-class Served:
-    """A server that runs, and its first operator's access."""
-
-    settings: Settings
-    origin: str
-    password: str
-    app: Any
-
-    def anonymous(self) -> Api:
-        return Api(self.origin, "localhost")
-
-    def operator(self) -> Api:
-        return self.anonymous().login("admin", self.password)
-
-    def person(self, username: str, *roles: str) -> Api:
-        """A new user's access."""
-        made = self.operator().post("/users", {"username": username, "roles": list(roles) or ["renter"]})
-        return self.anonymous().login(username, made["initial_password"])
-
-    @property
-    def site_token(self) -> str:
-        return self.settings.token_file.read_text().strip()
-
-
-@contextlib.contextmanager
-def serve(home: Path, database_url: str) -> Iterator[Served]:
-    """Migrate, bootstrap and serve until the block ends."""
-    port = free_port()
-    settings = Settings(home=home, database_url=database_url, port=port)
-    image = bootstrap.PresetImage("jupyter", "localhost/utcloud/jupyter:1", "JupyterLab")
-    first = bootstrap.prepare(settings, [image])
-    assert first.password
-    app = create_app(settings)
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", ws="none", timeout_graceful_shutdown=1)
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started:
-        assert thread.is_alive()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    try:
-        yield Served(settings, f"http://127.0.0.1:{port}", first.password, app)
-    finally:
-        server.should_exit = True
-        thread.join(15)
-        assert not thread.is_alive(), "the server ends when it is told to"
+from tests.support.served import serve
 
 
 @pytest.fixture(scope="module")

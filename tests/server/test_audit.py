@@ -14,8 +14,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from tests.server.conftest import Served
 from tests.support.api import Api
+from tests.support.served import Served
 from utcloud.accounts import audit
 from utcloud.common.settings import Settings
 from utcloud.server.app import create_app

@@ -6,7 +6,7 @@ import httpx
 from fastapi import FastAPI
 from sqlalchemy import select, text
 
-from tests.billing.support import UNC, fund
+from tests.support.money import UNC, fund
 from utcloud.accounts.models import Group
 from utcloud.billing.models import Account
 from utcloud.db import Database

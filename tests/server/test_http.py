@@ -14,8 +14,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from tests.server.conftest import Served
 from tests.support.api import Api, Refused
+from tests.support.served import Served
 from utcloud.db import Database
 from utcloud.protocol import NodeReport, ObservedReplica, Phase, ResourceReport, SiteReport
 from utcloud.server.models import KeptAnswer

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select
 from starlette.types import Message, Receive, Scope, Send
 
-from tests.billing.support import NOW
 from tests.support.clock import FakeClock
+from tests.support.factories import NOW
 from utcloud.accounts.auth import Actor
 from utcloud.db import Database
 from utcloud.server import idempotency

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.server.conftest import Served
 from tests.support.api import Api, Json
+from tests.support.served import Served
 from utcloud.common.settings import Settings
 from utcloud.protocol import NodeReport, ResourceReport, SiteReport
 from utcloud.server.app import create_app

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.workloads.world import World
+from tests.support.scenario import Scenario
 from utcloud.accounts import service as accounts
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.schemas import Running
@@ -11,7 +11,7 @@ from utcloud.server.wiring import wire
 OPERATOR = Actor("us_op", "op", is_operator=True)
 
 
-async def freeze(world: World, running: Running, reason: str = "") -> None:
+async def freeze(world: Scenario, running: Running, reason: str = "") -> None:
     async with world.db.write() as tx:
         await accounts.freeze_user(tx, OPERATOR, world.renter.id, running, reason)
 
@@ -21,7 +21,7 @@ def _wired() -> None:
     wire()
 
 
-async def test_what_runs_is_stopped_and_its_owner_reads_why(world: World) -> None:
+async def test_what_runs_is_stopped_and_its_owner_reads_why(world: Scenario) -> None:
     ident = await world.create(tasks=2)
     await world.run(ident)
     await freeze(world, Running.STOP, "bill not paid")
@@ -29,7 +29,7 @@ async def test_what_runs_is_stopped_and_its_owner_reads_why(world: World) -> Non
     assert (await world.workload(ident)).reason == "its owner's account was frozen: bill not paid"
 
 
-async def test_what_runs_is_kept_and_what_waits_is_not(world: World) -> None:
+async def test_what_runs_is_kept_and_what_waits_is_not(world: Scenario) -> None:
     runs = await world.create("runs", tasks=3)
     await world.run(runs)
     waits = await world.create("waits")
@@ -41,7 +41,7 @@ async def test_what_runs_is_kept_and_what_waits_is_not(world: World) -> None:
     assert await world.states(runs) == ["stopping"] * 3
 
 
-async def test_others_work_goes_on(world: World) -> None:
+async def test_others_work_goes_on(world: Scenario) -> None:
     ident = await world.create(actor=world.other)
     await world.run(ident)
     await freeze(world, Running.STOP)

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from tests.support.clock import FakeClock
-from tests.workloads.world import World, node_report
+from tests.support.factories import node_report
+from tests.support.scenario import Scenario
 from utcloud.protocol import ChipTelemetry, SiteReport
 from utcloud.resources import service
 from utcloud.resources.models import Site, Telemetry
@@ -19,13 +20,13 @@ from utcloud.workloads.heartbeats import Heartbeats
 class Sites:
     """The world's own site, which runs a notebook, and two more. Each said what ``report`` makes."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Scenario) -> None:
         self.world, self.clock = world, FakeClock(world.now)
         self.tokens: list[str] = []
         self.ids: list[str] = []
 
     @classmethod
-    async def make(cls, world: World) -> "Sites":
+    async def make(cls, world: Scenario) -> "Sites":
         sites = cls(world)
         for number in range(3):
             async with world.db.write() as tx:
@@ -52,7 +53,7 @@ class Sites:
             return {row.site_id: next(iter(row.chips.values()))["temperature_c"] for row in rows}
 
 
-async def test_sites_that_say_nothing_new_are_heard_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_sites_that_say_nothing_new_are_heard_together(world: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     (attempt,) = await world.run(await world.create())
     sites = await Sites.make(world)
     together = Heartbeats(world.db, sites.clock)
@@ -77,7 +78,7 @@ async def test_sites_that_say_nothing_new_are_heard_together(world: World, monke
             assert (site.last_seen_at, site.clock_offset_ms) == (sites.clock.now(), offset)
 
 
-async def test_news_and_strangers_are_told_apart(world: World) -> None:
+async def test_news_and_strangers_are_told_apart(world: Scenario) -> None:
     sites = await Sites.make(world)
     together = Heartbeats(world.db, sites.clock)
     said = [sites.report(0), sites.report(1, chips=2), sites.report(2)]
@@ -89,7 +90,7 @@ async def test_news_and_strangers_are_told_apart(world: World) -> None:
     assert await news is None, "what is plainly new waits for nobody"
 
 
-async def test_a_failure_is_told_to_all_and_ends_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failure_is_told_to_all_and_ends_nothing(world: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     sites = await Sites.make(world)
     together = Heartbeats(world.db, sites.clock)
     with monkeypatch.context() as patch:

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from tests.support.clock import FakeClock
+from tests.support.scenario import Scenario
 from tests.support.web import Person, make_app, person, problem
-from tests.workloads.world import World
 from utcloud.accounts.models import Group
 from utcloud.accounts.routes import router as accounts
 from utcloud.accounts.schemas import Role
@@ -24,7 +24,7 @@ from utcloud.workloads.models import Workload
 
 
 @pytest.fixture
-async def operator(world: World) -> AsyncIterator[Person]:
+async def operator(world: Scenario) -> AsyncIterator[Person]:
     wire()
     app = make_app(world.db, FakeClock(world.now), Settings(), resources, accounts, assets)
     async with person(app, "oscar", Role.OPERATOR) as oscar:
@@ -36,7 +36,7 @@ async def refused(answer: httpx.Response) -> str:
     return detail
 
 
-async def test_deleting_is_refused_with_whose_work_is_in_the_way(world: World, operator: Person) -> None:
+async def test_deleting_is_refused_with_whose_work_is_in_the_way(world: Scenario, operator: Person) -> None:
     await world.create("first")
     await world.create("second", actor=world.other)
     client = operator.client
@@ -50,7 +50,7 @@ async def test_deleting_is_refused_with_whose_work_is_in_the_way(world: World, o
     assert "1 specification (0.5CPU-1GB-1TPU1684X)" in await refused(await client.delete(f"/custom-resources/{custom}"))
 
 
-async def test_an_assets_owner_is_told_names_of_his_own_notebooks_only(world: World) -> None:
+async def test_an_assets_owner_is_told_names_of_his_own_notebooks_only(world: Scenario) -> None:
     made = [await world.create("mine"), await world.create("a-secret", actor=world.other)]
     async with world.db.write() as tx:
         tx.add(Asset(id="alg_1", kind="algorithm", owner_id=world.renter.id, name="shared"))
@@ -64,7 +64,7 @@ async def test_an_assets_owner_is_told_names_of_his_own_notebooks_only(world: Wo
             assert told == "1 notebook ('mine') and 1 notebook (of other)"
 
 
-async def test_a_miner_is_deleted_when_he_has_given_up_all(world: World, operator: Person) -> None:
+async def test_a_miner_is_deleted_when_he_has_given_up_all(world: Scenario, operator: Person) -> None:
     url = f"/users/{world.miner.id}"
     async with world.db.write() as tx:
         (await tx.get_one(Image, world.image_id)).owner_id = operator.user.id
@@ -78,7 +78,7 @@ async def test_a_miner_is_deleted_when_he_has_given_up_all(world: World, operato
     assert (await operator.client.delete(f"/users/{mia['id']}")).status_code == 204
 
 
-async def test_a_pool_and_a_group_in_use_stay(world: World, operator: Person) -> None:
+async def test_a_pool_and_a_group_in_use_stay(world: Scenario, operator: Person) -> None:
     first = await world.create("first")
     await world.create("second", actor=world.other)
     async with world.db.write() as tx:
@@ -93,7 +93,7 @@ async def test_a_pool_and_a_group_in_use_stay(world: World, operator: Person) ->
     assert "1 pool ('for-red')" in await refused(await operator.client.delete("/groups/grp_1"))
 
 
-async def test_who_is_on_a_node_that_would_move(world: World, operator: Person) -> None:
+async def test_who_is_on_a_node_that_would_move(world: Scenario, operator: Person) -> None:
     first = await world.create("first")
     await world.create("second", actor=world.other)
     await world.create("third", actor=world.other)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from tests.workloads.world import PRICE, World
+from tests.support.factories import PRICE
+from tests.support.scenario import Scenario
 from utcloud.accounts.models import AuditEvent
 from utcloud.billing.models import BillingEvent
 from utcloud.common.errors import Conflict
@@ -27,7 +28,7 @@ def _wired() -> None:
 
 
 @pytest.fixture
-async def watch(world: World) -> nodes.Watch:
+async def watch(world: Scenario) -> nodes.Watch:
     """One that has been there for long."""
     watch = nodes.Watch(world.now - timedelta(minutes=10))
     for seconds in range(600, -1, -30):
@@ -35,7 +36,7 @@ async def watch(world: World) -> nodes.Watch:
     return watch
 
 
-async def passes(world: World, watch: nodes.Watch, seconds: int, *, heard: bool = False) -> None:
+async def passes(world: Scenario, watch: nodes.Watch, seconds: int, *, heard: bool = False) -> None:
     """Time goes by; the server looks every 20 seconds, and ``heard`` sites report."""
     for _ in range(seconds // 20):
         world.later(20)
@@ -44,12 +45,12 @@ async def passes(world: World, watch: nodes.Watch, seconds: int, *, heard: bool 
         await nodes.look(world.db, world.now, watch)
 
 
-async def node(world: World, name: str) -> Node:
+async def node(world: Scenario, name: str) -> Node:
     async with world.db.read() as tx:
         return (await tx.scalars(select(Node).where(Node.name == name))).one()
 
 
-async def turn(world: World, what: Any, name: str, *body: Any) -> NodeDetail:
+async def turn(world: Scenario, what: Any, name: str, *body: Any) -> NodeDetail:
     """What a miner does with a node, and the server's look after it."""
     ident = (await node(world, name)).id
     async with world.db.write() as tx:
@@ -58,19 +59,19 @@ async def turn(world: World, what: Any, name: str, *body: Any) -> NodeDetail:
     return shown
 
 
-async def place_of(world: World, ident: str) -> str:
+async def place_of(world: Scenario, ident: str) -> str:
     """The name of the node that a notebook was given."""
     (replica,) = await world.replicas(ident)
     async with world.db.read() as tx:
         return (await tx.get_one(Node, replica.node_id)).name
 
 
-async def routes(world: World) -> int:
+async def routes(world: Scenario) -> int:
     async with world.db.read() as tx:
         return len((await tx.scalars(select(Route))).all())
 
 
-async def test_a_silent_node_is_lost_after_five_minutes(world: World, watch: nodes.Watch) -> None:
+async def test_a_silent_node_is_lost_after_five_minutes(world: Scenario, watch: nodes.Watch) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
     await passes(world, watch, 100, heard=True)
@@ -92,7 +93,7 @@ async def test_a_silent_node_is_lost_after_five_minutes(world: World, watch: nod
     assert [one.desired for one in (await world.desired()).replicas] == [Phase.STOPPED]
 
 
-async def test_a_node_that_returns_in_time_goes_on(world: World, watch: nodes.Watch) -> None:
+async def test_a_node_that_returns_in_time_goes_on(world: Scenario, watch: nodes.Watch) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
     before = await world.attempt(attempt)
@@ -104,7 +105,7 @@ async def test_a_node_that_returns_in_time_goes_on(world: World, watch: nodes.Wa
     assert (await world.meter(attempt)).witnessed_until == world.now, "it ran all the while, as the site says"
 
 
-async def test_a_node_that_returns_after_an_hour_ends_what_was_failed(world: World, watch: nodes.Watch) -> None:
+async def test_a_node_that_returns_after_an_hour_ends_what_was_failed(world: Scenario, watch: nodes.Watch) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
     last_sign = world.now
@@ -124,7 +125,7 @@ async def test_a_node_that_returns_after_an_hour_ends_what_was_failed(world: Wor
     assert await world.states(ident) == [State.FAILED]
 
 
-async def test_it_ended_by_itself_while_nobody_heard(world: World, watch: nodes.Watch) -> None:
+async def test_it_ended_by_itself_while_nobody_heard(world: Scenario, watch: nodes.Watch) -> None:
     """An end that lies before the last sign of life is believed later, and the difference goes back."""
     ident = await world.create()
     (attempt,) = await world.run(ident)
@@ -135,7 +136,7 @@ async def test_it_ended_by_itself_while_nobody_heard(world: World, watch: nodes.
     assert (await world.attempt(attempt)).ended_at == truth
 
 
-async def test_a_server_that_was_away_takes_nothing_for_lost(world: World, watch: nodes.Watch) -> None:
+async def test_a_server_that_was_away_takes_nothing_for_lost(world: Scenario, watch: nodes.Watch) -> None:
     ident = await world.create()
     await world.run(ident)
     world.later(3600)  # nobody ran the loop
@@ -146,7 +147,7 @@ async def test_a_server_that_was_away_takes_nothing_for_lost(world: World, watch
     assert await world.states(ident) == [State.FAILED], "it had its five minutes"
 
 
-async def test_what_was_asked_to_stop_has_stopped_when_its_node_is_lost(world: World, watch: nodes.Watch) -> None:
+async def test_what_was_asked_to_stop_has_stopped_when_its_node_is_lost(world: Scenario, watch: nodes.Watch) -> None:
     ident = await world.create()
     await world.run(ident)
     await world.stop(ident)
@@ -155,7 +156,7 @@ async def test_what_was_asked_to_stop_has_stopped_when_its_node_is_lost(world: W
     assert "node lost" in (await world.workload(ident)).reason
 
 
-async def test_a_lost_notebook_starts_again_once_its_last_run_has_ended(world: World, watch: nodes.Watch) -> None:
+async def test_a_lost_notebook_starts_again_once_its_last_run_has_ended(world: Scenario, watch: nodes.Watch) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
     await passes(world, watch, 320)
@@ -171,7 +172,7 @@ async def test_a_lost_notebook_starts_again_once_its_last_run_has_ended(world: W
     assert await world.states(ident) == [State.ASSIGNED]
 
 
-async def test_a_lost_notebook_is_deleted_only_once_its_container_is_gone(world: World, watch: nodes.Watch) -> None:
+async def test_a_lost_notebook_is_deleted_only_once_its_container_is_gone(world: Scenario, watch: nodes.Watch) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
     await passes(world, watch, 320)
@@ -181,7 +182,7 @@ async def test_a_lost_notebook_is_deleted_only_once_its_container_is_gone(world:
     await world.remove(ident)
 
 
-async def test_removing_a_lost_node_frees_what_it_held(world: World, watch: nodes.Watch) -> None:
+async def test_removing_a_lost_node_frees_what_it_held(world: Scenario, watch: nodes.Watch) -> None:
     ident = await world.create()
     await world.run(ident)
     name = await place_of(world, ident)
@@ -205,7 +206,7 @@ async def test_removing_a_lost_node_frees_what_it_held(world: World, watch: node
     assert shown.status is NodeStatus.READY
 
 
-async def test_removing_a_lost_site_frees_what_it_held(world: World, watch: nodes.Watch) -> None:
+async def test_removing_a_lost_site_frees_what_it_held(world: Scenario, watch: nodes.Watch) -> None:
     ident = await world.create()
     await world.run(ident)
     await passes(world, watch, 300)
@@ -215,7 +216,7 @@ async def test_removing_a_lost_site_frees_what_it_held(world: World, watch: node
     assert await world.claims() == {}
 
 
-async def test_a_drain_is_told_and_then_stops(world: World, watch: nodes.Watch) -> None:
+async def test_a_drain_is_told_and_then_stops(world: Scenario, watch: nodes.Watch) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
     name = await place_of(world, ident)
@@ -248,7 +249,7 @@ async def test_a_drain_is_told_and_then_stops(world: World, watch: nodes.Watch) 
     assert await place_of(world, ident) != name or (await world.replicas(ident))[0].state == State.PENDING
 
 
-async def test_a_drain_that_is_called_off_is_untold(world: World) -> None:
+async def test_a_drain_that_is_called_off_is_untold(world: Scenario) -> None:
     ident = await world.create()
     await world.run(ident)
     name = await place_of(world, ident)
@@ -259,14 +260,14 @@ async def test_a_drain_that_is_called_off_is_untold(world: World) -> None:
     assert (await world.replicas(ident))[0].notice is None
 
 
-async def test_a_drain_without_grace_stops_at_once(world: World) -> None:
+async def test_a_drain_without_grace_stops_at_once(world: Scenario) -> None:
     ident = await world.create()
     await world.run(ident)
     await turn(world, service.drain_node, await place_of(world, ident), Drain(reason="fire", grace_minutes=0))
     assert await world.states(ident) == [State.STOPPING]
 
 
-async def test_what_waits_for_a_cordoned_node_says_so(world: World) -> None:
+async def test_what_waits_for_a_cordoned_node_says_so(world: Scenario) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
     await world.stop(ident)
@@ -282,13 +283,13 @@ async def test_what_waits_for_a_cordoned_node_says_so(world: World) -> None:
     assert await world.states(ident) == [State.ASSIGNED]
 
 
-async def other_pool(world: World) -> str:
+async def other_pool(world: Scenario) -> str:
     async with world.db.write() as tx:
         tx.add(Pool(id="pool_2", miner_id=world.miner.id, name="second"))
     return "pool_2"
 
 
-async def test_a_move_waits_until_nothing_is_held(world: World) -> None:
+async def test_a_move_waits_until_nothing_is_held(world: Scenario) -> None:
     pool = await other_pool(world)
     ident = await world.create()
     (attempt,) = await world.run(ident)
@@ -307,7 +308,7 @@ async def test_a_move_waits_until_nothing_is_held(world: World) -> None:
     assert (moved.pool_id, moved.moving_to_pool_id, moved.cordoned) == (pool, None, False)
 
 
-async def test_a_move_may_drain_and_ends_the_drain(world: World, watch: nodes.Watch) -> None:
+async def test_a_move_may_drain_and_ends_the_drain(world: Scenario, watch: nodes.Watch) -> None:
     pool = await other_pool(world)
     ident = await world.create()
     (attempt,) = await world.run(ident)
@@ -323,7 +324,7 @@ async def test_a_move_may_drain_and_ends_the_drain(world: World, watch: nodes.Wa
     assert (moved.pool_id, moved.drain_at, moved.drain_reason) == (pool, None, "")
 
 
-async def test_a_move_is_called_off(world: World) -> None:
+async def test_a_move_is_called_off(world: Scenario) -> None:
     pool = await other_pool(world)
     ident = await world.create()
     await world.run(ident)
@@ -333,7 +334,7 @@ async def test_a_move_is_called_off(world: World) -> None:
     assert (shown.moving_to, shown.cordoned, shown.pool_id) == (None, False, world.pool_id)
 
 
-async def test_an_idle_node_moves_at_once(world: World) -> None:
+async def test_an_idle_node_moves_at_once(world: Scenario) -> None:
     pool = await other_pool(world)
     shown = await turn(world, service.move_node, "node-b", NodeMove(pool_id=pool))
     assert (shown.pool_id, shown.moving_to, shown.cordoned) == (pool, None, False)

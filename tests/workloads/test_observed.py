@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from tests.workloads.world import PRICE, World
+from tests.support.factories import PRICE
+from tests.support.scenario import Scenario
 from utcloud.billing.models import Entry, Posting
 from utcloud.common.errors import Conflict
 from utcloud.common.money import amount_for
@@ -16,7 +17,7 @@ from utcloud.workloads.models import Attempt, DroppedVolume, TimelineEvent
 from utcloud.workloads.schemas import State
 
 
-async def snapshot(world: World) -> dict[str, object]:
+async def snapshot(world: Scenario) -> dict[str, object]:
     """All that a report may change."""
     async with world.db.read() as tx:
         attempts = (await tx.scalars(select(Attempt).order_by(Attempt.id))).all()
@@ -36,7 +37,7 @@ async def snapshot(world: World) -> dict[str, object]:
         }
 
 
-async def test_from_wish_to_running_to_bill(world: World) -> None:
+async def test_from_wish_to_running_to_bill(world: Scenario) -> None:
     """The whole way: times are the engine's, the bill is the formula."""
     ident = await world.create()
     (wish,) = (await world.desired()).replicas
@@ -73,7 +74,7 @@ async def test_from_wish_to_running_to_bill(world: World) -> None:
         assert await tx.scalar(select(func.sum(Posting.amount))) == 0
 
 
-async def test_the_same_report_twice_changes_nothing(world: World) -> None:
+async def test_the_same_report_twice_changes_nothing(world: Scenario) -> None:
     ident = await world.create(tasks=2)
     first, second = await world.run(ident)
     world.later(100)
@@ -88,7 +89,7 @@ async def test_the_same_report_twice_changes_nothing(world: World) -> None:
     assert await snapshot(world) == after
 
 
-async def test_an_old_report_that_comes_late_changes_nothing(world: World) -> None:
+async def test_an_old_report_that_comes_late_changes_nothing(world: Scenario) -> None:
     """A report of the time before the end, delivered after it, neither wakes the dead nor bills again."""
     ident = await world.create()
     (attempt,) = await world.run(ident)
@@ -104,7 +105,7 @@ async def test_an_old_report_that_comes_late_changes_nothing(world: World) -> No
     assert (await world.meter(attempt)).ended_at == meter.ended_at
 
 
-async def test_running_after_starting_after_running_again(world: World) -> None:
+async def test_running_after_starting_after_running_again(world: Scenario) -> None:
     """Reordered words about a living container: it does not go back."""
     ident = await world.create()
     (attempt,) = await world.run(ident)
@@ -115,7 +116,7 @@ async def test_running_after_starting_after_running_again(world: World) -> None:
     assert (await world.attempt(attempt)).started_at == started, "the first word about the start holds"
 
 
-async def test_unknown_attempts_are_ignored(world: World) -> None:
+async def test_unknown_attempts_are_ignored(world: Scenario) -> None:
     await world.create()
     before = await snapshot(world)
     stranger = ObservedReplica(
@@ -125,7 +126,7 @@ async def test_unknown_attempts_are_ignored(world: World) -> None:
     assert await snapshot(world) == before
 
 
-async def test_an_end_before_the_start_costs_nothing(world: World) -> None:
+async def test_an_end_before_the_start_costs_nothing(world: Scenario) -> None:
     """A clock that went backwards on the site never makes a negative bill."""
     ident = await world.create()
     (attempt,) = await world.run(ident)
@@ -137,7 +138,7 @@ async def test_an_end_before_the_start_costs_nothing(world: World) -> None:
     assert await world.balance("wallet", world.renter.id) == 100_000_000
 
 
-async def test_an_end_in_the_future_is_not_believed(world: World) -> None:
+async def test_an_end_in_the_future_is_not_believed(world: Scenario) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
     now = world.later(10)
@@ -145,7 +146,7 @@ async def test_an_end_in_the_future_is_not_believed(world: World) -> None:
     assert (await world.meter(attempt)).ended_at == now
 
 
-async def test_what_could_never_start_costs_nothing_and_says_why(world: World) -> None:
+async def test_what_could_never_start_costs_nothing_and_says_why(world: Scenario) -> None:
     ident = await world.create()
     (wish,) = (await world.desired()).replicas
     await world.see(wish.attempt_id, Phase.ENDED, cause="image", reason="the image is not there")
@@ -157,7 +158,7 @@ async def test_what_could_never_start_costs_nothing_and_says_why(world: World) -
     assert await world.claims() == {}
 
 
-async def test_a_crash_is_failed_and_a_shutdown_from_inside_is_stopped(world: World) -> None:
+async def test_a_crash_is_failed_and_a_shutdown_from_inside_is_stopped(world: Scenario) -> None:
     ident = await world.create(tasks=2)
     first, second = await world.run(ident)
     await world.end(first, exit_code=137, cause="oom", reason="killed: out of memory (limit 1 GB)")
@@ -167,7 +168,7 @@ async def test_a_crash_is_failed_and_a_shutdown_from_inside_is_stopped(world: Wo
     assert (workload.state, workload.reason) == (State.FAILED, "killed: out of memory (limit 1 GB)")
 
 
-async def test_a_site_that_was_shut_down_says_so(world: World) -> None:
+async def test_a_site_that_was_shut_down_says_so(world: Scenario) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
     await world.end(attempt, exit_code=0, cause="stopped", reason="the site was shut down")
@@ -175,7 +176,7 @@ async def test_a_site_that_was_shut_down_says_so(world: World) -> None:
     assert (await world.workload(ident)).reason == "the site was shut down"
 
 
-async def test_stop_while_it_waits_is_at_once(world: World) -> None:
+async def test_stop_while_it_waits_is_at_once(world: Scenario) -> None:
     for name in ("a", "b", "c"):
         await world.create(name)
     ident = await world.create("d")
@@ -186,7 +187,7 @@ async def test_stop_while_it_waits_is_at_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("phase", [None, Phase.STARTING, Phase.RUNNING])
-async def test_stop_while_it_comes_up(world: World, phase: Phase | None) -> None:
+async def test_stop_while_it_comes_up(world: Scenario, phase: Phase | None) -> None:
     """Stopped at any point on the way: it ends, late words about its rise do not wake it, everything is free again."""
     ident = await world.create()
     (wish,) = (await world.desired()).replicas
@@ -207,7 +208,7 @@ async def test_stop_while_it_comes_up(world: World, phase: Phase | None) -> None
     assert (await world.meter(wish.attempt_id)).closed
 
 
-async def test_each_restart_is_billed_for_itself(world: World) -> None:
+async def test_each_restart_is_billed_for_itself(world: Scenario) -> None:
     """Peers billed every replica from the job's start and lost what ran before a restart. Not here."""
     ident = await world.create()
     total = 0
@@ -225,7 +226,7 @@ async def test_each_restart_is_billed_for_itself(world: World) -> None:
     assert replica.attempts == 4
 
 
-async def test_the_price_is_the_one_of_the_start(world: World) -> None:
+async def test_the_price_is_the_one_of_the_start(world: Scenario) -> None:
     from utcloud.resources.models import Spec
 
     ident = await world.create()
@@ -237,7 +238,7 @@ async def test_the_price_is_the_one_of_the_start(world: World) -> None:
     assert (await world.meter(attempt)).settled == PRICE
 
 
-async def test_only_witnessed_time_is_billed(world: World) -> None:
+async def test_only_witnessed_time_is_billed(world: Scenario) -> None:
     """Nothing accrues while a site is silent; when it is heard again, what it witnessed counts."""
     ident = await world.create()
     (attempt,) = await world.run(ident)
@@ -250,7 +251,7 @@ async def test_only_witnessed_time_is_billed(world: World) -> None:
     assert (await world.meter(attempt)).witnessed_until == world.now
 
 
-async def test_a_report_from_the_future_witnesses_only_until_now(world: World) -> None:
+async def test_a_report_from_the_future_witnesses_only_until_now(world: Scenario) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
     world.later(5)
@@ -258,7 +259,7 @@ async def test_a_report_from_the_future_witnesses_only_until_now(world: World) -
     assert (await world.meter(attempt)).witnessed_until == world.now
 
 
-async def test_a_route_lives_as_long_as_its_page(world: World) -> None:
+async def test_a_route_lives_as_long_as_its_page(world: Scenario) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
     (replica,) = await world.replicas(ident)
@@ -274,7 +275,7 @@ async def test_a_route_lives_as_long_as_its_page(world: World) -> None:
     assert await routes() == []
 
 
-async def test_a_deleted_notebook_takes_its_volume_along_and_leaves_its_bill(world: World) -> None:
+async def test_a_deleted_notebook_takes_its_volume_along_and_leaves_its_bill(world: Scenario) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
     (replica,) = await world.replicas(ident)
@@ -297,13 +298,13 @@ async def test_a_deleted_notebook_takes_its_volume_along_and_leaves_its_bill(wor
         assert len((await tx.scalars(select(Entry).where(Entry.kind == "charge"))).all()) == 1
 
 
-async def test_a_name_is_free_again_after_deletion(world: World) -> None:
+async def test_a_name_is_free_again_after_deletion(world: Scenario) -> None:
     ident = await world.create("again", start=False)
     await world.remove(ident)
     assert await world.create("again", start=False) != ident
 
 
-async def test_the_revision_grows_only_when_the_wish_changes(world: World) -> None:
+async def test_the_revision_grows_only_when_the_wish_changes(world: Scenario) -> None:
     ident = await world.create()
     before = (await world.desired()).revision
     await world.run(ident)
@@ -314,7 +315,7 @@ async def test_the_revision_grows_only_when_the_wish_changes(world: World) -> No
     assert (await world.desired()).revision > before
 
 
-async def test_dry_wallets_stop_only_their_own(world: World) -> None:
+async def test_dry_wallets_stop_only_their_own(world: Scenario) -> None:
     mine, theirs = await world.create("mine"), await world.create("theirs", actor=world.other)
     (attempt,) = await world.run(mine)
     await world.run(theirs)
@@ -327,7 +328,7 @@ async def test_dry_wallets_stop_only_their_own(world: World) -> None:
     assert (await world.workload(mine)).reason == "the wallet is empty"
 
 
-async def test_a_miner_stops_work_on_his_hardware_and_says_why(world: World) -> None:
+async def test_a_miner_stops_work_on_his_hardware_and_says_why(world: Scenario) -> None:
     ident = await world.create()
     await world.run(ident)
     (replica,) = await world.replicas(ident)

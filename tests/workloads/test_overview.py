@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from tests.workloads.world import CHIP, FEE_PPM, GB, PRICE, World, node_report
+from tests.support.factories import CHIP, FEE_PPM, GB, PRICE, node_report
+from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Application, Group, User
 from utcloud.billing import by_day, journal
@@ -25,11 +26,11 @@ from utcloud.workloads.schemas import MinerOverviewOut
 SHARE = PRICE - PRICE * FEE_PPM // 1_000_000
 
 
-async def home(world: World, actor: Actor | None = None) -> MinerOverviewOut:
+async def home(world: Scenario, actor: Actor | None = None) -> MinerOverviewOut:
     return await miner_overview(world.db, world.now, actor or world.miner)
 
 
-async def attention(world: World, actor: Actor | None = None) -> dict[str, Attention]:
+async def attention(world: Scenario, actor: Actor | None = None) -> dict[str, Attention]:
     return {one.kind.value: one for one in (await home(world, actor)).attention}
 
 
@@ -45,7 +46,7 @@ LISTS: dict[str, Any] = {
 """What the page shows to whom a line has led."""
 
 
-async def listed(world: World, kind: str) -> list[str]:
+async def listed(world: Scenario, kind: str) -> list[str]:
     async with world.db.read() as tx:
         if kind == "clock_off":
             items, _ = await resources.list_sites(tx, world.now, world.miner, limit=100, clock_off=True)
@@ -55,13 +56,13 @@ async def listed(world: World, kind: str) -> list[str]:
     return [one.name for one in items]
 
 
-async def each_leads_to_what_it_counts(world: World) -> None:
+async def each_leads_to_what_it_counts(world: Scenario) -> None:
     found = await attention(world)
     for kind in (*LISTS, "clock_off"):
         assert ", ".join(await listed(world, kind)) == (found[kind].object_name if kind in found else "")
 
 
-async def test_sums_are_of_what_runs_and_waits(world: World) -> None:
+async def test_sums_are_of_what_runs_and_waits(world: Scenario) -> None:
     assert (await home(world)).attention == []
     first = await world.create("first", tasks=2)
     await world.run(first)
@@ -78,7 +79,7 @@ async def test_sums_are_of_what_runs_and_waits(world: World) -> None:
     assert "1 free of 3" in waiting.detail
 
 
-async def test_earnings_of_each_day_are_the_journals(world: World) -> None:
+async def test_earnings_of_each_day_are_the_journals(world: Scenario) -> None:
     """Days are UTC's; the sums are those of the page of earnings."""
     world.now = datetime(2026, 3, 3, 12, tzinfo=UTC)
     await world.report()
@@ -124,7 +125,7 @@ async def test_earnings_of_each_day_are_the_journals(world: World) -> None:
 
 
 async def test_the_first_day(db: Database) -> None:
-    world = World(db)
+    world = Scenario(db)
     async with db.write() as tx:
         user = User(id=new_id("us"), username="newcomer", password_hash="-", is_miner=True)
         tx.add(user)
@@ -140,7 +141,7 @@ async def test_the_first_day(db: Database) -> None:
     )
 
 
-async def test_what_is_wrong_with_nodes(world: World) -> None:
+async def test_what_is_wrong_with_nodes(world: Scenario) -> None:
     sick = node_report("node-a", 2)
     sick.chips[1].healthy = False
     odd = node_report("node-b", 1)
@@ -179,7 +180,7 @@ async def test_what_is_wrong_with_nodes(world: World) -> None:
     assert await listed(world, "node_flagged") == await listed(world, "chip_unhealthy") == []
 
 
-async def test_what_is_wrong_with_offers(world: World) -> None:
+async def test_what_is_wrong_with_offers(world: Scenario) -> None:
     async with world.db.write() as tx:
         huge = await world.add_spec(tx, "huge", {"cpu": 1_000_000})
         wide = await world.add_spec(tx, "wide", {"TPU1684X": 3})
@@ -203,7 +204,7 @@ async def test_what_is_wrong_with_offers(world: World) -> None:
     assert "spec_never_fits" not in await attention(world)
 
 
-async def test_nothing_to_rent(world: World) -> None:
+async def test_nothing_to_rent(world: Scenario) -> None:
     async with world.db.write() as tx:
         other = User(id="us_2", username="second", password_hash="-", is_miner=True)
         tx.add(other)
@@ -221,7 +222,7 @@ async def test_nothing_to_rent(world: World) -> None:
     assert "no_specs" not in {one.kind for one in shown.attention}
 
 
-async def test_applications_wait_for_an_operator(world: World) -> None:
+async def test_applications_wait_for_an_operator(world: Scenario) -> None:
     async with world.db.write() as tx:
         for name, status in (("ann", "waiting"), ("bea", "waiting"), ("cid", "rejected")):
             tx.add(Application(id=f"app_{name}", username=name, password_hash="-", status=status))
@@ -230,12 +231,12 @@ async def test_applications_wait_for_an_operator(world: World) -> None:
     assert "application_waiting" not in await attention(world)
 
 
-async def test_a_renter_has_no_such_page(world: World) -> None:
+async def test_a_renter_has_no_such_page(world: Scenario) -> None:
     with pytest.raises(Exception, match="miner"):
         await home(world, world.renter)
 
 
-async def test_as_many_statements_for_many_nodes_as_for_two(world: World) -> None:
+async def test_as_many_statements_for_many_nodes_as_for_two(world: Scenario) -> None:
     counts = []
     for reported in (world.nodes, [node_report(f"n{number}", 2) for number in range(60)]):
         world.nodes = reported
@@ -253,7 +254,7 @@ async def test_as_many_statements_for_many_nodes_as_for_two(world: World) -> Non
     assert counts[1] <= counts[0] <= 24, counts
 
 
-async def test_shared_memory_reaches_the_container(world: World) -> None:
+async def test_shared_memory_reaches_the_container(world: Scenario) -> None:
     async with world.db.write() as tx:
         spec_id = await world.add_spec(tx, "shared", {"cpu": 500, "memory": 2 * GB, "shared-memory": GB})
     first = await world.create("first", spec_id=spec_id)

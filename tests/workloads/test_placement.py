@@ -9,14 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.lanes import examples
-from tests.workloads.world import World, node_report
+from tests.support.factories import node_report
+from tests.support.scenario import Scenario
 from utcloud.db import Database
 from utcloud.protocol import Phase
 from utcloud.workloads import placement
 from utcloud.workloads.schemas import State
 
 
-async def test_three_tasks_get_three_chips_on_their_nodes(world: World) -> None:
+async def test_three_tasks_get_three_chips_on_their_nodes(world: Scenario) -> None:
     ident = await world.create(tasks=3)
     desired = (await world.desired()).replicas
     assert [one.workload_id for one in desired] == [ident] * 3
@@ -25,7 +26,7 @@ async def test_three_tasks_get_three_chips_on_their_nodes(world: World) -> None:
     assert len(set((await world.claims()).values())) == 3
 
 
-async def test_all_replicas_or_none(world: World) -> None:
+async def test_all_replicas_or_none(world: Scenario) -> None:
     first = await world.create("first")
     gang = await world.create("gang", tasks=3)
     assert await world.states(gang) == [State.PENDING] * 3
@@ -40,7 +41,7 @@ async def test_all_replicas_or_none(world: World) -> None:
     assert await world.states(gang) == [State.ASSIGNED] * 3
 
 
-async def test_a_fourth_waits_with_numbers_and_its_place_in_line(world: World) -> None:
+async def test_a_fourth_waits_with_numbers_and_its_place_in_line(world: Scenario) -> None:
     for name in ("a", "b", "c"):
         await world.create(name)
     world.later(1)
@@ -52,7 +53,7 @@ async def test_a_fourth_waits_with_numbers_and_its_place_in_line(world: World) -
     assert "1 waiting before you" in (await world.workload(fifth)).reason
 
 
-async def test_first_come_first_served(world: World) -> None:
+async def test_first_come_first_served(world: Scenario) -> None:
     running = [await world.create(name) for name in ("a", "b", "c")]
     waiting = []
     for name in ("z", "m", "b2"):
@@ -68,7 +69,7 @@ async def test_first_come_first_served(world: World) -> None:
         assert all([await world.states(one) == [State.PENDING] for one in behind])
 
 
-async def test_a_node_that_is_not_ready_gets_nothing(world: World) -> None:
+async def test_a_node_that_is_not_ready_gets_nothing(world: Scenario) -> None:
     world.nodes = [node_report("node-a", 2, ready=False), node_report("node-b", 1)]
     await world.report()
     await world.create("one")
@@ -81,7 +82,7 @@ async def test_a_node_that_is_not_ready_gets_nothing(world: World) -> None:
     assert await world.states(ident) == [State.ASSIGNED]
 
 
-async def test_a_silent_site_gets_nothing_until_it_is_heard(world: World) -> None:
+async def test_a_silent_site_gets_nothing_until_it_is_heard(world: Scenario) -> None:
     world.later(31)
     ident = await world.create()
     assert await world.states(ident) == [State.PENDING]
@@ -91,7 +92,7 @@ async def test_a_silent_site_gets_nothing_until_it_is_heard(world: World) -> Non
     assert await world.states(ident) == [State.ASSIGNED]
 
 
-async def test_a_wallet_that_became_too_low_is_said_and_nothing_is_reserved(world: World) -> None:
+async def test_a_wallet_that_became_too_low_is_said_and_nothing_is_reserved(world: Scenario) -> None:
     running = await world.create("gang", tasks=3)
     waiting = await world.create("poor", actor=world.other)
     async with world.db.write() as tx:
@@ -108,7 +109,7 @@ async def test_a_wallet_that_became_too_low_is_said_and_nothing_is_reserved(worl
     assert await world.states(waiting) == [State.ASSIGNED]
 
 
-async def test_a_restart_goes_where_its_files_are(world: World) -> None:
+async def test_a_restart_goes_where_its_files_are(world: Scenario) -> None:
     """Its volume lies on its site: when that site has no room, it waits, whatever else is free."""
     ident = await world.create()
     (first,) = await world.run(ident)
@@ -126,7 +127,7 @@ async def test_a_restart_goes_where_its_files_are(world: World) -> None:
     assert [mount.volume for mount in again.mounts] == [replica.id], "the same volume as before"
 
 
-async def test_what_is_large_waits_long_but_not_for_ever(world: World) -> None:
+async def test_what_is_large_waits_long_but_not_for_ever(world: Scenario) -> None:
     """Singles take what comes free past a pair, until it has waited long: then two chips come together for it."""
     async with world.db.write() as tx:
         pair = await world.add_spec(tx, "pair", {"cpu": 500, "TPU1684X": 2})
@@ -158,7 +159,7 @@ async def test_what_is_large_waits_long_but_not_for_ever(world: World) -> None:
     assert world.now - (await world.replicas(large))[0].queued_at <= placement.PATIENCE + timedelta(minutes=5)
 
 
-async def test_who_cannot_pay_holds_nobody_up(world: World) -> None:
+async def test_who_cannot_pay_holds_nobody_up(world: Scenario) -> None:
     """A poor one that waits keeps nothing; what was taken for him in thought is the next one's in the same round."""
     async with world.db.write() as tx:
         pair = await world.add_spec(tx, "pair", {"cpu": 500, "TPU1684X": 2})
@@ -178,7 +179,7 @@ async def test_who_cannot_pay_holds_nobody_up(world: World) -> None:
     assert "UNC available" in (await world.workload(poor)).reason
 
 
-async def test_a_long_line_is_placed_in_batches_in_its_order(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_line_is_placed_in_batches_in_its_order(world: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each transaction places a batch's worth, a gang always as a whole; nobody is forgotten between two."""
     monkeypatch.setattr(placement, "BATCH", 2)
     monkeypatch.setattr(placement, "RENEWALS", 2)
@@ -234,7 +235,7 @@ async def test_no_chip_is_held_twice_or_forgotten(
     shutil.copyfile(sqlite_template, path)
     db = Database(f"sqlite+aiosqlite:///{path}")
     try:
-        world = await World.build(db)
+        world = await Scenario.build(db)
         made: list[str] = []
         for number, (action, size) in enumerate(story):
             world.later(1)

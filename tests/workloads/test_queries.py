@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.workloads.world import World
+from tests.support.scenario import Scenario
 from utcloud.common.errors import Invalid
 from utcloud.common.paging import encode_cursor
 from utcloud.workloads import queries
@@ -11,7 +11,7 @@ from utcloud.workloads.schemas import NotebookSort, State
 
 
 async def listed(
-    world: World, sort: NotebookSort, *, limit: int = 50, search: str = "", states: tuple[State, ...] = ()
+    world: Scenario, sort: NotebookSort, *, limit: int = 50, search: str = "", states: tuple[State, ...] = ()
 ) -> list[Row]:
     """All of them, page by page."""
     found: list[Row] = []
@@ -27,7 +27,7 @@ async def listed(
 
 
 @pytest.mark.parametrize("sort", list(NotebookSort))
-async def test_every_order_pages_through_all_once(world: World, sort: NotebookSort) -> None:
+async def test_every_order_pages_through_all_once(world: Scenario, sort: NotebookSort) -> None:
     for name, tasks in (("beta", 1), ("alpha", 2), ("delta", 1), ("gamma", 1), ("epsilon", 1)):
         await world.create(name, tasks=tasks)
         world.later(1)
@@ -46,7 +46,7 @@ async def test_every_order_pages_through_all_once(world: World, sort: NotebookSo
 
 @pytest.mark.parametrize("sort", list(NotebookSort))
 @pytest.mark.parametrize("cursor", [encode_cursor(1), encode_cursor(1, 2), encode_cursor("a", "b", "c"), "rubbish"])
-async def test_a_cursor_of_another_list(world: World, sort: NotebookSort, cursor: str) -> None:
+async def test_a_cursor_of_another_list(world: Scenario, sort: NotebookSort, cursor: str) -> None:
     async with world.db.read() as tx:
         with pytest.raises(Invalid):
             await queries.notebooks(tx, world.renter, limit=2, cursor=cursor, sort=sort)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.workloads.world import CHIP, FEE_PPM, World
+from tests.support.factories import CHIP, FEE_PPM
+from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, GroupMember, User
 from utcloud.accounts.schemas import QuotaOut, QuotaUpdate
@@ -24,17 +25,17 @@ def of_user(actor: Actor) -> Subject:
     return Subject("user", actor.id, actor.username)
 
 
-async def limit(world: World, subject: Subject, **body: Any) -> QuotaOut:
+async def limit(world: Scenario, subject: Subject, **body: Any) -> QuotaOut:
     async with world.db.write() as tx:
         return await quotas.put(tx, OPERATOR, subject, QuotaUpdate(**body))
 
 
-async def shown(world: World, subject: Subject) -> QuotaOut:
+async def shown(world: Scenario, subject: Subject) -> QuotaOut:
     async with world.db.read() as tx:
         return await quotas.get(tx, subject)
 
 
-async def make_group(world: World, name: str, *members: Actor, bound: bool = True) -> Subject:
+async def make_group(world: Scenario, name: str, *members: Actor, bound: bool = True) -> Subject:
     """A group, bound to the world's pool, which is open to groups alone from then on."""
     async with world.db.write() as tx:
         group = Group(id=new_id("grp"), name=name)
@@ -47,7 +48,7 @@ async def make_group(world: World, name: str, *members: Actor, bound: bool = Tru
     return Subject("group", group.id, name)
 
 
-async def exceeded(world: World, *args: Any, **fields: Any) -> Problem:
+async def exceeded(world: Scenario, *args: Any, **fields: Any) -> Problem:
     with pytest.raises(Conflict) as caught:
         await world.create(*args, **fields)
     assert caught.value.code == "quota_exceeded"
@@ -55,7 +56,7 @@ async def exceeded(world: World, *args: Any, **fields: Any) -> Problem:
     return caught.value
 
 
-async def test_use_is_what_waits_and_what_is_held(world: World) -> None:
+async def test_use_is_what_waits_and_what_is_held(world: Scenario) -> None:
     await limit(world, of_user(world.renter), resources={CHIP: "8"})
     await world.create("runs", tasks=2)
     await world.create("takes the rest", actor=world.other)
@@ -68,7 +69,7 @@ async def test_use_is_what_waits_and_what_is_held(world: World) -> None:
     assert (other.used.resources[CHIP], other.resources) == ("1", {})
 
 
-async def test_placing_what_waits_changes_nothing(world: World) -> None:
+async def test_placing_what_waits_changes_nothing(world: Scenario) -> None:
     first = await world.create("first", tasks=2, actor=world.other)
     await world.create("waits", tasks=2)
     before = await shown(world, of_user(world.renter))
@@ -79,7 +80,7 @@ async def test_placing_what_waits_changes_nothing(world: World) -> None:
     assert (await shown(world, of_user(world.other))).used.notebooks == 0
 
 
-async def test_too_many_chips_are_refused_with_numbers(world: World) -> None:
+async def test_too_many_chips_are_refused_with_numbers(world: Scenario) -> None:
     await limit(world, of_user(world.renter), resources={CHIP: "2"})
     await world.create("one")
     problem = await exceeded(world, "two more", tasks=2)
@@ -89,7 +90,7 @@ async def test_too_many_chips_are_refused_with_numbers(world: World) -> None:
     await exceeded(world, "third")
 
 
-async def test_concurrent_notebooks(world: World) -> None:
+async def test_concurrent_notebooks(world: Scenario) -> None:
     await limit(world, of_user(world.renter), notebooks=1)
     first = await world.create("first", tasks=2)
     problem = await exceeded(world, "second")
@@ -99,7 +100,7 @@ async def test_concurrent_notebooks(world: World) -> None:
     await world.create("second")
 
 
-async def test_a_restart_is_asked_too(world: World) -> None:
+async def test_a_restart_is_asked_too(world: Scenario) -> None:
     first = await world.create("first", tasks=2)
     attempts = await world.run(first)
     await limit(world, of_user(world.renter), resources={CHIP: "1"}, notebooks=1)
@@ -111,7 +112,7 @@ async def test_a_restart_is_asked_too(world: World) -> None:
     await world.start(first)
 
 
-async def test_none_of_it(world: World) -> None:
+async def test_none_of_it(world: Scenario) -> None:
     await limit(world, of_user(world.renter), notebooks=0)
     assert "at most 0 notebooks" in (await exceeded(world)).detail
     found = await limit(world, of_user(world.renter), resources={CHIP: "0"})
@@ -121,7 +122,7 @@ async def test_none_of_it(world: World) -> None:
     await world.create()
 
 
-async def test_a_groups_quota_counts_all_its_members(world: World) -> None:
+async def test_a_groups_quota_counts_all_its_members(world: Scenario) -> None:
     lab = await make_group(world, "lab", world.renter, world.other)
     await limit(world, lab, resources={"TPU1684X": "2", "cpu": "0.75"})
     await world.create("hers")
@@ -133,7 +134,7 @@ async def test_a_groups_quota_counts_all_its_members(world: World) -> None:
     await exceeded(world, "third")
 
 
-async def test_the_group_is_the_one_through_which_the_pool_is_open(world: World) -> None:
+async def test_the_group_is_the_one_through_which_the_pool_is_open(world: Scenario) -> None:
     plain = await world.create("open to all")
     assert (await world.workload(plain)).group_id is None
     far = await make_group(world, "far", world.renter, bound=False)
@@ -149,7 +150,7 @@ async def test_the_group_is_the_one_through_which_the_pool_is_open(world: World)
         await world.create("not his", actor=world.other, group_id=lab.id)
 
 
-async def test_whoever_left_the_group_starts_again_through_another(world: World) -> None:
+async def test_whoever_left_the_group_starts_again_through_another(world: Scenario) -> None:
     lab = await make_group(world, "lab", world.renter)
     zoo = await make_group(world, "zoo", world.renter)
     ident = await world.create(start=False)
@@ -160,7 +161,7 @@ async def test_whoever_left_the_group_starts_again_through_another(world: World)
     assert (await world.workload(ident)).group_id == zoo.id
 
 
-async def test_many_at_once_keep_within_it(world: World) -> None:
+async def test_many_at_once_keep_within_it(world: Scenario) -> None:
     lab = await make_group(world, "lab", world.renter, world.other)
     await limit(world, lab, resources={CHIP: "2"})
 
@@ -180,7 +181,7 @@ async def test_many_at_once_keep_within_it(world: World) -> None:
     assert (await shown(world, lab)).used.resources[CHIP] == "2"
 
 
-async def test_two_operators_at_once(world: World) -> None:
+async def test_two_operators_at_once(world: Scenario) -> None:
     subject = of_user(world.renter)
     await asyncio.gather(*(limit(world, subject, notebooks=number) for number in range(4)))
     assert (await shown(world, subject)).notebooks in range(4)
@@ -198,7 +199,7 @@ async def test_two_operators_at_once(world: World) -> None:
         ({"memory": "1" * 17}, "resources.memory", "quantity"),
     ],
 )
-async def test_bad_quotas_name_the_field(world: World, resources: dict[str, str], field: str, words: str) -> None:
+async def test_bad_quotas_name_the_field(world: Scenario, resources: dict[str, str], field: str, words: str) -> None:
     with pytest.raises(Invalid) as caught:
         await limit(world, of_user(world.renter), resources=resources)
     assert caught.value.field == field
@@ -206,7 +207,7 @@ async def test_bad_quotas_name_the_field(world: World, resources: dict[str, str]
     assert (await shown(world, of_user(world.renter))).resources == {}
 
 
-async def test_a_name_that_means_two_things(world: World) -> None:
+async def test_a_name_that_means_two_things(world: Scenario) -> None:
     async with world.db.write() as tx:
         tx.add(CustomResource(id="cr_x", miner_id=world.other.id, name="TPU1684X", system_resource="other/chip"))
     with pytest.raises(Invalid) as caught:
@@ -214,14 +215,14 @@ async def test_a_name_that_means_two_things(world: World) -> None:
     assert f"other/chip, {CHIP}" in (caught.value.cure or "")
 
 
-async def test_only_operators_set_them(world: World) -> None:
+async def test_only_operators_set_them(world: Scenario) -> None:
     for actor in (world.renter, world.miner):
         with pytest.raises(Forbidden):
             async with world.db.write() as tx:
                 await quotas.put(tx, actor, of_user(world.renter), QuotaUpdate())
 
 
-async def test_others_quotas_are_not_found(world: World) -> None:
+async def test_others_quotas_are_not_found(world: Scenario) -> None:
     lab = await make_group(world, "lab", world.renter)
     async with world.db.read() as tx:
         assert (await quotas.group_subject(tx, world.renter, lab.id)).name == "lab"
@@ -232,7 +233,7 @@ async def test_others_quotas_are_not_found(world: World) -> None:
             await quotas.user_subject(tx, world.other, world.renter.id)
 
 
-async def test_a_user_who_was_frozen_a_moment_ago_starts_nothing(world: World) -> None:
+async def test_a_user_who_was_frozen_a_moment_ago_starts_nothing(world: Scenario) -> None:
     ident = await world.create(start=False)
     async with world.db.write() as tx:
         (await tx.get_one(User, world.renter.id)).status = "frozen"
@@ -242,7 +243,7 @@ async def test_a_user_who_was_frozen_a_moment_ago_starts_nothing(world: World) -
         await world.create("another")
 
 
-async def test_a_group_in_whose_name_work_runs_is_in_use(world: World) -> None:
+async def test_a_group_in_whose_name_work_runs_is_in_use(world: Scenario) -> None:
     lab = await make_group(world, "lab", world.renter)
     await world.create("hers")
     async with world.db.read() as tx:

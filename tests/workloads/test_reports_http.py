@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import event, select
 
 from tests.support.clock import FakeClock
+from tests.support.factories import node_report
+from tests.support.scenario import Scenario
 from tests.support.web import client_of, make_app, problem
-from tests.workloads.world import World, node_report
 from utcloud.assets.store import open_store
 from utcloud.common.settings import Settings
 from utcloud.db import Database
@@ -27,12 +28,12 @@ from utcloud.workloads.schemas import State
 
 
 @pytest.fixture
-def clock(world: World) -> FakeClock:
+def clock(world: Scenario) -> FakeClock:
     return FakeClock(world.now)
 
 
 @pytest.fixture
-async def agent(world: World, clock: FakeClock, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def agent(world: Scenario, clock: FakeClock, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """The site's agent."""
     wire()
     app = make_app(world.db, clock, Settings(), agent_routes.router)
@@ -43,7 +44,7 @@ async def agent(world: World, clock: FakeClock, tmp_path: Path) -> AsyncIterator
         yield client
 
 
-def body(world: World, clock: FakeClock, *nodes: NodeReport, temperature: float | None = None) -> str:
+def body(world: Scenario, clock: FakeClock, *nodes: NodeReport, temperature: float | None = None) -> str:
     """What the site sees: its nodes, and all that it remembers of work."""
     named = [node.model_copy(deep=True) for node in nodes or world.nodes]
     if temperature is not None:
@@ -74,14 +75,14 @@ def statements(db: Database) -> Iterator[list[str]]:
     event.remove(db.engine.sync_engine, "before_cursor_execute", note)
 
 
-async def shown(world: World, clock: FakeClock, name: str = "node-a") -> NodeDetail:
+async def shown(world: Scenario, clock: FakeClock, name: str = "node-a") -> NodeDetail:
     async with world.db.read() as tx:
         ident = (await tx.scalars(select(Node.id).where(Node.name == name))).one()
         return await service.get_node(tx, clock.now(), world.miner, ident)
 
 
 async def test_an_unchanged_report_takes_few_statements_and_no_turns(
-    world: World, clock: FakeClock, agent: httpx.AsyncClient
+    world: Scenario, clock: FakeClock, agent: httpx.AsyncClient
 ) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
@@ -97,7 +98,7 @@ async def test_an_unchanged_report_takes_few_statements_and_no_turns(
 
 
 async def test_what_chips_measure_is_shown_with_its_moment(
-    world: World, clock: FakeClock, agent: httpx.AsyncClient
+    world: Scenario, clock: FakeClock, agent: httpx.AsyncClient
 ) -> None:
     await told(agent, body(world, clock, temperature=40.5))
     first, second = (await shown(world, clock)).chips
@@ -107,7 +108,7 @@ async def test_what_chips_measure_is_shown_with_its_moment(
 
 
 async def test_nan_in_the_body_is_flagged_on_its_node_alone(
-    world: World, clock: FakeClock, agent: httpx.AsyncClient
+    world: Scenario, clock: FakeClock, agent: httpx.AsyncClient
 ) -> None:
     await told(agent, body(world, clock, temperature=1234).replace("1234.0", "NaN"))
     node = await shown(world, clock)
@@ -119,7 +120,7 @@ async def test_nan_in_the_body_is_flagged_on_its_node_alone(
 
 
 async def test_a_change_of_what_is_wanted_makes_the_same_words_new(
-    world: World, clock: FakeClock, agent: httpx.AsyncClient
+    world: Scenario, clock: FakeClock, agent: httpx.AsyncClient
 ) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
@@ -138,7 +139,9 @@ async def test_a_change_of_what_is_wanted_makes_the_same_words_new(
     assert await world.states(ident) == [State.STOPPED]
 
 
-async def test_a_site_speaks_for_its_own_work_alone(world: World, clock: FakeClock, agent: httpx.AsyncClient) -> None:
+async def test_a_site_speaks_for_its_own_work_alone(
+    world: Scenario, clock: FakeClock, agent: httpx.AsyncClient
+) -> None:
     ident = await world.create()
     (attempt,) = await world.run(ident)
     before = (await world.meter(attempt)).witnessed_until
@@ -159,7 +162,7 @@ async def test_a_site_speaks_for_its_own_work_alone(world: World, clock: FakeClo
 
 
 async def test_a_silent_site_is_taken_in_whole_when_it_returns(
-    world: World, clock: FakeClock, agent: httpx.AsyncClient
+    world: Scenario, clock: FakeClock, agent: httpx.AsyncClient
 ) -> None:
     await told(agent, body(world, clock))
     clock.advance(seconds=31)
@@ -170,7 +173,7 @@ async def test_a_silent_site_is_taken_in_whole_when_it_returns(
 
 
 async def test_a_site_that_was_removed_hears_that_nothing_is_wanted(
-    world: World, clock: FakeClock, agent: httpx.AsyncClient
+    world: Scenario, clock: FakeClock, agent: httpx.AsyncClient
 ) -> None:
     await world.run(await world.create())
     before = (await agent.get("agent/desired")).json()
@@ -184,7 +187,7 @@ async def test_a_site_that_was_removed_hears_that_nothing_is_wanted(
 
 
 async def test_what_is_no_report_or_too_large_is_refused(
-    world: World, clock: FakeClock, agent: httpx.AsyncClient
+    world: Scenario, clock: FakeClock, agent: httpx.AsyncClient
 ) -> None:
     problem(await post(agent, "nonsense"), 422, "invalid")
     problem(await post(agent, "{}"), 422, "invalid")
@@ -194,7 +197,7 @@ async def test_what_is_no_report_or_too_large_is_refused(
 
 
 async def test_a_thousand_nodes_with_all_they_have_are_no_more_than_is_allowed(
-    world: World, clock: FakeClock, agent: httpx.AsyncClient
+    world: Scenario, clock: FakeClock, agent: httpx.AsyncClient
 ) -> None:
     nodes = [node_report(f"node-{number}", 8).model_copy(update={"labels": _LABELS}) for number in range(1000)]
     content = body(world, clock, *nodes)
@@ -206,7 +209,7 @@ _LABELS = {f"example.com/label-{number}": "value" * 4 for number in range(20)}
 
 
 async def test_a_removed_nodes_chip_may_stand_elsewhere(
-    world: World, clock: FakeClock, agent: httpx.AsyncClient
+    world: Scenario, clock: FakeClock, agent: httpx.AsyncClient
 ) -> None:
     await told(agent, body(world, clock))
     ident = (await shown(world, clock)).id
@@ -236,13 +239,13 @@ async def test_a_removed_nodes_chip_may_stand_elsewhere(
     assert back.flags == [f"chip node-a-chip-{index} left out: it {why}" for index in (0, 1)]
 
 
-async def shown_by_id(world: World, clock: FakeClock, ident: str) -> NodeDetail:
+async def shown_by_id(world: Scenario, clock: FakeClock, ident: str) -> NodeDetail:
     async with world.db.read() as tx:
         return await service.get_node(tx, clock.now(), world.miner, ident)
 
 
 async def test_a_resource_whose_name_has_two_lines_harms_no_page(
-    world: World, clock: FakeClock, agent: httpx.AsyncClient
+    world: Scenario, clock: FakeClock, agent: httpx.AsyncClient
 ) -> None:
     report = json.loads(body(world, clock))
     report["nodes"][0]["resources"] += [{"name": "a\nb=c", "capacity": 3}, {"name": "\n", "capacity": 4}]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from tests.workloads.world import World
+from tests.support.scenario import Scenario
 from utcloud.workloads.models import Replica, TimelineEvent
 from utcloud.workloads.schemas import State
 from utcloud.workloads.states import FINAL, IllegalTransitionError, combined, move, move_many
@@ -22,7 +22,7 @@ ALLOWED = {
 }
 
 
-async def test_exactly_the_transitions_of_the_design(world: World) -> None:
+async def test_exactly_the_transitions_of_the_design(world: Scenario) -> None:
     """Every pair of states is tried; those that are not in the design are refused and leave no trace."""
     ident = await world.create(start=False)
     for before in State:
@@ -49,7 +49,7 @@ async def test_exactly_the_transitions_of_the_design(world: World) -> None:
     assert (await world.workload(ident)).wanted == "stopped"
 
 
-async def test_the_timeline_says_when_from_what_to_what_and_why(world: World) -> None:
+async def test_the_timeline_says_when_from_what_to_what_and_why(world: Scenario) -> None:
     ident = await world.create()
     world.later(3)
     await world.run(ident)
@@ -60,7 +60,7 @@ async def test_the_timeline_says_when_from_what_to_what_and_why(world: World) ->
     assert events[1].at == world.now
 
 
-async def test_many_move_together_or_not_at_all(world: World) -> None:
+async def test_many_move_together_or_not_at_all(world: Scenario) -> None:
     idents = [await world.create(name, tasks=2, start=False) for name in ("a", "b")]
     async with world.db.write() as tx:
         replicas = (await tx.scalars(select(Replica).order_by(Replica.id))).all()

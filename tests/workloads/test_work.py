@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.workloads.world import GB, PRICE, World
+from tests.support.factories import GB, PRICE
+from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, GroupMember
 from utcloud.common.errors import Forbidden, Invalid, NotFound
@@ -15,7 +16,7 @@ from utcloud.workloads.schemas import Kind, State, WorkOut, WorkSort
 from utcloud.workloads.work import WorkFilter, list_work
 
 
-async def listed(world: World, actor: Actor | None = None, *, limit: int = 50, **wanted: Any) -> list[WorkOut]:
+async def listed(world: Scenario, actor: Actor | None = None, *, limit: int = 50, **wanted: Any) -> list[WorkOut]:
     """All pages of a list."""
     found: list[WorkOut] = []
     cursor: str | None = None
@@ -28,7 +29,7 @@ async def listed(world: World, actor: Actor | None = None, *, limit: int = 50, *
             return found
 
 
-async def test_what_runs_and_what_waits(world: World) -> None:
+async def test_what_runs_and_what_waits(world: Scenario) -> None:
     running = await world.create("first")
     (attempt,) = await world.run(running)
     started = world.now
@@ -51,7 +52,7 @@ async def test_what_runs_and_what_waits(world: World) -> None:
     assert "waiting" in first.reason or "first in line" in first.reason
 
 
-async def test_the_group_in_whose_name_it_runs(world: World) -> None:
+async def test_the_group_in_whose_name_it_runs(world: Scenario) -> None:
     ident = await world.create()
     async with world.db.write() as tx:
         tx.add(Group(id="grp_1", name="vision"))
@@ -62,7 +63,7 @@ async def test_the_group_in_whose_name_it_runs(world: World) -> None:
     assert len(await listed(world, search="visi")) == 1
 
 
-async def test_filters(world: World) -> None:
+async def test_filters(world: Scenario) -> None:
     async with world.db.write() as tx:
         plain = await world.add_spec(tx, "plain", {"cpu": 500, "memory": GB})
     one, two = await world.create("one"), await world.create("two", spec_id=plain)
@@ -85,7 +86,7 @@ async def test_filters(world: World) -> None:
 
 
 @pytest.mark.parametrize("sort", list(WorkSort))
-async def test_every_order_pages_through_all_once(world: World, sort: WorkSort) -> None:
+async def test_every_order_pages_through_all_once(world: Scenario, sort: WorkSort) -> None:
     for number in range(5):
         await world.create(f"n-{number}", actor=world.other if number % 2 else world.renter)
         world.later(1)
@@ -101,7 +102,7 @@ async def test_every_order_pages_through_all_once(world: World, sort: WorkSort) 
             await list_work(tx, world.miner, WorkFilter(sort=sort), limit=2, cursor="WzEsMiwzXQ")
 
 
-async def test_another_miner_sees_and_stops_nothing(world: World) -> None:
+async def test_another_miner_sees_and_stops_nothing(world: Scenario) -> None:
     ident = await world.create()
     (replica,) = await world.replicas(ident)
     stranger = Actor("usr_x", "boris", is_miner=True)
@@ -114,7 +115,7 @@ async def test_another_miner_sees_and_stops_nothing(world: World) -> None:
             await notebooks.stop_on_my_hardware(tx, world.now, stranger, replica.id, "mine!")
 
 
-async def test_a_miner_stops_what_only_waits(world: World) -> None:
+async def test_a_miner_stops_what_only_waits(world: Scenario) -> None:
     await world.create("first", tasks=3)
     ident = await world.create("second")
     (replica,) = await world.replicas(ident)

@@ -1,17 +1,16 @@
 """Money for tests: wallets that hold something, meters that run."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
 
+from tests.support.factories import FEE_PPM, NOW
 from utcloud.billing import journal, meters
 from utcloud.billing.models import Account, Meter, Posting
 from utcloud.common.ids import new_id
+from utcloud.common.money import MICRO as UNC
 from utcloud.db import Tx
-
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-UNC = 1_000_000
 
 
 async def fund(tx: Tx, owner: str, amount: int, now: datetime = NOW) -> Account:
@@ -25,7 +24,7 @@ async def fund(tx: Tx, owner: str, amount: int, now: datetime = NOW) -> Account:
 
 
 async def begin(
-    tx: Tx, payer: str, *, price: int = UNC, fee_ppm: int = 50_000, at: datetime | None = NOW, **more: Any
+    tx: Tx, payer: str, *, price: int = UNC, fee_ppm: int = FEE_PPM, at: datetime | None = NOW, **more: Any
 ) -> str:
     """An attempt with a meter that runs since ``at``; its id."""
     attempt = new_id("at")

@@ -1,4 +1,8 @@
-"""A small world for the rules of workloads: one site of two nodes, heard when a test says so, at a time it chooses."""
+"""One small cloud for the rules: a miner with a site and a pool, an offer, and renters with money.
+
+``Scenario.build`` makes all of it, ``Scenario.bare`` the miner's hardware alone. Time passes, and the site is heard,
+when a test says so.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,64 +12,79 @@ from typing import Any
 from sqlalchemy import select
 
 from tests.support.clock import FakeClock
+from tests.support.factories import (
+    CHIP,
+    FEE_PPM,
+    GB,
+    PRICE,
+    CustomResourceFactory,
+    ImageFactory,
+    ObservedReplicaFactory,
+    PoolSpecFactory,
+    SiteReportFactory,
+    SpecFactory,
+    SpecItemFactory,
+    UserFactory,
+    actor_of,
+    node_report,
+)
+from tests.support.money import fund, meter_of
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.models import User
-from utcloud.assets.models import Image
-from utcloud.billing import journal, meters
+from utcloud.billing import journal
 from utcloud.billing.models import Meter
-from utcloud.common.ids import new_id
 from utcloud.common.money import MICRO
 from utcloud.db import Database, Tx
-from utcloud.protocol import (
-    ChipReport,
-    DesiredState,
-    NodeReport,
-    ObservedReplica,
-    Phase,
-    ResourceReport,
-    SiteReport,
-)
-from utcloud.resources import reports
-from utcloud.resources.models import ChipClaim, CustomResource, Pool, PoolSpec, Site, Spec, SpecItem
+from utcloud.protocol import DesiredState, NodeReport, ObservedReplica, Phase
+from utcloud.resources import reports, service
+from utcloud.resources.models import ChipClaim, Site
 from utcloud.workloads import loops, notebooks, observed
 from utcloud.workloads.desired import desired_state
 from utcloud.workloads.models import Attempt, Replica, Workload
 from utcloud.workloads.schemas import NotebookCreate, State
 
-CHIP = "sophgo.com/bm1684x"
-PRICE = 1_500_000
-FEE_PPM = meters.fee_ppm(5.0)
-GB = 10**9
+# Parts that a test may also put together by itself
 
 
-def node_report(name: str, chips: int, *, ready: bool = True, cpu: int = 8000) -> NodeReport:
-    """What an agent says of a node with ``chips`` simulated chips."""
-    return NodeReport(
-        name=name,
-        ip="10.0.0.1",
-        ready=ready,
-        engine="podman",
-        resources=[
-            ResourceReport(name="cpu", capacity=cpu),
-            ResourceReport(name="memory", capacity=16 * GB),
-            ResourceReport(name=CHIP, capacity=chips, simulated=True),
-        ],
-        chips=[
-            ChipReport(
-                uid=f"{name}-chip-{index}",
-                resource=CHIP,
-                index=index,
-                model="BM1684X",
-                device_paths=[f"/dev/bm-sophon{index}"],
-                simulated=True,
-            )
-            for index in range(chips)
-        ],
-    )
+async def add_user(tx: Tx, name: str, **roles: bool) -> Actor:
+    """A user with no role but those given, such as ``is_miner=True``."""
+    return actor_of(await UserFactory.insert(tx, username=name, **{"is_renter": False} | roles))
+
+
+async def add_site(tx: Tx, miner: Actor, name: str = "local") -> str:
+    """The id of a new site of the miner's."""
+    site, token = await service.ensure_site(tx, miner.id, name)
+    assert token, "it is new"
+    return site.id
+
+
+async def heard(tx: Tx, now: datetime, site_id: str, *nodes: NodeReport, sent_at: datetime | None = None) -> bool:
+    """Let the site's agent report ``nodes``; whether that changed anything."""
+    site = await tx.get_one(Site, site_id)
+    return await reports.apply(tx, now, site, SiteReportFactory.build(sent_at=sent_at or now, nodes=list(nodes)))
+
+
+async def add_spec(
+    tx: Tx,
+    miner: Actor,
+    items: dict[str, int],
+    *,
+    price: int = PRICE,
+    name: str = "",
+    pool_id: str = "",
+    purposes: Sequence[str] = ("notebook", "training"),
+) -> str:
+    """The id of a new specification, offered in the miner's default pool unless told; quantities in base units."""
+    named = {"name": name} if name else {}
+    spec = await SpecFactory.insert(tx, miner_id=miner.id, price=price, **named)
+    pool_id = pool_id or (await service.default_pool(tx, miner.id)).id
+    tx.add_all(SpecItemFactory.build(spec_id=spec.id, resource=key, quantity=value) for key, value in items.items())
+    tx.add_all(PoolSpecFactory.build(pool_id=pool_id, spec_id=spec.id, purpose=purpose) for purpose in purposes)
+    await tx.flush()
+    return spec.id
 
 
 @dataclass
-class World:
+class Scenario:
     """Who and what there is. Amounts in micro-UNC."""
 
     db: Database
@@ -83,52 +102,51 @@ class World:
     image_id: str = field(init=False)
 
     @classmethod
-    async def build(cls, db: Database, **parts: Any) -> "World":
-        world = cls(db, **parts)
+    async def build(cls, db: Database, **parts: Any) -> "Scenario":
+        """Hardware, an offer, and two renters with 100 UNC each."""
+        one = cls(db, **parts)
         async with db.write() as tx:
-            await world._people_and_hardware(tx)
-        await world.report()
-        return world
+            await one._add_hardware(tx, "miner", "site")
+            await one._add_offer(tx)
+            await one._add_renters(tx)
+        await one.report()
+        return one
 
-    async def _people_and_hardware(self, tx: Tx) -> None:
-        people = {}
-        for name, flags in (
-            ("renter", {}),
-            ("other", {}),
-            ("miner", {"is_miner": True, "is_renter": False}),
-        ):
-            user = User(id=new_id("us"), username=name, password_hash="-", **flags)
-            tx.add(user)
-            people[name] = user
-        await tx.flush()
-        self.renter = Actor(people["renter"].id, "renter", is_renter=True)
-        self.other = Actor(people["other"].id, "other", is_renter=True)
-        self.miner = Actor(people["miner"].id, "miner", is_miner=True)
-        site = Site(id=new_id("si"), name="site", miner_id=self.miner.id, token_hash="-")
-        pool = Pool(id=new_id("po"), miner_id=self.miner.id, name="lab", is_default=True, open_to_all=True)
-        image = Image(id=new_id("im"), owner_id=self.miner.id, name="jupyter", reference="localhost/jupyter:1")
-        custom = CustomResource(id=new_id("cr"), miner_id=self.miner.id, name="TPU1684X", system_resource=CHIP)
-        tx.add_all([site, pool, image, custom])
-        await tx.flush()
-        self.site_id, self.pool_id, self.image_id = site.id, pool.id, image.id
+    @classmethod
+    async def bare(cls, db: Database, now: datetime, *nodes: NodeReport, miner: str = "mina") -> "Scenario":
+        """A miner with a site of ``nodes`` in a default pool."""
+        one = cls(db, now=now, nodes=list(nodes))
+        async with db.write() as tx:
+            await one._add_hardware(tx, miner, f"site-{miner}")
+            await heard(tx, now, one.site_id, *nodes)
+        return one
+
+    async def _add_hardware(self, tx: Tx, miner: str, site: str) -> None:
+        self.miner = await add_user(tx, miner, is_miner=True)
+        self.site_id = await add_site(tx, self.miner, site)
+        self.pool_id = (await service.default_pool(tx, self.miner.id)).id
+
+    async def _add_offer(self, tx: Tx) -> None:
+        (await service.default_pool(tx, self.miner.id)).name = "lab"
+        image = await ImageFactory.insert(tx, owner_id=self.miner.id, name="jupyter", reference="localhost/jupyter:1")
+        self.image_id = image.id
+        await CustomResourceFactory.insert(tx, miner_id=self.miner.id, name="TPU1684X", system_resource=CHIP)
         self.spec_id = await self.add_spec(tx, "0.5CPU-1GB-1TPU1684X", {"cpu": 500, "memory": GB, "TPU1684X": 1})
+
+    async def _add_renters(self, tx: Tx) -> None:
+        self.renter = await add_user(tx, "renter", is_renter=True)
+        self.other = await add_user(tx, "other", is_renter=True)
         for actor in (self.renter, self.other):
             await self.recharge(tx, actor, 100 * MICRO)
 
     async def add_spec(self, tx: Tx, name: str, items: dict[str, int], price: int = PRICE) -> str:
-        spec = Spec(id=new_id("sp"), miner_id=self.miner.id, name=name, price=price)
-        tx.add(spec)
-        await tx.flush()
-        tx.add_all(SpecItem(spec_id=spec.id, resource=key, quantity=value) for key, value in items.items())
-        tx.add(PoolSpec(pool_id=self.pool_id, spec_id=spec.id, purpose="notebook"))
-        await tx.flush()
-        return spec.id
+        """Offer another specification in the pool, for notebooks; its id."""
+        return await add_spec(
+            tx, self.miner, items, price=price, name=name, pool_id=self.pool_id, purposes=("notebook",)
+        )
 
     async def recharge(self, tx: Tx, actor: Actor, amount: int) -> None:
-        wallet = await journal.account(tx, "wallet", actor.id)
-        issuance = await journal.account(tx, "issuance", journal.PLATFORM)
-        lines = [(wallet.id, amount), (issuance.id, -amount)]
-        await journal.post(tx, "recharge", new_id("key"), lines, at=self.now)
+        await fund(tx, actor.id, amount, self.now)
 
     def later(self, seconds: float) -> datetime:
         """Let time pass."""
@@ -166,7 +184,7 @@ class World:
 
     async def report(self, *replicas: ObservedReplica, dropped: Sequence[str] = (), at: datetime | None = None) -> int:
         """The site says what it sees: ``replicas``, or else all it remembers. Returns the revision."""
-        report = SiteReport(
+        report = SiteReportFactory.build(
             sent_at=at or self.now,
             nodes=self.nodes,
             replicas=list(replicas or self.seen.values()),
@@ -183,7 +201,7 @@ class World:
         before = self.seen.get(attempt_id)
         kept = before.model_dump(include={"started_at", "endpoint"}) if before else {}
         attempt = await self.attempt(attempt_id)
-        self.seen[attempt_id] = ObservedReplica(
+        self.seen[attempt_id] = ObservedReplicaFactory.build(
             **{"replica_id": attempt.replica_id, "attempt_id": attempt_id, "phase": phase} | kept | fields
         )
         await self.report()
@@ -226,7 +244,7 @@ class World:
 
     async def meter(self, attempt_id: str) -> Meter:
         async with self.db.read() as tx:
-            return (await tx.scalars(select(Meter).where(Meter.attempt_id == attempt_id))).one()
+            return await meter_of(tx, attempt_id)
 
     async def balance(self, kind: str, owner_id: str) -> int:
         async with self.db.write() as tx:

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from tests.support.api import Api, Json, wait_for
+from tests.support.factories import CHIP, PRICE
 from tests.support.stack import Stack
-from utcloud.common.money import parse_unc
+from utcloud.common.money import format_unc, parse_unc
 
-CHIP = "sophgo.com/bm1684x"
-PRICE = "1.5"
+UNIT_PRICE = format_unc(PRICE)
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Cloud:
         one.user, one.renter = one.add_renter("renter", "100")
         return one
 
-    def add_spec(self, name: str, items: dict[str, str], price: str = PRICE) -> Json:
+    def add_spec(self, name: str, items: dict[str, str], price: str = UNIT_PRICE) -> Json:
         """Make a specification that no pool offers yet."""
         asked = [{"resource": resource, "quantity": quantity} for resource, quantity in items.items()]
         made: Json = self.operator.post("/specs", {"name": name, "price": price, "items": asked, "pool_ids": []})

@@ -1,6 +1,6 @@
-"""People around one server with the rooms that these tests need."""
+"""Fixtures for every package; ``tests/conftest.py`` registers them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from tests.support.clock import FakeClock
+from tests.support.scenario import Scenario
 from tests.support.web import Person, make_app, person
 from utcloud.accounts import passwords
 from utcloud.accounts.schemas import Role
@@ -20,9 +21,24 @@ from utcloud.db import Database
 from utcloud.resources.routes import router as resources
 
 
-@pytest.fixture(autouse=True)
-def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """Hashing takes no time to speak of, in every server of this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        patch.setattr(passwords, "_nobodys_hash", None)
+        yield
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def world(db: Database) -> Scenario:
+    """A miner's cloud with an offer, and renters with money."""
+    return await Scenario.build(db)
 
 
 @dataclass(frozen=True)
@@ -39,8 +55,7 @@ class People:
 
 
 @pytest.fixture
-async def people(db: Database) -> AsyncIterator[People]:
-    clock = FakeClock()
+async def people(db: Database, clock: FakeClock) -> AsyncIterator[People]:
     app = make_app(db, clock, Settings(), resources, billing, statements, notices)
     async with AsyncExitStack() as stack:
         oscar = await stack.enter_async_context(person(app, "oscar", Role.OPERATOR))
@@ -48,3 +63,17 @@ async def people(db: Database) -> AsyncIterator[People]:
         boris = await stack.enter_async_context(person(app, "boris", Role.MINER))
         rita = await stack.enter_async_context(person(app, "rita", Role.RENTER))
         yield People(db, clock, app, oscar, mina, boris, rita)
+
+
+@pytest.fixture
+async def alice(app: FastAPI) -> AsyncIterator[Person]:
+    """A renter at the ``app`` of the test's package."""
+    async with person(app, "alice") as someone:
+        yield someone
+
+
+@pytest.fixture
+async def bob(app: FastAPI) -> AsyncIterator[Person]:
+    """Another renter there."""
+    async with person(app, "bob") as someone:
+        yield someone
