@@ -35,7 +35,7 @@ async def test_chips_are_given_singly_lowest_first_and_never_twice(db: Database)
             assert grants[0].price == 1_500_000
             assert grants[0].miner_id == world.miner.id
             assert grants[0].resources == {"cpu": 500, "memory": 10**9, CHIP: 1}
-        assert uids == ["node-1-0", "node-1-1", "node-1-2"]
+        assert uids == ["node-1-chip-0", "node-1-chip-1", "node-1-chip-2"]
         fourth = await reserve(tx, NOW, [demand(world, spec)])
     assert fourth == Shortage(f"needs 1 {CHIP} on one node; pool 'default' has 0 free of 3", "waiting")
 
@@ -50,7 +50,7 @@ async def test_release_gives_back_all_and_twice_does_no_harm(db: Database) -> No
         await release(tx, first.attempt_id)
         again = await reserve(tx, NOW, [demand(world, spec)])
         assert isinstance(again, list)
-        assert again[0].chip_uids == ["node-1-0"]
+        assert again[0].chip_uids == ["node-1-chip-0"]
 
 
 async def test_all_or_none(db: Database) -> None:
