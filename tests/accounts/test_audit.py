@@ -8,6 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from tests.support.factories import AuditEventFactory
 from tests.support.web import Person, problem
 from utcloud.accounts import audit
 from utcloud.accounts.auth import Actor
@@ -24,7 +25,7 @@ async def events(operator: Person, db: Database) -> AsyncIterator[None]:
         for number in range(7):
             who = "Bert" if number % 2 else "anna"
             tx.add(
-                AuditEvent(
+                AuditEventFactory.build(
                     id=f"evt_{number}",
                     at=NOON + timedelta(hours=number),
                     actor_id=f"usr_{who}",

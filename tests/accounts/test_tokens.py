@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from sqlalchemy import event, select
 
 from tests.support.clock import FakeClock
+from tests.support.factories import ApiTokenFactory
 from tests.support.web import PASSWORD, Person, client_of, problem
 from utcloud.accounts import service
 from utcloud.accounts.models import ApiToken
@@ -79,7 +80,7 @@ async def test_no_more_tokens_than_anyone_needs(
     now = app.state.clock.now()
     async with db.write() as tx:
         tx.add_all(
-            ApiToken(id=f"tok_{n}", user_id=alice.id, name="x", token_hash=str(n), hint="", created_at=now)
+            ApiTokenFactory.build(id=f"tok_{n}", user_id=alice.id, name="x", token_hash=str(n), hint="", created_at=now)
             for n in range(service.credentials.MAX_TOKENS)
         )
     body = {"username": "alice", "password": PASSWORD}

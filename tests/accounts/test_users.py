@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from tests.support.clock import FakeClock
+from tests.support.factories import AssetFactory
 from tests.support.web import PASSWORD, Person, client_of, person, problem
 from utcloud.accounts import service
 from utcloud.accounts.auth import Actor
@@ -174,7 +175,7 @@ async def test_a_user_who_owns_nothing_is_deleted_with_tokens_and_sessions(
 
 async def test_a_user_who_owns_something_is_not_deleted(operator: Person, alice: Person, db: Database) -> None:
     async with db.write() as tx:
-        tx.add(Asset(id="alg_1", kind="algorithm", owner_id=alice.id, name="a"))
+        tx.add(AssetFactory.build(id="alg_1", owner_id=alice.id, name="a"))
     body = problem(await operator.client.delete(f"/users/{alice.id}"), 409, "in_use")
     assert "alice" in body["detail"]
     assert (await operator.client.get(f"/users/{alice.id}")).status_code == 200
@@ -223,9 +224,7 @@ async def test_groups_from_begin_to_end(operator: Person, miner: Person, alice: 
     assert [(item["name"], item["members"]) for item in listed] == [("lab2", 2)]
     assert len((await operator.client.get("/users", params={"group_id": group["id"]})).json()["items"]) == 2
     async with db.write() as tx:
-        tx.add(
-            Asset(id="alg_1", kind="algorithm", owner_id=alice.id, name="a", visibility="group", group_id=group["id"])
-        )
+        tx.add(AssetFactory.build(id="alg_1", owner_id=alice.id, name="a", visibility="group", group_id=group["id"]))
     problem(await operator.client.delete(url), 409, "in_use")
     async with db.write() as tx:
         await tx.delete(await tx.get_one(Asset, "alg_1"))

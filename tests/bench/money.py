@@ -17,11 +17,12 @@ import httpx
 import psutil
 from sqlalchemy.engine import make_url
 
+from tests.bench.dataset import Dataset, Rows, add_people, big_dataset, ident, renter, wallet
 from tests.bench.figures import Figure
 from tests.bench.scale import running_server
-from tests.bench.world import FEE_PPM, PRICE, Rows, World, add_people, big_world, ident, renter, wallet
 from tests.support.clock import FakeClock
 from tests.support.db import create_all, running_postgres
+from tests.support.factories import FEE_PPM, PRICE
 from utcloud.billing import chain, loops
 from utcloud.billing.journal import PLATFORM
 from utcloud.billing.models import Account, Meter
@@ -43,17 +44,17 @@ PER_METER = 10
 
 def accrual() -> list[Figure]:
     """An hour of 10,000 running attempts: one look at all wallets and limits, and everything posted."""
-    with big_world() as world:
-        return asyncio.run(_accrue(world))
+    with big_dataset() as dataset:
+        return asyncio.run(_accrue(dataset))
 
 
-async def _accrue(world: World) -> list[Figure]:
-    now = world.now + timedelta(hours=1)
-    connection = await asyncpg.connect(_dsn(world.url))
+async def _accrue(dataset: Dataset) -> list[Figure]:
+    now = dataset.now + timedelta(hours=1)
+    connection = await asyncpg.connect(_dsn(dataset.url))
     await connection.execute("UPDATE meters SET witnessed_until = $1, heard_at = $1 WHERE NOT closed", to_ms(now))
     await connection.execute("VACUUM ANALYZE meters")
     await connection.close()
-    db = Database(world.url)
+    db = Database(dataset.url)
 
     async def stop(attempts: list[str], reason: str) -> None:
         raise AssertionError(f"nothing had to stop: {reason}")
@@ -68,7 +69,7 @@ async def _accrue(world: World) -> list[Figure]:
         begin, used = time.perf_counter(), _cpu_s()
         count = await loops.settle_due(db, now)
         settle_s, settle_cpu_s = time.perf_counter() - begin, _cpu_s() - used
-        assert count == world.live, count
+        assert count == dataset.live, count
         found = await verified(db)
         assert found.fault is None, found.fault
     finally:
@@ -100,20 +101,20 @@ def _cpu_s() -> float:
 def journal() -> list[Figure]:
     """The check of a million entries, and pages over five million rows."""
     with running_postgres(durable=True) as server:
-        world = World(url=server.url("postgres"), renters=RENTERS)
-        return asyncio.run(_journal(world))
+        dataset = Dataset(url=server.url("postgres"), renters=RENTERS)
+        return asyncio.run(_journal(dataset))
 
 
-async def _journal(world: World) -> list[Figure]:
-    books = Books(world)
+async def _journal(dataset: Dataset) -> list[Figure]:
+    books = Books(dataset)
     await books.begin()
     await books.grow(ENTRIES)
-    found = await _verify(world.url)
+    found = await _verify(dataset.url)
     assert found.checked == ENTRIES, found
     how = f"{found.checked} entries with {books.postings} postings: chain, sums, balances, meters, keys"
     figures = [Figure("journal_verify_1m_s", round(found.seconds, 2), "s", "<= 20", how)]
     await books.grow(POSTINGS // 3 - ENTRIES)
-    figures.append(await asyncio.to_thread(_pages, world, books))
+    figures.append(await asyncio.to_thread(_pages, dataset, books))
     return figures
 
 
@@ -127,17 +128,17 @@ async def _verify(url: str) -> Verification:
     return found
 
 
-def _pages(world: World, books: "Books") -> Figure:
+def _pages(dataset: Dataset, books: "Books") -> Figure:
     own = f"/wallets/{wallet(7)}"
     lists = ["/wallets", "/recharges", "/charges", f"/charges?wallet_id={wallet(7)}", "/ledger/entries"]
     his = "/charges?role=payee"
     miners = [his, f"{his}&sort=-paid", f"{his}&search=renter-00", "/recharges?search=renter-00"]
     pages = {
-        world.operator_token: [*map(_paged, lists), own, f"{own}/caps", "/earnings/platform"],
-        world.miner_token: [*map(_paged, miners), "/earnings"],
+        dataset.operator_token: [*map(_paged, lists), own, f"{own}/caps", "/earnings/platform"],
+        dataset.miner_token: [*map(_paged, miners), "/earnings"],
     }
     taken: dict[str, list[float]] = defaultdict(list)
-    with running_server(world) as client:
+    with running_server(dataset) as client:
         for token, paths in pages.items():
             client.headers["Authorization"] = f"Bearer {token}"
             deep = [page for path in paths if (page := _deep(client, path))]
@@ -176,7 +177,7 @@ def _deep(client: httpx.Client, path: str) -> str:
 class Books:
     """A journal that grows by COPY: charges of attempts, the right sums and hashes included."""
 
-    world: World
+    dataset: Dataset
     entries: int = 0
     postings: int = 0
     head: str = chain.START
@@ -184,8 +185,8 @@ class Books:
     first: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(days=400))
 
     def miner(self, number: int) -> str:
-        """The world's own miner, and others."""
-        return ident("usr", 5000 + number) if number else self.world.miner_id
+        """The dataset's own miner, and others."""
+        return ident("usr", 5000 + number) if number else self.dataset.miner_id
 
     def earnings(self, number: int) -> str:
         """The account of a miner's earnings."""
@@ -193,22 +194,22 @@ class Books:
 
     async def begin(self) -> None:
         """Tables, people and accounts; every renter will have a million UNC."""
-        database = Database(self.world.url)
+        database = Database(self.dataset.url)
         await create_all(database)
         await database.close()
         rows = Rows()
-        add_people(World(renters=RENTERS, nodes=0), rows)
+        add_people(Dataset(renters=RENTERS, nodes=0), rows)
         for number, (kind, owner) in enumerate((("issuance", PLATFORM), ("fee", PLATFORM))):
             rows.add(Account, id=ident("acc", number), kind=kind, owner_id=owner)
         for number in range(MINERS):
             rows.add(Account, id=self.earnings(number), kind="earnings", owner_id=self.miner(number))
         for number in range(RENTERS):
             rows.add(Account, id=wallet(number), kind="wallet", owner_id=renter(number))
-        await rows.copy(self.world.url)
+        await rows.copy(self.dataset.url)
 
     async def grow(self, more: int) -> None:
         """Add so many entries."""
-        connection = await asyncpg.connect(_dsn(self.world.url))
+        connection = await asyncpg.connect(_dsn(self.dataset.url))
         try:
             for start in range(self.entries, self.entries + more, CHUNK):
                 await self._copy(connection, range(start, min(start + CHUNK, self.entries + more)))
@@ -240,7 +241,7 @@ class Books:
             await connection.copy_records_to_table("journal_entries", records=entries, columns=names.split())
             names = "entry_id account_id amount at"
             await connection.copy_records_to_table("postings", records=postings, columns=names.split())
-        await rows.copy(self.world.url)
+        await rows.copy(self.dataset.url)
 
     def _entry(self, number: int, at: datetime, rows: Rows) -> tuple[str, tuple[str, str], list[tuple[str, int]]]:
         """A recharge of each renter at first, then charges: each attempt's ten come one after another."""

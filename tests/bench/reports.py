@@ -14,9 +14,9 @@ import asyncpg
 import psutil
 from sqlalchemy.engine import make_url
 
+from tests.bench.dataset import Dataset, big_dataset, ident
 from tests.bench.figures import Figure
 from tests.bench.scale import running_server
-from tests.bench.world import World, big_world, ident
 from utcloud.protocol import HEARTBEAT_S, ChipTelemetry, ObservedReplica, Phase, SiteReport
 from utcloud.resources.reports import Incoming
 
@@ -49,10 +49,10 @@ class Spent:
 
 def node_reports() -> list[Figure]:
     """Reports alone, then with the long polls that every agent holds open besides."""
-    with big_world() as world:
-        asyncio.run(_introduce(world))
-        with running_server(world):
-            idle, reports, polls, answered = asyncio.run(_measure(world))
+    with big_dataset() as dataset:
+        asyncio.run(_introduce(dataset))
+        with running_server(dataset):
+            idle, reports, polls, answered = asyncio.run(_measure(dataset))
     details = {
         "server_share": round(reports.server, 3),
         "postgres_share": round(reports.postgres, 3),
@@ -60,20 +60,20 @@ def node_reports() -> list[Figure]:
         "idle_postgres_share": round(idle.postgres, 3),
         "reports_answered": answered,
     }
-    size = f"{world.nodes} sites of {world.chips} chips and {world.live_each} live replicas"
+    size = f"{dataset.nodes} sites of {dataset.chips} chips and {dataset.live_each} live replicas"
     each = f"server {reports.server:.2f}, PostgreSQL {reports.postgres:.2f}"
     how = f"{size}, each reporting every {HEARTBEAT_S} s: {each}; of these {idle.both:.2f} without any report"
-    with_polls = f"the same with {world.nodes} long polls: server {polls.server:.2f}, PostgreSQL {polls.postgres:.2f}"
+    with_polls = f"the same with {dataset.nodes} long polls: server {polls.server:.2f}, PostgreSQL {polls.postgres:.2f}"
     return [
         Figure("node_reports_core_share", reports.both, "core", "<= 0.5", how, details),
         Figure("node_reports_and_polls_core_share", polls.both, "core", "", with_polls),
     ]
 
 
-async def _introduce(world: World) -> None:
+async def _introduce(dataset: Dataset) -> None:
     """Every site was heard before with what it is going to say."""
-    digests = [("".join(Incoming(Site(world, number).report).digest()), number) for number in range(world.nodes)]
-    dsn = make_url(world.url).set(drivername="postgresql").render_as_string(hide_password=False)
+    digests = [("".join(Incoming(Site(dataset, number).report).digest()), number) for number in range(dataset.nodes)]
+    dsn = make_url(dataset.url).set(drivername="postgresql").render_as_string(hide_password=False)
     connection = await asyncpg.connect(dsn)
     try:
         rows = [(digest, ident("site", number)) for digest, number in digests]
@@ -82,10 +82,10 @@ async def _introduce(world: World) -> None:
         await connection.close()
 
 
-async def _measure(world: World) -> tuple[Spent, Spent, Spent, int]:
+async def _measure(dataset: Dataset) -> tuple[Spent, Spent, Spent, int]:
     server, postmaster = _child("utcloud server"), _child("postgres -D")
     socket = Path(server.environ()["UTCLOUD_HOME"]) / "run" / "server.sock"
-    sites = [Site(world, number, socket) for number in range(world.nodes)]
+    sites = [Site(dataset, number, socket) for number in range(dataset.nodes)]
 
     async def during(idle: Spent) -> tuple[Spent, int]:
         """The share of a core while all report, at their rate even where the machine is too busy to keep it."""
@@ -94,7 +94,7 @@ async def _measure(world: World) -> tuple[Spent, Spent, Spent, int]:
         elapsed = time.perf_counter() - begin
         answered = sum(site.answered for site in sites) - count
         each = (_spent(server, postmaster) - before - idle * elapsed) * (1 / max(answered, 1))
-        return idle + each * (world.nodes / HEARTBEAT_S), answered
+        return idle + each * (dataset.nodes / HEARTBEAT_S), answered
 
     await asyncio.sleep(10)  # the loops' first looks are over
     before = _spent(server, postmaster)
@@ -115,14 +115,14 @@ async def _measure(world: World) -> tuple[Spent, Spent, Spent, int]:
 class Site:
     """An agent's words, without the agent: the same report with new measurements, over connections that stay."""
 
-    def __init__(self, world: World, number: int, socket: Path = Path()) -> None:
+    def __init__(self, dataset: Dataset, number: int, socket: Path = Path()) -> None:
         self.number, self.answered, self._socket = number, 0, socket
-        self._head = f"Host: localhost\r\nAuthorization: Bearer {world.site_token(number)}\r\n"
-        live = range(number * world.live_each, (number + 1) * world.live_each)
+        self._head = f"Host: localhost\r\nAuthorization: Bearer {dataset.site_token(number)}\r\n"
+        live = range(number * dataset.live_each, (number + 1) * dataset.live_each)
         self.report = SiteReport(
             agent_version="0.1.0",
-            sent_at=world.now,
-            nodes=[world.report(number)],
+            sent_at=dataset.now,
+            nodes=[dataset.report(number)],
             replicas=[
                 ObservedReplica(
                     replica_id=ident("rp", one * 100),
@@ -130,7 +130,7 @@ class Site:
                     phase=Phase.RUNNING,
                     container_id=f"{one:064}",
                     endpoint="10.89.0.2:8888",
-                    started_at=world.now,
+                    started_at=dataset.now,
                 )
                 for one in live
             ],

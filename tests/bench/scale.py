@@ -1,4 +1,4 @@
-"""Figures of a big world (``world.py``) on PostgreSQL: how fast a miner's pages answer, and how fast work is placed.
+"""Figures of a big dataset (``dataset.py``) on PostgreSQL: how fast a miner's pages answer, how fast work is placed.
 
 The server is the real one, in its own process on a unix socket, with all its loops.
 """
@@ -21,8 +21,8 @@ import httpx
 import psutil
 from sqlalchemy.engine import make_url
 
+from tests.bench.dataset import Dataset, Rows, add_workload, big_dataset, ident
 from tests.bench.figures import Figure
-from tests.bench.world import Rows, World, add_workload, big_world, ident
 
 ROUNDS = 60
 LIMIT = 50
@@ -30,19 +30,19 @@ PLACED_WITHIN_S = 300
 
 
 @contextlib.contextmanager
-def running_server(world: World) -> Iterator[httpx.Client]:
-    """The real server on the world's database; a client of it as the miner, over one connection that stays."""
+def running_server(dataset: Dataset) -> Iterator[httpx.Client]:
+    """The real server on the dataset's database; a client of it as the miner, over one connection that stays."""
     with tempfile.TemporaryDirectory(prefix="utcloud-bench-", dir="/tmp") as folder:
         home = Path(folder)
         (home / "run").mkdir()
         env = {key: value for key, value in os.environ.items() if not key.startswith("UTCLOUD_")}
-        env |= {"UTCLOUD_HOME": folder, "UTCLOUD_DATABASE_URL": world.url, "UTCLOUD_LOG_LEVEL": "warning"}
+        env |= {"UTCLOUD_HOME": folder, "UTCLOUD_DATABASE_URL": dataset.url, "UTCLOUD_LOG_LEVEL": "warning"}
         with (home / "log").open("wb") as log:
             program = str(Path(sys.executable).with_name("utcloud"))
             process = subprocess.Popen([program, "server"], env=env, stdout=log, stderr=log)
         try:
             transport = httpx.HTTPTransport(uds=str(home / "run" / "server.sock"))
-            headers = {"Authorization": f"Bearer {world.miner_token}"}
+            headers = {"Authorization": f"Bearer {dataset.miner_token}"}
             with httpx.Client(
                 transport=transport, base_url="http://localhost/api/v1", headers=headers, timeout=60
             ) as client:
@@ -67,9 +67,9 @@ def miner_lists() -> list[Figure]:
     """Each list and home page of the miner end again and again; the slowest one's 95th percentile is the figure."""
     lists = "nodes system-resources custom-resources specs pools replicas users groups audit-events wallets"
     p95, medians, spent = {}, {}, {}
-    with big_world() as world, running_server(world) as client:
+    with big_dataset() as dataset, running_server(dataset) as client:
         time.sleep(7)  # the loops' first looks are over
-        node = f"/nodes/{ident('nd', world.nodes // 2)}"
+        node = f"/nodes/{ident('nd', dataset.nodes // 2)}"
         pages = {f"/{name}": f"/{name}?limit={LIMIT}" for name in lists.split()}
         pages |= {"/overview/miner": "/overview/miner", "/nodes/{id}": node}
         pages["/charges"] = f"/charges?role=payee&limit={LIMIT}"
@@ -84,7 +84,7 @@ def miner_lists() -> list[Figure]:
     worst = max(p95, key=lambda name: p95[name])
     how = (
         f"slowest: GET {worst}, median {medians[worst]:g}, of which processor time {spent[worst]:g}; {ROUNDS} requests "
-        f"of each of {len(pages)} pages, {_size(world)}"
+        f"of each of {len(pages)} pages, {_size(dataset)}"
     )
     details = {"p95_ms": p95, "median_ms": medians, "processor_ms": spent}
     return [Figure("miner_list_p95_ms", p95[worst], "ms", "<= 100", how, details)]
@@ -110,31 +110,31 @@ def placement() -> list[Figure]:
     """A thousand replicas that wait, from the signal that there is room until all are assigned."""
     figures = []
     for name, gang in (("placement_replicas_per_s", 1), ("placement_gang_replicas_per_s", 8)):
-        with big_world() as world:
-            seconds = asyncio.run(_placed(world, 1000, gang))
+        with big_dataset() as dataset:
+            seconds = asyncio.run(_placed(dataset, 1000, gang))
         rate = round(1000 / seconds, 1)
         kind = "single notebooks" if gang == 1 else f"gangs of {gang}"
-        how = f"1,000 replicas in {seconds:.2f} s, {kind} spread over {world.pools} pools, {_size(world)}"
+        how = f"1,000 replicas in {seconds:.2f} s, {kind} spread over {dataset.pools} pools, {_size(dataset)}"
         figures.append(Figure(name, rate, "1/s", ">= 200", how, {"seconds": round(seconds, 3)}))
     return figures
 
 
-def _size(world: World) -> str:
-    return f"{world.nodes} nodes, {world.live} live replicas"
+def _size(dataset: Dataset) -> str:
+    return f"{dataset.nodes} nodes, {dataset.live} live replicas"
 
 
-async def _placed(world: World, replicas: int, gang: int) -> float:
+async def _placed(dataset: Dataset, replicas: int, gang: int) -> float:
     """Seconds until the real server's loop has placed what waits."""
-    dsn = make_url(world.url).set(drivername="postgresql").render_as_string(hide_password=False)
+    dsn = make_url(dataset.url).set(drivername="postgresql").render_as_string(hide_password=False)
     connection = await asyncpg.connect(dsn)
     try:
-        with running_server(world):
+        with running_server(dataset):
             await asyncio.sleep(7)  # the loops' first looks are over
             rows = Rows()
             for number in range(replicas // gang):
-                pool = number % world.pools
-                add_workload(world, rows, world.live + number, pool=pool, kind=0, replicas=gang, state="pending")
-            await rows.copy(world.url)
+                pool = number % dataset.pools
+                add_workload(dataset, rows, dataset.live + number, pool=pool, kind=0, replicas=gang, state="pending")
+            await rows.copy(dataset.url)
             begin = time.perf_counter()
             await connection.execute("SELECT pg_notify('utcloud', 'placement')")
             while await connection.fetchval("SELECT count(*) FROM replicas WHERE state = 'pending'"):

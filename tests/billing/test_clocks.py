@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.billing.test_orders import cap, look
-from tests.support.factories import PRICE
+from tests.support.factories import PRICE, ObservedReplicaFactory
 from tests.support.scenario import Scenario
 from utcloud.billing import service
 from utcloud.billing.verify import verified
 from utcloud.common.money import MICRO, amount_for, format_unc
-from utcloud.protocol import HEARTBEAT_S, SILENT_AFTER_S, ObservedReplica, Phase
+from utcloud.protocol import HEARTBEAT_S, SILENT_AFTER_S, Phase
 from utcloud.resources import capacity
 from utcloud.resources.service import attention
 from utcloud.workloads.schemas import State
@@ -37,7 +37,7 @@ class OffSite:
         for one in (await self.world.desired()).replicas:
             self.world.seen.setdefault(
                 one.attempt_id,
-                ObservedReplica(
+                ObservedReplicaFactory.build(
                     replica_id=one.replica_id, attempt_id=one.attempt_id, phase=Phase.RUNNING, started_at=self.time
                 ),
             )

@@ -13,10 +13,11 @@ import pytest
 from pydantic import BaseModel
 
 from tests.billing.test_routes import ok, recharge, run, wallet_of
+from tests.support.factories import GroupFactory, GroupMemberFactory
 from tests.support.fixtures import People
 from tests.support.money import meter_of
 from tests.support.web import Person, problem
-from utcloud.accounts.models import Group, GroupMember
+from utcloud.accounts.models import GroupMember
 from utcloud.billing import meters, orders
 from utcloud.common import export
 from utcloud.common.money import Unc
@@ -56,9 +57,9 @@ async def table(who: Person, path: str) -> list[Json]:
 async def group_wallet(people: People, role: str = "manager") -> Json:
     """The wallet of a group in which Rita is."""
     async with people.db.write() as tx:
-        tx.add(Group(id="grp_1", name="physics"))
+        tx.add(GroupFactory.build(id="grp_1", name="physics"))
         await tx.flush()
-        tx.add(GroupMember(group_id="grp_1", user_id=people.rita.id, role=role))
+        tx.add(GroupMemberFactory.build(group_id="grp_1", user_id=people.rita.id, role=role))
     (wallet,) = (await ok(people.oscar.client.get("/wallets", params={"owner": "group"})))["items"]
     await ok(people.oscar.client.post("/recharges", json={"wallet_id": wallet["id"], "amount": "50"}), 201)
     return dict(wallet)
@@ -212,7 +213,7 @@ async def test_every_period_is_cut_without_a_gap_and_without_an_overlap(people: 
 async def test_a_groups_money_is_its_managers_to_see_and_a_member_sees_his_own(people: People) -> None:
     group = await group_wallet(people, role="member")
     async with people.db.write() as tx:
-        tx.add(GroupMember(group_id="grp_1", user_id=people.boris.id, role="manager"))
+        tx.add(GroupMemberFactory.build(group_id="grp_1", user_id=people.boris.id, role="manager"))
     await run_for_group(people, 3600)
     await run_for_group(people, 7200, payer=people.boris.id)
     month = people.clock.now().strftime("%Y-%m")

@@ -26,7 +26,7 @@ from sqlalchemy import select
 
 from tests.support.db import PostgresServer
 from tests.support.lanes import amount
-from tests.support.factories import node_report
+from tests.support.factories import ObservedReplicaFactory, SiteReportFactory, node_report
 from utcloud.billing.models import Account, Entry, Meter, Order
 from utcloud.billing.solvency import elapsed_ms
 from utcloud.billing.verify import verified
@@ -35,7 +35,7 @@ from utcloud.common.ids import new_id
 from utcloud.common.money import MICRO, amount_for
 from utcloud.common.settings import Settings
 from utcloud.db import Database
-from utcloud.protocol import DesiredState, ObservedReplica, Phase, SiteReport
+from utcloud.protocol import DesiredState, ObservedReplica, Phase
 from utcloud.server import bootstrap
 from utcloud.workloads.states import FINAL
 
@@ -147,7 +147,7 @@ class Site:
         answer = await self.call("GET", "/agent/desired")
         if answer.is_success:
             self._obey(DesiredState.model_validate_json(answer.content))
-        report = SiteReport(
+        report = SiteReportFactory.build(
             sent_at=datetime.now(UTC), nodes=[node_report("node-1", 0)], replicas=list(self.seen.values())
         )
         await self.call("POST", "/agent/reports", report.model_dump_json(), **{"Content-Type": "application/json"})
@@ -161,11 +161,13 @@ class Site:
             before = self.seen.get(ident)
             if before is None and one.desired == Phase.RUNNING:
                 about: Json = {"replica_id": one.replica_id, "attempt_id": ident, "endpoint": "10.89.0.2:8888"}
-                self.seen[ident] = ObservedReplica(phase=Phase.RUNNING, started_at=now, **about)
+                self.seen[ident] = ObservedReplicaFactory.build(phase=Phase.RUNNING, started_at=now, **about)
             elif one.desired != Phase.RUNNING and (before is None or before.phase != Phase.ENDED):
                 about = {"replica_id": one.replica_id, "attempt_id": ident, "exit_code": 0, "cause": "stopped"}
                 started = before.started_at if before else None
-                self.seen[ident] = ObservedReplica(phase=Phase.ENDED, started_at=started, ended_at=now, **about)
+                self.seen[ident] = ObservedReplicaFactory.build(
+                    phase=Phase.ENDED, started_at=started, ended_at=now, **about
+                )
         self.truth.update(self.seen)
 
 

@@ -31,11 +31,18 @@ from sqlalchemy import func, select
 from tests.support.clock import FakeClock
 from tests.support.db import PostgresServer
 from tests.support.lanes import examples
-from tests.support.factories import GB, node_report
+from tests.support.factories import (
+    GB,
+    GroupFactory,
+    GroupMemberFactory,
+    ObservedReplicaFactory,
+    SiteReportFactory,
+    node_report,
+)
 from tests.support.money import balances
 from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.models import Group, GroupMember
+from utcloud.accounts.models import GroupMember
 from utcloud.billing import by_day, loops, service
 from utcloud.billing.funds import hold_for
 from utcloud.billing.models import Account, Meter, Order, Posting
@@ -49,7 +56,7 @@ from utcloud.common.errors import Problem
 from utcloud.common.ids import new_id
 from utcloud.common.money import MICRO, amount_for
 from utcloud.db import Database
-from utcloud.protocol import ObservedReplica, Phase, SiteReport
+from utcloud.protocol import Phase, SiteReport
 from utcloud.resources import reports
 from utcloud.resources.models import Site, Spec
 from utcloud.workloads import nodes, observed
@@ -118,10 +125,10 @@ class MoneyMachine(RuleBasedStateMachine):
                 await world.add_spec(tx, f"spec-{number}", {"cpu": 4000, "memory": GB}, price=price)
                 for number, price in enumerate(prices)
             ]
-            group = Group(id=new_id("grp"), name="team")
+            group = GroupFactory.build(name="team")
             tx.add(group)
             await tx.flush()
-            tx.add(GroupMember(group_id=group.id, user_id=world.renter.id))
+            tx.add(GroupMemberFactory.build(group_id=group.id, user_id=world.renter.id))
             await world.recharge(tx, Actor(group.id, "team"), funds + 1)
         self.group = group.id
         self.put_in = {world.renter.id: 100 * MICRO, world.other.id: 100 * MICRO, self.group: funds + 1}
@@ -249,7 +256,7 @@ class MoneyMachine(RuleBasedStateMachine):
                 if member:
                     await tx.delete(member)
                 else:
-                    tx.add(GroupMember(group_id=self.group, user_id=self.world.renter.id))
+                    tx.add(GroupMemberFactory.build(group_id=self.group, user_id=self.world.renter.id))
 
         self.run(change())
         self.servers()
@@ -320,7 +327,7 @@ class MoneyMachine(RuleBasedStateMachine):
 
     def _report(self) -> SiteReport:
         replicas = [
-            ObservedReplica(
+            ObservedReplicaFactory.build(
                 replica_id=one.replica_id,
                 attempt_id=ident,
                 phase=Phase.RUNNING if one.ended is None else Phase.ENDED,
@@ -331,7 +338,7 @@ class MoneyMachine(RuleBasedStateMachine):
             )
             for ident, one in self.containers.items()
         ]
-        return SiteReport(sent_at=self.site_time, nodes=self.world.nodes, replicas=replicas)
+        return SiteReportFactory.build(sent_at=self.site_time, nodes=self.world.nodes, replicas=replicas)
 
     @rule(back=st.integers(1, 5))
     def repeat(self, back: int) -> None:

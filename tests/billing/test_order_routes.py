@@ -6,18 +6,16 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.factories import CHIP
+from tests.support.factories import CHIP, GroupFactory, GroupMemberFactory
 from tests.support.fixtures import People
 from tests.support.money import UNC, fund
 from tests.support.scenario import add_spec
 from tests.support.web import problem
 from utcloud.accounts import service as accounts
-from utcloud.accounts.models import Group, GroupMember
 from utcloud.billing import meters, orders
 from utcloud.billing.service.recharges import MOST_ISSUED
 from utcloud.billing.verify import verified
 from utcloud.common.errors import Conflict
-from utcloud.common.ids import new_id
 from utcloud.common.money import MICRO
 from utcloud.resources import service as resources
 
@@ -115,10 +113,10 @@ async def test_the_journal_is_checked_over_http_by_operators_alone(people: Peopl
 
 async def team(people: People, role: str) -> str:
     async with people.db.write() as tx:
-        group = Group(id=new_id("grp"), name="team")
+        group = GroupFactory.build(name="team")
         tx.add(group)
         await tx.flush()
-        tx.add(GroupMember(group_id=group.id, user_id=people.rita.id, role=role))
+        tx.add(GroupMemberFactory.build(group_id=group.id, user_id=people.rita.id, role=role))
         return group.id
 
 

@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import select
 
 from tests.support.clock import FakeClock
-from tests.support.factories import FEE_PPM, GB, PRICE
+from tests.support.factories import FEE_PPM, GB, PRICE, CapFactory, GroupFactory, GroupMemberFactory
 from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.models import Group, GroupMember
+from utcloud.accounts.models import GroupMember
 from utcloud.billing import faults, journal, loops, meters, service
 from utcloud.billing.funds import hold_for
-from utcloud.billing.models import BillingEvent, Cap, Entry, Order
+from utcloud.billing.models import BillingEvent, Entry, Order
 from utcloud.billing.order_schemas import EstimateCreate, OrderDetail, RatingCreate
 from utcloud.billing.verify import verified
 from utcloud.billing.watch import Watch
@@ -208,7 +208,11 @@ async def test_a_maximum_below_a_minutes_price_is_refused(world: Scenario) -> No
 async def cap(world: Scenario, owner_id: str, user_id: str = "", **limits: int | None) -> None:
     async with world.db.write() as tx:
         wallet = await service.wallet_of(tx, world.now, owner_id)
-        tx.add(Cap(wallet_id=wallet.id, user_id=user_id, **{"daily": None, "monthly": None, "total": None} | limits))
+        tx.add(
+            CapFactory.build(
+                wallet_id=wallet.id, user_id=user_id, **{"daily": None, "monthly": None, "total": None} | limits
+            )
+        )
 
 
 async def test_a_daily_cap_stops_what_runs_refuses_starts_and_begins_anew_at_midnight(world: Scenario) -> None:
@@ -254,12 +258,12 @@ async def test_what_ran_over_midnight_counts_on_both_days(world: Scenario) -> No
 async def a_group(world: Scenario, *managers: Actor) -> str:
     async with world.db.write() as tx:
         ident = new_id("grp")
-        group = Group(id=ident, name=f"team {ident}")
+        group = GroupFactory.build(id=ident, name=f"team {ident}")
         tx.add(group)
         await tx.flush()
         for actor in (world.renter, world.other):
             role = "manager" if actor in managers else "member"
-            tx.add(GroupMember(group_id=group.id, user_id=actor.id, role=role))
+            tx.add(GroupMemberFactory.build(group_id=group.id, user_id=actor.id, role=role))
         await world.recharge(tx, Actor(group.id, "team"), 10 * MICRO)
         return group.id
 

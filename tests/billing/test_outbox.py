@@ -24,13 +24,13 @@ from sqlalchemy import update
 from standardwebhooks import Webhook as Signer
 
 from tests.billing.test_routes import ok, recharge, run, wallet_of
+from tests.support.factories import BillingEventFactory, GroupFactory, GroupMemberFactory
 from tests.support.fixtures import People
 from tests.support.stack import free_port
 from tests.support.web import problem
-from utcloud.accounts.models import Group, GroupMember, User
+from utcloud.accounts.models import User
 from utcloud.billing import orders
 from utcloud.billing.events import EVENTS
-from utcloud.billing.models import BillingEvent
 from utcloud.billing.outbox import loops
 from utcloud.billing.outbox.addresses import is_public, look_up
 from utcloud.billing.outbox.models import Delivery
@@ -80,7 +80,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 async def happen(people: People, kind: str = "low_balance", **detail: Any) -> str:
     wallet = await wallet_of(people.rita)
-    event = BillingEvent(
+    event = BillingEventFactory.build(
         id=new_id("be"),
         kind=kind,
         wallet_id=wallet["id"],
@@ -380,9 +380,9 @@ async def test_a_groups_manager_hears_which_wallet_it_is(people: People, receive
     group = await ok(people.oscar.client.get("/wallets", params={"owner": "group"}))
     assert group["items"] == []
     async with people.db.write() as tx:
-        tx.add(Group(id="grp_1", name="physics"))
+        tx.add(GroupFactory.build(id="grp_1", name="physics"))
         await tx.flush()
-        tx.add(GroupMember(group_id="grp_1", user_id=people.rita.id, role="manager"))
+        tx.add(GroupMemberFactory.build(group_id="grp_1", user_id=people.rita.id, role="manager"))
     (wallet,) = (await ok(people.oscar.client.get("/wallets", params={"owner": "group"})))["items"]
     await subscribe(people, receiver)
     await ok(people.oscar.client.post("/recharges", json={"wallet_id": wallet["id"], "amount": "3"}), 201)

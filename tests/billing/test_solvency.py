@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.clock import FakeClock
-from tests.support.factories import NOW
+from tests.support.factories import NOW, MeterFactory
 from tests.support.money import UNC, balances, begin, fund, meter_of
 from utcloud.billing import journal, loops, meters
 from utcloud.billing.models import Meter
@@ -20,7 +20,7 @@ from utcloud.db import Database, emit
 
 def running(price: int, since_ms: int, settled: int = 0) -> Meter:
     started = NOW - timedelta(milliseconds=since_ms)
-    return Meter(
+    return MeterFactory.build(
         attempt_id="at",
         price=price,
         hold=0,

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from tests.support.factories import NOW
+from tests.support.factories import NOW, AccountFactory
 from tests.support.money import UNC, begin, fund
 from utcloud.billing import chain, journal, meters, verify
 from utcloud.billing.models import Account, Entry, Meter, Posting
@@ -158,7 +158,7 @@ async def test_an_account_with_an_odd_name_hides_nothing(db: Database, name: str
     async with db.write() as tx:
         await unguarded(tx)
         posting = (await tx.scalars(select(Posting).where(Posting.entry_id == entries[1].id).limit(1))).one()
-        tx.add(Account(id=name + posting.account_id, kind="wallet", owner_id="mallory", balance=0))
+        tx.add(AccountFactory.build(id=name + posting.account_id, kind="wallet", owner_id="mallory", balance=0))
         await tx.flush()
         posting.account_id = name + posting.account_id
     fault = (await verify.verified(db)).fault

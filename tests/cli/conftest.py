@@ -13,10 +13,10 @@ from unittest import mock
 import httpx
 import pytest
 
-from tests.support.factories import node_report
+from tests.support.factories import ObservedReplicaFactory, SiteReportFactory, node_report
 from tests.support.served import Served, serve
 from utcloud.cli.app import run
-from utcloud.protocol import DesiredState, ObservedReplica, Phase, SiteReport
+from utcloud.protocol import DesiredState, ObservedReplica, Phase
 
 
 @dataclass
@@ -90,7 +90,7 @@ class SiteDouble:
         for ident, one in wanted.items():
             seen = self._seen.get(ident)
             if one.desired == Phase.RUNNING and seen is None:
-                self._seen[ident] = ObservedReplica(
+                self._seen[ident] = ObservedReplicaFactory.build(
                     replica_id=one.replica_id,
                     attempt_id=ident,
                     phase=Phase.RUNNING,
@@ -99,7 +99,7 @@ class SiteDouble:
                 )
             elif one.desired != Phase.RUNNING and (seen is None or seen.phase != Phase.ENDED):
                 started = {"started_at": seen.started_at} if seen else {}
-                self._seen[ident] = ObservedReplica(
+                self._seen[ident] = ObservedReplicaFactory.build(
                     replica_id=one.replica_id,
                     attempt_id=ident,
                     phase=Phase.ENDED,
@@ -110,7 +110,7 @@ class SiteDouble:
                 )
 
     def _report(self) -> None:
-        report = SiteReport(
+        report = SiteReportFactory.build(
             sent_at=datetime.now(UTC), nodes=[node_report("node-1", 3)], replicas=list(self._seen.values())
         )
         answer = self._http.post("reports", content=report.model_dump_json())

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from tests.support.factories import CHIP, chip_report, node_report
+from tests.support.factories import CHIP, CustomResourceFactory, chip_report, node_report
 from tests.support.scenario import Scenario, add_spec
 from utcloud.common.ids import new_id
 from utcloud.db import Database
 from utcloud.resources.capacity import Demand, Grant, Room, Shortage, can_ever_fit, release, reserve
-from utcloud.resources.models import Allocation, ChipClaim, CustomResource, Node
+from utcloud.resources.models import Allocation, ChipClaim, Node
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -70,7 +70,7 @@ async def test_two_names_share_one_capacity(db: Database) -> None:
     world = await Scenario.bare(db, NOW, node_report(chips=2))
     async with db.write() as tx:
         for name in ("TPU", "OTHER"):
-            tx.add(CustomResource(id=new_id("cr"), miner_id=world.miner.id, name=name, system_resource=CHIP))
+            tx.add(CustomResourceFactory.build(miner_id=world.miner.id, name=name, system_resource=CHIP))
         one = await add_spec(tx, world.miner, {"TPU": 1})
         both = await add_spec(tx, world.miner, {"TPU": 1, "OTHER": 1})
         three = await add_spec(tx, world.miner, {"TPU": 1, "OTHER": 2})
@@ -87,7 +87,7 @@ async def test_a_custom_name_holds_only_on_its_nodes(db: Database) -> None:
     world = await Scenario.bare(db, NOW, node_report("a", chips=1), node_report("b", chips=1))
     async with db.write() as tx:
         b = await tx.scalar(select(Node.id).where(Node.name == "b"))
-        tx.add(CustomResource(id=new_id("cr"), miner_id=world.miner.id, name="TPU", system_resource=CHIP, node_ids=[b]))
+        tx.add(CustomResourceFactory.build(miner_id=world.miner.id, name="TPU", system_resource=CHIP, node_ids=[b]))
         spec = await add_spec(tx, world.miner, {"TPU": 1})
         grants = await reserve(tx, NOW, [demand(world, spec)])
         assert isinstance(grants, list)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from tests.support.db import PostgresServer, postgres_bin
-from tests.support.factories import CHIP, node_report
+from tests.support.factories import CHIP, PoolFactory, node_report
 from tests.support.scenario import add_site, add_spec, add_user, heard
 from utcloud.accounts.auth import Actor
 from utcloud.common.errors import Conflict
@@ -18,7 +18,7 @@ from utcloud.common.ids import new_id
 from utcloud.db import Database, Tx
 from utcloud.resources import service
 from utcloud.resources.capacity import Demand, Room, Shortage, load, release, reserve
-from utcloud.resources.models import Allocation, Chip, ChipClaim, Node, NodeResource, Pool
+from utcloud.resources.models import Allocation, Chip, ChipClaim, Node, NodeResource
 from utcloud.resources.schemas import NodeMove
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -44,7 +44,7 @@ class Fleet:
             site = await add_site(tx, self.miner)
             self.pools = [(await service.default_pool(tx, self.miner.id)).id]
             for number in range(1, POOLS):
-                pool = Pool(id=new_id("pool"), miner_id=self.miner.id, name=f"pool-{number}")
+                pool = PoolFactory.build(miner_id=self.miner.id, name=f"pool-{number}")
                 tx.add(pool)
                 self.pools.append(pool.id)
             await tx.flush()

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.factories import CustomResourceFactory
 from utcloud.resources.capacity import Names, NodeState
-from utcloud.resources.models import CustomResource
 from utcloud.resources.service.fit import Fits
 
 NAMES = ("cpu", "memory", "gpu")
@@ -30,7 +30,7 @@ def nodes(draw: st.DrawFn) -> list[NodeState]:
     st.lists(st.integers(0, 8).map("n{}".format), max_size=4),
 )
 def test_the_same_as_one_by_one(there: list[NodeState], items: dict[str, int], chosen: list[str]) -> None:
-    names = Names([CustomResource(miner_id="mina", name="TPU", system_resource="gpu", node_ids=chosen)])
+    names = Names([CustomResourceFactory.build(miner_id="mina", name="TPU", system_resource="gpu", node_ids=chosen)])
     fits = Fits({pool: [node for node in there if node.pool_id == pool] for pool in ("a", "b")}, names)
     for pool in ("a", "b", "c"):
         inside = [(node, names.on(node, items)) for node in there if node.pool_id == pool]

@@ -1,11 +1,10 @@
 """System resources, and a miner's own names for them."""
 
 from tests.resources.steps import join, make_spec, ok
-from tests.support.factories import CHIP, chip_report, node_report
+from tests.support.factories import CHIP, ResourceReportFactory, chip_report, node_report
 from tests.support.fixtures import People
 from tests.support.scenario import add_site, add_spec, heard
 from tests.support.web import problem
-from utcloud.protocol import ResourceReport
 from utcloud.resources import capacity, service
 
 
@@ -75,7 +74,7 @@ async def test_a_node_that_reports_a_name_of_ours_doubles_nothing(people: People
     site_id = await join(people, people.mina, node_report(chips=2))
     await ok(people.mina.client.post("/custom-resources", json={"name": "TPU", "system_resource": CHIP}), 201)
     reported = node_report(chips=2)
-    reported.resources.append(ResourceReport(name="TPU", capacity=100))
+    reported.resources.append(ResourceReportFactory.build(name="TPU", capacity=100))
     async with people.db.write() as tx:
         await heard(tx, people.clock.now(), site_id, reported)
     spec = await make_spec(people.mina, items=[{"resource": "TPU", "quantity": "1"}])
@@ -113,9 +112,12 @@ async def test_two_names_over_the_same_chips_share_one_capacity(people: People) 
 async def test_system_resources_are_what_the_nodes_have_in_sum(people: People) -> None:
     chips = [chip_report("a-0"), chip_report("a-1", 1, healthy=False, simulated=True), chip_report("a-2", 2)]
     odd = node_report("a").model_copy(update={"chips": chips})
-    odd.resources.append(ResourceReport(name=CHIP, capacity=99))
+    odd.resources.append(ResourceReportFactory.build(name=CHIP, capacity=99))
     counted = node_report("b", cpu=500)
-    counted.resources += [ResourceReport(name=CHIP, capacity=5), ResourceReport(name="disk", capacity=10**12)]
+    counted.resources += [
+        ResourceReportFactory.build(name=CHIP, capacity=5),
+        ResourceReportFactory.build(name="disk", capacity=10**12),
+    ]
     await join(people, people.mina, odd, counted, node_report("c", chips=1, ready=False))
     async with people.db.write() as tx:
         await add_site(tx, people.boris.actor, "elsewhere")

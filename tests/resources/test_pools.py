@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from tests.resources.steps import Json, join, make_spec, ok
-from tests.support.factories import CHIP, node_report
+from tests.support.factories import CHIP, GroupFactory, GroupMemberFactory, node_report
 from tests.support.fixtures import People
 from tests.support.web import person, problem
-from utcloud.accounts.models import Group, GroupMember
 from utcloud.accounts.schemas import Role
 from utcloud.common.errors import Problem
 from utcloud.resources import capacity, service
@@ -20,9 +19,9 @@ async def test_pools_move_nodes_and_bind_groups(people: People) -> None:
     spec = await make_spec(people.mina)
     first, second = ((await ok(people.mina.client.get("/nodes")))["items"])[:2]
     async with people.db.write() as tx:
-        tx.add(Group(id="grp_lab", name="lab"))
+        tx.add(GroupFactory.build(id="grp_lab", name="lab"))
         await tx.flush()
-        tx.add(GroupMember(group_id="grp_lab", user_id=people.rita.id))
+        tx.add(GroupMemberFactory.build(group_id="grp_lab", user_id=people.rita.id))
     body = {
         "name": "lab",
         "node_ids": [first["id"]],
@@ -103,9 +102,9 @@ async def test_what_is_in_use_is_not_deleted(people: People) -> None:
 async def test_a_group_sees_its_pools_and_no_others(people: People) -> None:
     await join(people, people.mina, node_report(chips=1))
     async with people.db.write() as tx:
-        tx.add_all(Group(id=f"grp_{name}", name=name) for name in ("red", "blue", "grey"))
+        tx.add_all(GroupFactory.build(id=f"grp_{name}", name=name) for name in ("red", "blue", "grey"))
         await tx.flush()
-        tx.add(GroupMember(group_id="grp_red", user_id=people.rita.id))
+        tx.add(GroupMemberFactory.build(group_id="grp_red", user_id=people.rita.id))
     for name, groups in (("for-red", ["grp_red"]), ("for-both", ["grp_red", "grp_blue"]), ("for-blue", ["grp_blue"])):
         body = {"name": name, "group_ids": groups, "description": name}
         await ok(people.mina.client.post("/pools", json=body), 201)

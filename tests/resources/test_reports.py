@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy import event, select
 
 from tests.support.lanes import examples
-from tests.support.factories import CHIP, chip_report, node_report
+from tests.support.factories import CHIP, NodeReportFactory, ResourceReportFactory, chip_report, node_report
 from tests.support.scenario import Scenario, add_site, add_spec, heard
 from utcloud.db import Database
 from utcloud.protocol import NodeReport, ResourceReport, SiteReport
@@ -140,14 +140,14 @@ async def test_a_chip_in_use_does_not_move(db: Database) -> None:
 
 
 async def test_nonsense_is_left_out_and_named(db: Database) -> None:
-    silly = NodeReport(
+    silly = NodeReportFactory.build(
         name="nul\0led",
         os="o" * 200,
         labels={"k\0" * 300: "v" * 5000},
         resources=[
-            ResourceReport(name="cpu", capacity=1000),
-            ResourceReport(name="cpu", capacity=9000),
-            ResourceReport(name="memory", capacity=2**80),
+            ResourceReportFactory.build(name="cpu", capacity=1000),
+            ResourceReportFactory.build(name="cpu", capacity=9000),
+            ResourceReportFactory.build(name="memory", capacity=2**80),
         ],
         chips=[
             chip_report("one"),

@@ -6,6 +6,7 @@ import httpx
 from fastapi import FastAPI
 from sqlalchemy import select, text
 
+from tests.support.factories import GroupFactory
 from tests.support.money import UNC, fund
 from utcloud.accounts.models import Group
 from utcloud.billing.models import Account
@@ -19,7 +20,7 @@ async def test_transactions_in_each_others_way_are_told_to_try_again(db: Databas
     async with db.write() as tx:
         for owner in ("rita", "boris"):
             await fund(tx, owner, UNC)
-        tx.add(Group(id="grp_1", name="team"))
+        tx.add(GroupFactory.build(id="grp_1", name="team"))
     app, both = FastAPI(), asyncio.Barrier(2)
     errors.install(app)
 

@@ -15,9 +15,10 @@ import pytest
 from sqlalchemy import select
 
 from tests.support.api import Api, Refused
+from tests.support.factories import GB, ObservedReplicaFactory, SiteReportFactory, node_report
 from tests.support.served import Served
 from utcloud.db import Database
-from utcloud.protocol import NodeReport, ObservedReplica, Phase, ResourceReport, SiteReport
+from utcloud.protocol import NodeReport, Phase, SiteReport
 from utcloud.server.models import KeptAnswer
 
 
@@ -271,7 +272,7 @@ def test_a_change_sends_an_event_to_those_who_may_see_it(served: Served, operato
     for thread in threads:
         thread.start()
     assert all(event.wait(5) for event in ready.values())
-    report(served, served.site_token, SiteReport(sent_at=datetime.now(UTC), nodes=[node("node-events")]))
+    report(served, served.site_token, SiteReportFactory.build(sent_at=datetime.now(UTC), nodes=[node("node-events")]))
     assert changed.wait(3), "no event within three seconds"
     stop.set()
     for thread in threads:
@@ -283,8 +284,7 @@ def test_a_change_sends_an_event_to_those_who_may_see_it(served: Served, operato
 
 
 def node(name: str) -> NodeReport:
-    resources = [ResourceReport(name="cpu", capacity=4000), ResourceReport(name="memory", capacity=8 * 10**9)]
-    return NodeReport(name=name, resources=resources)
+    return node_report(name, cpu=4000, memory=8 * GB)
 
 
 def report(served: Served, token: str, body: SiteReport) -> httpx.Response:
@@ -300,7 +300,7 @@ def test_agents_need_their_sites_token(served: Served, operator: Api, path: str)
         answer = httpx.get(f"{served.origin}/api/v1/agent/{path}", headers=headers)
         assert answer.status_code == 401, (path, authorization)
         assert answer.headers["content-type"] == "application/problem+json"
-    assert report(served, "wrong", SiteReport(sent_at=datetime.now(UTC))).status_code == 401
+    assert report(served, "wrong", SiteReportFactory.build(sent_at=datetime.now(UTC))).status_code == 401
 
 
 def test_a_sites_token_opens_nothing_else(served: Served) -> None:
@@ -311,7 +311,7 @@ def test_a_sites_token_opens_nothing_else(served: Served) -> None:
 
 def test_one_site_neither_sees_nor_moves_anothers_work(served: Served, operator: Api) -> None:
     """Another site's word about an attempt is not believed; its desired state shows it nothing."""
-    report(served, served.site_token, SiteReport(sent_at=datetime.now(UTC), nodes=[node("node-own")]))
+    report(served, served.site_token, SiteReportFactory.build(sent_at=datetime.now(UTC), nodes=[node("node-own")]))
     items = [{"resource": "cpu", "quantity": "0.5"}]
     pool = next(one for one in operator.all("/pools") if one["is_default"])
     spec = operator.post("/specs", {"name": fresh("cpu"), "price": "1", "items": items})
@@ -324,24 +324,28 @@ def test_one_site_neither_sees_nor_moves_anothers_work(served: Served, operator:
     (wish,) = [one for one in desired["replicas"] if one["workload_id"] == made["id"]]
     rival = operator.post("/sites", {"name": fresh("rival")})["token"]
     assert _desired(served, rival)["replicas"] == []
-    lie = ObservedReplica(
+    lie = ObservedReplicaFactory.build(
         replica_id=wish["replica_id"],
         attempt_id=wish["attempt_id"],
         phase=Phase.ENDED,
         exit_code=1,
         ended_at=datetime.now(UTC),
     )
-    assert report(served, rival, SiteReport(sent_at=datetime.now(UTC), replicas=[lie])).status_code == 200
+    assert report(served, rival, SiteReportFactory.build(sent_at=datetime.now(UTC), replicas=[lie])).status_code == 200
     assert operator.notebook(made["id"])["state"] == "assigned"
     operator.post(f"/notebooks/{made['id']}/stop")
     truth = lie.model_copy(update={"exit_code": 0})
-    report(served, served.site_token, SiteReport(sent_at=datetime.now(UTC), nodes=[node("node-own")], replicas=[truth]))
+    report(
+        served,
+        served.site_token,
+        SiteReportFactory.build(sent_at=datetime.now(UTC), nodes=[node("node-own")], replicas=[truth]),
+    )
     assert operator.notebook(made["id"])["state"] == "stopped"
 
 
 def test_a_site_gets_only_the_files_that_its_work_needs(served: Served, operator: Api, tmp_path: Path) -> None:
     """Another miner's site cannot fetch a renter's code, though it may know its name and its hash."""
-    report(served, served.site_token, SiteReport(sent_at=datetime.now(UTC), nodes=[node("node-own")]))
+    report(served, served.site_token, SiteReportFactory.build(sent_at=datetime.now(UTC), nodes=[node("node-own")]))
     (tmp_path / "secret.py").write_text(f"print({fresh('secret')!r})\n")
     algorithm = operator.upload_folder(fresh("code"), tmp_path)
     version = operator.get(f"/algorithms/{algorithm['id']}/versions/1")["id"]
@@ -379,7 +383,7 @@ def test_a_removed_sites_token_opens_nothing(served: Served, operator: Api) -> N
 
 def test_the_desired_state_comes_at_once_when_it_changes(served: Served, operator: Api) -> None:
     """The long poll is released by the commit, not by its end."""
-    report(served, served.site_token, SiteReport(sent_at=datetime.now(UTC), nodes=[node("node-own")]))
+    report(served, served.site_token, SiteReportFactory.build(sent_at=datetime.now(UTC), nodes=[node("node-own")]))
     pool = next(one for one in operator.all("/pools") if one["is_default"])
     items = [{"resource": "cpu", "quantity": "0.1"}]
     spec = operator.post("/specs", {"name": fresh("tiny"), "price": "0", "items": items})

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from tests.support.api import Api, Json
+from tests.support.factories import GB, SiteReportFactory, node_report
 from tests.support.served import Served
 from utcloud.common.settings import Settings
-from utcloud.protocol import NodeReport, ResourceReport, SiteReport
 from utcloud.server.app import create_app
 
 PEOPLE = {"ann": "miner", "bert": "miner", "rita": "renter", "rolf": "renter"}
@@ -90,9 +90,8 @@ def platform(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Platfo
 def _hardware(served: Served, ann: Api, group_id: str, mark: str) -> tuple[dict[str, str], dict[str, str]]:
     """Ann's things, and what she offers to a group."""
     site = ann.post("/sites", {"name": f"site-{mark}"})
-    resources = [ResourceReport(name="cpu", capacity=4000), ResourceReport(name="memory", capacity=8 * 10**9)]
-    seen = NodeReport(name=f"node-{mark}", ip=ADDRESS, resources=resources)
-    body = SiteReport(sent_at=datetime.now(UTC), nodes=[seen]).model_dump_json()
+    seen = node_report(f"node-{mark}", cpu=4000, memory=8 * GB, ip=ADDRESS)
+    body = SiteReportFactory.build(sent_at=datetime.now(UTC), nodes=[seen]).model_dump_json()
     headers = {"Authorization": f"Bearer {site['token']}", "Content-Type": "application/json"}
     assert httpx.post(f"{served.origin}/api/v1/agent/reports", content=body, headers=headers).is_success
     spec = ann.post("/specs", {"name": f"spec-{mark}", "price": "1", "items": [{"resource": "cpu", "quantity": "0.5"}]})

@@ -2,8 +2,8 @@
 
 from sqlalchemy import func, select
 
+from tests.support.factories import GroupFactory
 from utcloud.accounts.models import Group
-from utcloud.common.ids import new_id
 from utcloud.db import Database, emit
 
 
@@ -15,7 +15,7 @@ async def _count(db: Database) -> int:
 async def test_a_database_is_fresh_and_keeps_what_is_committed(db: Database) -> None:
     assert await _count(db) == 0
     async with db.write() as tx:
-        tx.add(Group(id=new_id("grp"), name="lab"))
+        tx.add(GroupFactory.build(name="lab"))
     assert await _count(db) == 1
 
 

@@ -6,10 +6,9 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import func, select
 
-from tests.support.factories import GB
+from tests.support.factories import GB, ImageFactory
 from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
-from utcloud.assets.models import Image
 from utcloud.common.errors import Conflict, Forbidden, InsufficientFunds, Invalid, NotFound, Problem
 from utcloud.common.ids import new_id
 from utcloud.resources.models import PoolSpec
@@ -71,7 +70,7 @@ async def test_a_spec_that_the_pool_does_not_offer_for_notebooks(world: Scenario
 
 async def test_an_image_without_jupyterlab(world: Scenario) -> None:
     async with world.db.write() as tx:
-        plain = Image(
+        plain = ImageFactory.build(
             id=new_id("im"), owner_id=world.miner.id, name="plain", reference="localhost/plain", jupyter=False
         )
         tx.add(plain)

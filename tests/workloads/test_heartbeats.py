@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import select
 
 from tests.support.clock import FakeClock
-from tests.support.factories import node_report
+from tests.support.factories import SiteReportFactory, node_report
 from tests.support.scenario import Scenario
-from utcloud.protocol import ChipTelemetry, SiteReport
+from utcloud.protocol import ChipTelemetry
 from utcloud.resources import service
 from utcloud.resources.models import Site, Telemetry
 from utcloud.resources.reports import Heard, Incoming
@@ -45,7 +45,7 @@ class Sites:
         nodes[0].chips[0].telemetry = ChipTelemetry(temperature_c=temperature)
         seen = [] if number else list(self.world.seen.values())
         sent_at = self.clock.now() - timedelta(seconds=late_s)
-        return Incoming(SiteReport(sent_at=sent_at, nodes=nodes, replicas=seen))
+        return Incoming(SiteReportFactory.build(sent_at=sent_at, nodes=nodes, replicas=seen))
 
     async def temperatures(self) -> dict[str, float]:
         async with self.world.db.read() as tx:

@@ -7,15 +7,15 @@ import pytest
 from sqlalchemy import select
 
 from tests.support.clock import FakeClock
+from tests.support.factories import AssetFactory, AssetVersionFactory, GroupFactory, PoolFactory
 from tests.support.scenario import Scenario
 from tests.support.web import Person, make_app, person, problem
-from utcloud.accounts.models import Group
 from utcloud.accounts.routes import router as accounts
 from utcloud.accounts.schemas import Role
-from utcloud.assets.models import Asset, AssetVersion, Image
+from utcloud.assets.models import Image
 from utcloud.assets.routes import router as assets
 from utcloud.common.settings import Settings
-from utcloud.resources.models import Node, Pool, PoolGroup, UnitPrice
+from utcloud.resources.models import Node, PoolGroup, UnitPrice
 from utcloud.resources.routes import router as resources
 from utcloud.resources.service import default_pool
 from utcloud.server.wiring import wire
@@ -53,9 +53,9 @@ async def test_deleting_is_refused_with_whose_work_is_in_the_way(world: Scenario
 async def test_an_assets_owner_is_told_names_of_his_own_notebooks_only(world: Scenario) -> None:
     made = [await world.create("mine"), await world.create("a-secret", actor=world.other)]
     async with world.db.write() as tx:
-        tx.add(Asset(id="alg_1", kind="algorithm", owner_id=world.renter.id, name="shared"))
+        tx.add(AssetFactory.build(id="alg_1", owner_id=world.renter.id, name="shared"))
         await tx.flush()
-        tx.add(AssetVersion(id="ver_1", asset_id="alg_1", number=1, status="ready"))
+        tx.add(AssetVersionFactory.build(id="ver_1", asset_id="alg_1", number=1, status="ready"))
         await tx.flush()
         for ident in made:
             (await tx.get_one(Workload, ident)).algorithm_version_id = "ver_1"
@@ -82,8 +82,8 @@ async def test_a_pool_and_a_group_in_use_stay(world: Scenario, operator: Person)
     first = await world.create("first")
     await world.create("second", actor=world.other)
     async with world.db.write() as tx:
-        tx.add(Group(id="grp_1", name="red"))
-        pool = Pool(id="po_2", miner_id=world.miner.id, name="for-red")
+        tx.add(GroupFactory.build(id="grp_1", name="red"))
+        pool = PoolFactory.build(id="po_2", miner_id=world.miner.id, name="for-red")
         tx.add(pool)
         await tx.flush()
         tx.add(PoolGroup(pool_id=pool.id, group_id="grp_1"))
@@ -98,7 +98,12 @@ async def test_who_is_on_a_node_that_would_move(world: Scenario, operator: Perso
     await world.create("second", actor=world.other)
     await world.create("third", actor=world.other)
     async with world.db.write() as tx:
-        tx.add_all([Group(id="grp_1", name="red"), Pool(id="po_2", miner_id=world.miner.id, name="lab-2")])
+        tx.add_all(
+            [
+                GroupFactory.build(id="grp_1", name="red"),
+                PoolFactory.build(id="po_2", miner_id=world.miner.id, name="lab-2"),
+            ]
+        )
         await tx.flush()
         (await tx.get_one(Workload, first)).group_id = "grp_1"
         nodes = list(await tx.scalars(select(Node.id).order_by(Node.name)))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from tests.support.factories import PRICE
+from tests.support.factories import PRICE, PoolFactory
 from tests.support.scenario import Scenario
 from utcloud.accounts.models import AuditEvent
 from utcloud.billing.models import BillingEvent
@@ -15,7 +15,7 @@ from utcloud.common.money import amount_for
 from utcloud.edge.models import Route
 from utcloud.protocol import Phase
 from utcloud.resources import service
-from utcloud.resources.models import Allocation, Node, Pool
+from utcloud.resources.models import Allocation, Node
 from utcloud.resources.schemas import Cordon, Drain, NodeDetail, NodeMove, NodeStatus, WhenBusy
 from utcloud.server.wiring import wire
 from utcloud.workloads import nodes
@@ -285,7 +285,7 @@ async def test_what_waits_for_a_cordoned_node_says_so(world: Scenario) -> None:
 
 async def other_pool(world: Scenario) -> str:
     async with world.db.write() as tx:
-        tx.add(Pool(id="pool_2", miner_id=world.miner.id, name="second"))
+        tx.add(PoolFactory.build(id="pool_2", miner_id=world.miner.id, name="second"))
     return "pool_2"
 
 

@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from tests.support.factories import PRICE
+from tests.support.factories import PRICE, ObservedReplicaFactory
 from tests.support.scenario import Scenario
 from utcloud.billing.models import Entry, Posting
 from utcloud.common.errors import Conflict
 from utcloud.common.money import amount_for
 from utcloud.edge.models import Route
-from utcloud.protocol import ObservedReplica, Phase
+from utcloud.protocol import Phase
 from utcloud.workloads import notebooks
 from utcloud.workloads.models import Attempt, DroppedVolume, TimelineEvent
 from utcloud.workloads.schemas import State
@@ -101,7 +101,9 @@ async def test_an_old_report_that_comes_late_changes_nothing(world: Scenario) ->
     await world.report(old, at=world.now - timedelta(seconds=50))
     assert await snapshot(world) == before
     meter = await world.meter(attempt)
-    await world.report(ObservedReplica(**old.model_dump() | {"phase": Phase.ENDED, "ended_at": world.later(500)}))
+    await world.report(
+        ObservedReplicaFactory.build(**old.model_dump() | {"phase": Phase.ENDED, "ended_at": world.later(500)})
+    )
     assert (await world.meter(attempt)).ended_at == meter.ended_at
 
 
@@ -119,7 +121,7 @@ async def test_running_after_starting_after_running_again(world: Scenario) -> No
 async def test_unknown_attempts_are_ignored(world: Scenario) -> None:
     await world.create()
     before = await snapshot(world)
-    stranger = ObservedReplica(
+    stranger = ObservedReplicaFactory.build(
         replica_id="rp_x", attempt_id="at_x", phase=Phase.RUNNING, started_at=world.now, endpoint="10.0.0.9:1"
     )
     await world.report(stranger)

@@ -6,19 +6,30 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from tests.support.factories import CHIP, FEE_PPM, GB, PRICE, node_report
+from tests.support.factories import (
+    CHIP,
+    FEE_PPM,
+    GB,
+    PRICE,
+    GroupFactory,
+    PoolFactory,
+    PoolSpecFactory,
+    SiteFactory,
+    SiteReportFactory,
+    UserFactory,
+    node_report,
+)
 from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.models import Application, Group, User
+from utcloud.accounts.models import Application
 from utcloud.billing import by_day, journal
 from utcloud.billing import service as billing
 from utcloud.common.ids import new_id
 from utcloud.common.money import MICRO
 from utcloud.db import Database
-from utcloud.protocol import SiteReport
 from utcloud.resources import reports
 from utcloud.resources import service as resources
-from utcloud.resources.models import Pool, PoolGroup, PoolSpec, Site
+from utcloud.resources.models import PoolGroup, PoolSpec
 from utcloud.resources.schemas import Attention, AttentionKind, NodeStatus, PoolLack, SpecSort
 from utcloud.workloads.overview import miner_overview
 from utcloud.workloads.schemas import MinerOverviewOut
@@ -127,7 +138,7 @@ async def test_earnings_of_each_day_are_the_journals(world: Scenario) -> None:
 async def test_the_first_day(db: Database) -> None:
     world = Scenario(db)
     async with db.write() as tx:
-        user = User(id=new_id("us"), username="newcomer", password_hash="-", is_miner=True)
+        user = UserFactory.build(username="newcomer", is_miner=True)
         tx.add(user)
     actor = Actor(user.id, "newcomer", is_miner=True)
     shown = await home(world, actor)
@@ -185,11 +196,11 @@ async def test_what_is_wrong_with_offers(world: Scenario) -> None:
         huge = await world.add_spec(tx, "huge", {"cpu": 1_000_000})
         wide = await world.add_spec(tx, "wide", {"TPU1684X": 3})
         for name, open_to_all in (("bare", True), ("shut", False), ("bound", False)):
-            tx.add(Pool(id=f"po_{name}", miner_id=world.miner.id, name=name, open_to_all=open_to_all))
-        tx.add(Group(id="grp_1", name="lab"))
+            tx.add(PoolFactory.build(id=f"po_{name}", miner_id=world.miner.id, name=name, open_to_all=open_to_all))
+        tx.add(GroupFactory.build(id="grp_1", name="lab"))
         await tx.flush()
         tx.add(PoolGroup(pool_id="po_bound", group_id="grp_1"))
-        tx.add(PoolSpec(pool_id="po_bare", spec_id=world.spec_id, purpose="notebook"))
+        tx.add(PoolSpecFactory.build(pool_id="po_bare", spec_id=world.spec_id, purpose="notebook"))
     found = await attention(world)
     assert (found["spec_never_fits"].count, found["spec_never_fits"].object_name) == (2, "huge, wide")
     assert "pool lab" in found["spec_never_fits"].detail
@@ -206,13 +217,15 @@ async def test_what_is_wrong_with_offers(world: Scenario) -> None:
 
 async def test_nothing_to_rent(world: Scenario) -> None:
     async with world.db.write() as tx:
-        other = User(id="us_2", username="second", password_hash="-", is_miner=True)
+        other = UserFactory.build(id="us_2", username="second", is_miner=True)
         tx.add(other)
         await tx.flush()
-        site = Site(id="si_2", name="second", miner_id="us_2", token_hash="2")
+        site = SiteFactory.build(id="si_2", name="second", miner_id="us_2")
         tx.add(site)
         await tx.flush()
-        await reports.apply(tx, world.now, site, SiteReport(sent_at=world.now, nodes=[node_report("second", 1)]))
+        await reports.apply(
+            tx, world.now, site, SiteReportFactory.build(sent_at=world.now, nodes=[node_report("second", 1)])
+        )
     second = Actor("us_2", "second", is_miner=True)
     assert list(await attention(world, second)) == ["no_specs"]
     assert await attention(world) == {}, "another's troubles are not one's own"

@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.factories import CHIP, FEE_PPM
+from tests.support.factories import CHIP, FEE_PPM, CustomResourceFactory, GroupFactory, GroupMemberFactory
 from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.models import Group, GroupMember, User
+from utcloud.accounts.models import GroupMember, User
 from utcloud.accounts.schemas import QuotaOut, QuotaUpdate
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Unauthenticated
-from utcloud.common.ids import new_id
-from utcloud.resources.models import CustomResource, Pool, PoolGroup
+from utcloud.resources.models import Pool, PoolGroup
 from utcloud.workloads import in_use, notebooks, quotas
 from utcloud.workloads.quotas import Subject
 from utcloud.workloads.schemas import NotebookCreate
@@ -38,10 +37,10 @@ async def shown(world: Scenario, subject: Subject) -> QuotaOut:
 async def make_group(world: Scenario, name: str, *members: Actor, bound: bool = True) -> Subject:
     """A group, bound to the world's pool, which is open to groups alone from then on."""
     async with world.db.write() as tx:
-        group = Group(id=new_id("grp"), name=name)
+        group = GroupFactory.build(name=name)
         tx.add(group)
         await tx.flush()
-        tx.add_all(GroupMember(group_id=group.id, user_id=actor.id) for actor in members)
+        tx.add_all(GroupMemberFactory.build(group_id=group.id, user_id=actor.id) for actor in members)
         if bound:
             tx.add(PoolGroup(pool_id=world.pool_id, group_id=group.id))
             (await tx.get_one(Pool, world.pool_id)).open_to_all = False
@@ -209,7 +208,11 @@ async def test_bad_quotas_name_the_field(world: Scenario, resources: dict[str, s
 
 async def test_a_name_that_means_two_things(world: Scenario) -> None:
     async with world.db.write() as tx:
-        tx.add(CustomResource(id="cr_x", miner_id=world.other.id, name="TPU1684X", system_resource="other/chip"))
+        tx.add(
+            CustomResourceFactory.build(
+                id="cr_x", miner_id=world.other.id, name="TPU1684X", system_resource="other/chip"
+            )
+        )
     with pytest.raises(Invalid) as caught:
         await limit(world, of_user(world.renter), resources={"TPU1684X": "1"})
     assert f"other/chip, {CHIP}" in (caught.value.cure or "")

@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import event, select
 
 from tests.support.clock import FakeClock
-from tests.support.factories import node_report
+from tests.support.factories import ObservedReplicaFactory, SiteReportFactory, node_report
 from tests.support.scenario import Scenario
 from tests.support.web import client_of, make_app, problem
 from utcloud.assets.store import open_store
 from utcloud.common.settings import Settings
 from utcloud.db import Database
-from utcloud.protocol import ChipTelemetry, NodeReport, ObservedReplica, Phase, SiteReport
+from utcloud.protocol import ChipTelemetry, NodeReport, Phase
 from utcloud.resources import service
 from utcloud.resources.models import Node, Site
 from utcloud.resources.schemas import NodeDetail, NodeStatus
@@ -49,7 +49,7 @@ def body(world: Scenario, clock: FakeClock, *nodes: NodeReport, temperature: flo
     named = [node.model_copy(deep=True) for node in nodes or world.nodes]
     if temperature is not None:
         named[0].chips[0].telemetry = ChipTelemetry(temperature_c=temperature, power_w=12.5)
-    report = SiteReport(sent_at=clock.now(), nodes=named, replicas=list(world.seen.values()))
+    report = SiteReportFactory.build(sent_at=clock.now(), nodes=named, replicas=list(world.seen.values()))
     return report.model_dump_json()
 
 
@@ -148,10 +148,10 @@ async def test_a_site_speaks_for_its_own_work_alone(
     async with world.db.write() as tx:
         _, token = await service.ensure_site(tx, world.miner.id, "elsewhere")
         assert token
-    report = SiteReport(
+    report = SiteReportFactory.build(
         sent_at=clock.now(),
         nodes=[node_report("node-x", 0)],
-        replicas=[ObservedReplica(replica_id="rp", attempt_id=attempt, phase=Phase.RUNNING)],
+        replicas=[ObservedReplicaFactory.build(replica_id="rp", attempt_id=attempt, phase=Phase.RUNNING)],
     )
     stranger = {"Authorization": f"Bearer {token}"}
     for _ in range(3):
@@ -216,7 +216,7 @@ async def test_a_removed_nodes_chip_may_stand_elsewhere(
     async with world.db.write() as tx:
         _, token = await service.ensure_site(tx, world.miner.id, "elsewhere")
     twin = node_report("node-a", 2)
-    report = SiteReport(sent_at=clock.now(), nodes=[twin])
+    report = SiteReportFactory.build(sent_at=clock.now(), nodes=[twin])
     other = {"Authorization": f"Bearer {token}"}
     await agent.post("agent/reports", content=report.model_dump_json(), headers=other)
     async with world.db.write() as tx:

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.factories import GB, PRICE
+from tests.support.factories import GB, PRICE, GroupFactory, GroupMemberFactory
 from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.models import Group, GroupMember
 from utcloud.common.errors import Forbidden, Invalid, NotFound
 from utcloud.common.money import amount_for
 from utcloud.workloads import notebooks
@@ -55,9 +54,9 @@ async def test_what_runs_and_what_waits(world: Scenario) -> None:
 async def test_the_group_in_whose_name_it_runs(world: Scenario) -> None:
     ident = await world.create()
     async with world.db.write() as tx:
-        tx.add(Group(id="grp_1", name="vision"))
+        tx.add(GroupFactory.build(id="grp_1", name="vision"))
         await tx.flush()
-        tx.add(GroupMember(group_id="grp_1", user_id=world.renter.id))
+        tx.add(GroupMemberFactory.build(group_id="grp_1", user_id=world.renter.id))
         (await tx.get_one(Workload, ident)).group_id = "grp_1"
     assert [one.group_name for one in await listed(world)] == ["vision"]
     assert len(await listed(world, search="visi")) == 1

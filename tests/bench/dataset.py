@@ -1,4 +1,4 @@
-"""A big world for measuring, on a PostgreSQL of its own: 1,000 nodes of 8 chips, 10,000 live replicas.
+"""A big dataset for measuring, on a PostgreSQL of its own: 1,000 nodes of 8 chips, 10,000 live replicas.
 
 Rows are copied in, in the order of their foreign keys: seconds instead of minutes. Everything belongs to one miner,
 whose lists are then the longest that there can be.
@@ -20,6 +20,16 @@ from sqlalchemy.dialects.postgresql import asyncpg as dialects
 from sqlalchemy.engine import make_url
 
 from tests.support.db import create_all, running_postgres
+from tests.support.factories import (
+    CHIP,
+    CHIP_MODEL,
+    FEE_PPM,
+    GB,
+    PRICE,
+    ChipReportFactory,
+    NodeReportFactory,
+    ResourceReportFactory,
+)
 from utcloud.accounts.models import ApiToken, AuditEvent, Group, GroupMember, User
 from utcloud.assets.models import Image
 from utcloud.billing import chain
@@ -27,7 +37,7 @@ from utcloud.billing.journal import PLATFORM
 from utcloud.billing.models import Account, Entry, Meter, Order, Posting
 from utcloud.common.money import MICRO
 from utcloud.db import Base, Database
-from utcloud.protocol import ChipReport, NodeReport, ResourceReport
+from utcloud.protocol import NodeReport
 from utcloud.resources.models import (
     Allocation,
     Chip,
@@ -44,11 +54,9 @@ from utcloud.resources.models import (
 )
 from utcloud.workloads.models import Attempt, Replica, Subtask, TimelineEvent, Workload
 
-CHIPS = ("sophgo.com/bm1684x", "nvidia.com/gpu")
+CHIPS = (CHIP, "nvidia.com/gpu")
 NAMES = ("TPU1684X", "H100")
-MODELS = ("BM1684X", "NVIDIA H100 80GB HBM3")
-GB = 10**9
-PRICE, FEE_PPM = 1_500_000, 50_000
+MODELS = (CHIP_MODEL, "NVIDIA H100 80GB HBM3")
 
 
 def ident(prefix: str, number: int) -> str:
@@ -60,7 +68,7 @@ IMAGE = ident("img", 0)
 
 
 @dataclass(frozen=True)
-class World:
+class Dataset:
     """What there is, by number. All is found again by ``ident(prefix, number)``."""
 
     nodes: int = 1000
@@ -109,7 +117,7 @@ class World:
         """What the agent of site ``number`` says of its node: just what the tables say."""
         kind = self.pool_of(number) % 2
         sizes = {"cpu": 128_000, "memory": 1000 * GB, "disk": 10_000 * GB, CHIPS[kind]: self.chips}
-        return NodeReport(
+        return NodeReportFactory.build(
             name=f"node-{number:04}",
             ip=f"10.{number >> 8}.{number & 255}.1",
             os="Debian GNU/Linux 12",
@@ -117,9 +125,9 @@ class World:
             architecture="x86_64",
             engine="podman 4.3.1",
             labels={"rack": f"r{number // 40}", "kubernetes.io/arch": "amd64"},
-            resources=[ResourceReport(name=name, capacity=capacity) for name, capacity in sizes.items()],
+            resources=[ResourceReportFactory.build(name=name, capacity=capacity) for name, capacity in sizes.items()],
             chips=[
-                ChipReport(
+                ChipReportFactory.build(
                     uid=f"chip-{number:04}-{index}",
                     resource=CHIPS[kind],
                     index=index,
@@ -135,23 +143,23 @@ class World:
 
 
 @contextmanager
-def big_world(world: World | None = None) -> Iterator[World]:
-    """A durable PostgreSQL server with the world in it, whose sites count as heard for an hour; gone afterwards."""
+def big_dataset(dataset: Dataset | None = None) -> Iterator[Dataset]:
+    """A durable PostgreSQL server with the dataset in it, whose sites count as heard for an hour; gone afterwards."""
     with running_postgres(durable=True) as server:
-        made = replace(world or World(), url=server.url("postgres"))
+        made = replace(dataset or Dataset(), url=server.url("postgres"))
         asyncio.run(seed(made))
         yield made
 
 
-async def seed(world: World) -> None:
-    """Make the tables in the empty database at ``world.url`` and fill them."""
-    database = Database(world.url)
+async def seed(dataset: Dataset) -> None:
+    """Make the tables in the empty database at ``dataset.url`` and fill them."""
+    database = Database(dataset.url)
     await create_all(database)
     await database.close()
     rows = Rows()
     for part in (add_people, _hardware, _offers, _work, _money):
-        part(world, rows)
-    await rows.copy(world.url)
+        part(dataset, rows)
+    await rows.copy(dataset.url)
 
 
 class Rows:
@@ -215,36 +223,36 @@ def chip(node: int, index: int) -> str:
     return ident("chip", node * 100 + index)
 
 
-def spec(world: World, pool: int, kind: int) -> str:
+def spec(dataset: Dataset, pool: int, kind: int) -> str:
     """The id of a pool's spec. Kind 0 takes one chip, 1 one chip by another name, 2 none, 3 two."""
-    return ident("spec", pool * world.specs_each + kind)
+    return ident("spec", pool * dataset.specs_each + kind)
 
 
-def add_people(world: World, rows: Rows) -> None:
+def add_people(dataset: Dataset, rows: Rows) -> None:
     """A miner and an operator with their tokens, renters, groups, and an audit trail."""
     oscar = ident("usr", 1)
-    people = {world.miner_id: ("mina", world.miner_token), oscar: ("oscar", world.operator_token)}
+    people = {dataset.miner_id: ("mina", dataset.miner_token), oscar: ("oscar", dataset.operator_token)}
     for number, (user, (name, token)) in enumerate(people.items()):
         roles = {"is_miner": user != oscar, "is_operator": user == oscar, "is_renter": False}
         rows.add(User, id=user, username=name, password_hash="-", **roles)
         digest = hashlib.sha256(token.encode()).hexdigest()
         rows.add(ApiToken, id=ident("tok", number), user_id=user, name="bench", token_hash=digest, hint="utc_")
-    for number in range(world.renters):
+    for number in range(dataset.renters):
         rows.add(User, id=renter(number), username=f"renter-{number:03}", password_hash="-")
-    for number in range(world.pools):
+    for number in range(dataset.pools):
         rows.add(Group, id=ident("grp", number), name=f"group-{number:02}")
-        for member in range(number, world.renters, world.pools):
+        for member in range(number, dataset.renters, dataset.pools):
             rows.add(GroupMember, group_id=ident("grp", number), user_id=renter(member))
-    for number in range(world.live):
-        what = ("spec.update", "spec", "mina", world.miner_id)
+    for number in range(dataset.live):
+        what = ("spec.update", "spec", "mina", dataset.miner_id)
         if number % 2:
-            who = number % world.renters
+            who = number % dataset.renters
             what = ("notebook.create", "notebook", f"renter-{who:03}", renter(who))
         action, object_type, actor_name, actor_id = what
         rows.add(
             AuditEvent,
             id=ident("ae", number),
-            at=world.now - timedelta(minutes=world.live - number),
+            at=dataset.now - timedelta(minutes=dataset.live - number),
             actor_id=actor_id,
             actor_name=actor_name,
             action=action,
@@ -255,31 +263,31 @@ def add_people(world: World, rows: Rows) -> None:
         )
 
 
-def _hardware(world: World, rows: Rows) -> None:
-    for number in range(world.pools):
+def _hardware(dataset: Dataset, rows: Rows) -> None:
+    for number in range(dataset.pools):
         pool = ident("pool", number)
         opened = {"is_default": number == 0, "open_to_all": number % 2 == 0}
-        rows.add(Pool, id=pool, miner_id=world.miner_id, name=f"pool-{number:02}", **opened)
+        rows.add(Pool, id=pool, miner_id=dataset.miner_id, name=f"pool-{number:02}", **opened)
         rows.add(PoolGroup, pool_id=pool, group_id=ident("grp", number))
     columns = set(Chip.__table__.columns.keys())
-    for number in range(world.nodes):
-        site, node, report = ident("site", number), ident("nd", number), world.report(number)
+    for number in range(dataset.nodes):
+        site, node, report = ident("site", number), ident("nd", number), dataset.report(number)
         rows.add(
             Site,
             id=site,
             name=f"site-{number:04}",
-            miner_id=world.miner_id,
-            token_hash=hashlib.sha256(world.site_token(number).encode()).hexdigest(),
-            last_seen_at=world.now + timedelta(hours=1),
+            miner_id=dataset.miner_id,
+            token_hash=hashlib.sha256(dataset.site_token(number).encode()).hexdigest(),
+            last_seen_at=dataset.now + timedelta(hours=1),
             agent_version="0.1.0",
         )
         rows.add(
             Node,
             id=node,
             site_id=site,
-            pool_id=ident("pool", world.pool_of(number)),
+            pool_id=ident("pool", dataset.pool_of(number)),
             ready=True,
-            ready_since=world.now,
+            ready_since=dataset.now,
             **report.model_dump(include={"name", "ip", "os", "kernel", "architecture", "engine", "labels"}),
         )
         for resource in report.resources:
@@ -288,15 +296,15 @@ def _hardware(world: World, rows: Rows) -> None:
             rows.add(Chip, id=chip(number, one.index), node_id=node, **one.model_dump(include=columns))
 
 
-def _offers(world: World, rows: Rows) -> None:
-    own = {"miner_id": world.miner_id}
+def _offers(dataset: Dataset, rows: Rows) -> None:
+    own = {"miner_id": dataset.miner_id}
     for number, name in enumerate(NAMES):
         rows.add(CustomResource, id=ident("cr", number), name=name, system_resource=CHIPS[number], **own)
-    for pool in range(0, world.pools, 5):
-        inside = [ident("nd", node) for node in range(world.nodes) if world.pool_of(node) == pool]
+    for pool in range(0, dataset.pools, 5):
+        inside = [ident("nd", node) for node in range(dataset.nodes) if dataset.pool_of(node) == pool]
         what = {"name": f"RACK-{pool:02}", "system_resource": CHIPS[pool % 2], "node_ids": inside}
         rows.add(CustomResource, id=ident("cr", 10 + pool), **own, **what)
-    for pool in range(world.pools):
+    for pool in range(dataset.pools):
         system = CHIPS[pool % 2]
         shapes: list[dict[str, int]] = [
             {"cpu": 4000, "memory": 16 * GB, NAMES[pool % 2]: 1},
@@ -304,18 +312,18 @@ def _offers(world: World, rows: Rows) -> None:
             {"cpu": 2000, "memory": 8 * GB},
             {"cpu": 8000, "memory": 32 * GB, system: 2},
         ]
-        for kind in range(world.specs_each):
-            made = spec(world, pool, kind)
+        for kind in range(dataset.specs_each):
+            made = spec(dataset, pool, kind)
             rows.add(Spec, id=made, name=f"spec-{pool:02}-{kind}", price=PRICE, **own)
             for name, quantity in shapes[kind % len(shapes)].items():
                 rows.add(SpecItem, spec_id=made, resource=name, quantity=quantity)
-            for offered in {pool, (pool + 2) % world.pools}:
+            for offered in {pool, (pool + 2) % dataset.pools}:
                 for purpose in ("notebook", "training"):
                     rows.add(PoolSpec, pool_id=ident("pool", offered), spec_id=made, purpose=purpose)
 
 
 def add_workload(
-    world: World, rows: Rows, number: int, *, pool: int, kind: int, replicas: int = 1, state: str, **fields: Any
+    dataset: Dataset, rows: Rows, number: int, *, pool: int, kind: int, replicas: int = 1, state: str, **fields: Any
 ) -> None:
     """A notebook of ``replicas`` replicas, each in a subtask of its own; ``fields`` go into the replicas' rows."""
     made = ident("nb", number)
@@ -324,7 +332,7 @@ def add_workload(
         Workload,
         id=made,
         kind="notebook",
-        owner_id=renter(number % world.renters),
+        owner_id=renter(number % dataset.renters),
         name=f"notebook-{number}",
         pool_id=ident("pool", pool),
         image_id=IMAGE,
@@ -332,29 +340,29 @@ def add_workload(
         facts={**names, "algorithm": "", "dataset": "", "simulated": False},
     )
     order = {"workload_id": made, "workload_kind": "notebook", "workload": f"notebook-{number}"}
-    order |= {"owner_id": renter(number % world.renters), "wallet_id": wallet(number % world.renters)}
-    order |= {"miner_id": world.miner_id, "pool_id": ident("pool", pool), "pool": names["pool"]}
+    order |= {"owner_id": renter(number % dataset.renters), "wallet_id": wallet(number % dataset.renters)}
+    order |= {"miner_id": dataset.miner_id, "pool_id": ident("pool", pool), "pool": names["pool"]}
     terms = {"replicas": replicas, "unit_price": PRICE, "fee_ppm": FEE_PPM, "estimate": replicas * PRICE}
-    what = {"spec_id": spec(world, pool, kind), "spec": names["spec"], "fault_credit": "none"}
+    what = {"spec_id": spec(dataset, pool, kind), "spec": names["spec"], "fault_credit": "none"}
     rows.add(Order, id=ident("ord", number), **order, **terms, **what)
     for index in range(replicas):
         part = number * 100 + index
-        what = {"name": f"task-{index}", "spec_id": spec(world, pool, kind), "image": "localhost/utcloud/jupyter:1"}
+        what = {"name": f"task-{index}", "spec_id": spec(dataset, pool, kind), "image": "localhost/utcloud/jupyter:1"}
         rows.add(Subtask, id=ident("st", part), workload_id=made, **what)
         of = {"workload_id": made, "subtask_id": ident("st", part), "index": 0, "order_id": ident("ord", number)}
         rows.add(Replica, id=ident("rp", part), state=state, **of, **fields)
 
 
-def _work(world: World, rows: Rows) -> None:
-    rows.add(Image, id=IMAGE, owner_id=world.miner_id, name="jupyter", reference="localhost/utcloud/jupyter:1")
-    begin = world.now - timedelta(hours=1)
-    for number in range(world.live):
-        node, slot = divmod(number, world.live_each)
-        pool, kind = world.pool_of(node), world.kind_of(number)
+def _work(dataset: Dataset, rows: Rows) -> None:
+    rows.add(Image, id=IMAGE, owner_id=dataset.miner_id, name="jupyter", reference="localhost/utcloud/jupyter:1")
+    begin = dataset.now - timedelta(hours=1)
+    for number in range(dataset.live):
+        node, slot = divmod(number, dataset.live_each)
+        pool, kind = dataset.pool_of(node), dataset.kind_of(number)
         attempt, replica = ident("at", number), ident("rp", number * 100)
         where = {"site_id": ident("site", node), "node_id": ident("nd", node)}
         of: dict[str, Any] = {"attempts": 1, "attempt_id": attempt, "queued_at": begin, **where}
-        add_workload(world, rows, number, pool=pool, kind=kind, state="running", **of)
+        add_workload(dataset, rows, number, pool=pool, kind=kind, state="running", **of)
         needs = {"cpu": 2000, "memory": 8 * GB} if kind else {"cpu": 4000, "memory": 16 * GB, CHIPS[pool % 2]: 1}
         rows.add(
             Attempt,
@@ -380,9 +388,9 @@ def _work(world: World, rows: Rows) -> None:
             rows.add(TimelineEvent, id=ident("ev", number * 10 + step), from_state=before, to_state=after, **of)
 
 
-def _money(world: World, rows: Rows) -> None:
+def _money(dataset: Dataset, rows: Rows) -> None:
     """Full wallets, a meter for each live replica and as many that are closed, each settled once."""
-    owners = {"issuance": PLATFORM, "fee": PLATFORM, "earnings": world.miner_id}
+    owners = {"issuance": PLATFORM, "fee": PLATFORM, "earnings": dataset.miner_id}
     accounts = {kind: ident("acc", number) for number, kind in enumerate(owners)}
     balances: dict[str, int] = defaultdict(int)
     chained = chain.START
@@ -402,29 +410,29 @@ def _money(world: World, rows: Rows) -> None:
             rows.add(Posting, entry_id=made, account_id=account, amount=amount, at=at)
 
     full, fee = 1_000_000 * MICRO, PRICE // 20
-    for number in range(world.renters):
-        entry("recharge", world.now - timedelta(days=20), {wallet(number): full, accounts["issuance"]: -full})
-    for number in range(2 * world.live):
-        closed, who = number >= world.live, number % world.renters
-        hours = 1 + (number - world.live) * 300 / world.live if closed else 1
-        begin = world.now - timedelta(hours=hours)
+    for number in range(dataset.renters):
+        entry("recharge", dataset.now - timedelta(days=20), {wallet(number): full, accounts["issuance"]: -full})
+    for number in range(2 * dataset.live):
+        closed, who = number >= dataset.live, number % dataset.renters
+        hours = 1 + (number - dataset.live) * 300 / dataset.live if closed else 1
+        begin = dataset.now - timedelta(hours=hours)
         at = begin + timedelta(hours=1)
-        meter = ident("mtr", 2 * world.live - number if closed else world.live + 1 + number)
+        meter = ident("mtr", 2 * dataset.live - number if closed else dataset.live + 1 + number)
         entry("charge", at, {wallet(who): -PRICE, accounts["earnings"]: PRICE - fee, accounts["fee"]: fee}, meter)
-        pool = world.pool_of(number % world.live // world.live_each)
+        pool = dataset.pool_of(number % dataset.live // dataset.live_each)
         labels = {"workload": f"notebook-{number}", "workload_kind": "notebook", "subtask": "task-0"}
-        labels |= {"replica": "task-0-0", "spec": f"spec-{pool:02}-{world.kind_of(number % world.live)}"}
+        labels |= {"replica": "task-0-0", "spec": f"spec-{pool:02}-{dataset.kind_of(number % dataset.live)}"}
         rows.add(
             Meter,
             id=meter,
             attempt_id=ident("at", number),
             wallet_id=wallet(who),
             payer_id=renter(who),
-            payee_id=world.miner_id,
+            payee_id=dataset.miner_id,
             workload_id=ident("nb", number),
             order_id=ident("ord", number) if not closed else "",
-            spec_id=spec(world, pool, world.kind_of(number % world.live)),
-            node_id=ident("nd", number % world.live // world.live_each),
+            spec_id=spec(dataset, pool, dataset.kind_of(number % dataset.live)),
+            node_id=ident("nd", number % dataset.live // dataset.live_each),
             price=PRICE,
             fee_ppm=FEE_PPM,
             hold=0 if closed else PRICE // 60,
@@ -441,5 +449,5 @@ def _money(world: World, rows: Rows) -> None:
         )
     for kind, owner in owners.items():
         rows.add(Account, id=accounts[kind], kind=kind, owner_id=owner, balance=balances[accounts[kind]])
-    for number in range(world.renters):
+    for number in range(dataset.renters):
         rows.add(Account, id=wallet(number), kind="wallet", owner_id=renter(number), balance=balances[wallet(number)])
