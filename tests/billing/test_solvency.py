@@ -20,17 +20,9 @@ from utcloud.db import Database, emit
 
 def running(price: int, since_ms: int, settled: int = 0) -> Meter:
     started = NOW - timedelta(milliseconds=since_ms)
+    heard = max(NOW - timedelta(seconds=5), started)
     return MeterFactory.build(
-        attempt_id="at",
-        price=price,
-        hold=0,
-        started_at=started,
-        witnessed_until=max(NOW - timedelta(seconds=5), started),
-        heard_at=max(NOW - timedelta(seconds=5), started),
-        ended_at=None,
-        closed=False,
-        settled=settled,
-        waived=0,
+        wallet_id="acc", price=price, started_at=started, witnessed_until=heard, heard_at=heard, settled=settled
     )
 
 

@@ -98,15 +98,14 @@ class SiteDouble:
                     endpoint="10.89.0.2:8888",
                 )
             elif one.desired != Phase.RUNNING and (seen is None or seen.phase != Phase.ENDED):
-                started = {"started_at": seen.started_at} if seen else {}
                 self._seen[ident] = ObservedReplicaFactory.build(
                     replica_id=one.replica_id,
                     attempt_id=ident,
                     phase=Phase.ENDED,
+                    started_at=seen.started_at if seen else None,
                     ended_at=now,
                     exit_code=0,
                     cause="stopped",
-                    **started,
                 )
 
     def _report(self) -> None:

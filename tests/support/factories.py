@@ -191,17 +191,13 @@ class NodeFactory(TableFactory[Node]):
     @classmethod
     async def insert(cls, tx: Tx, /, **values: Any) -> Node:
         """Put a node into the database; its site and its pool are of one miner."""
-        miners = [
-            (await tx.get_one(kind, values[column])).miner_id
-            for kind, column in ((Site, "site_id"), (Pool, "pool_id"))
-            if column in values
-        ]
-        owner = {"miner_id": miners[0]} if miners else {}
         if "site_id" not in values:
-            site = await SiteFactory.insert(tx, **owner)
-            values["site_id"], owner = site.id, {"miner_id": site.miner_id}
+            pool = await tx.get_one(Pool, values["pool_id"]) if "pool_id" in values else await PoolFactory.insert(tx)
+            values["pool_id"] = pool.id
+            values["site_id"] = (await SiteFactory.insert(tx, miner_id=pool.miner_id)).id
         if "pool_id" not in values:
-            values["pool_id"] = (await PoolFactory.insert(tx, **owner)).id
+            site = await tx.get_one(Site, values["site_id"])
+            values["pool_id"] = (await PoolFactory.insert(tx, miner_id=site.miner_id)).id
         return await super().insert(tx, **values)
 
 
@@ -259,8 +255,9 @@ class PoolSpecFactory(TableFactory[PoolSpec]):
     async def insert(cls, tx: Tx, /, **values: Any) -> PoolSpec:
         """Offer a specification in a pool of the same miner."""
         if "pool_id" not in values:
-            given = await tx.get_one(Spec, values["spec_id"]) if "spec_id" in values else None
-            values["pool_id"] = (await PoolFactory.insert(tx, **({"miner_id": given.miner_id} if given else {}))).id
+            spec = await tx.get_one(Spec, values["spec_id"]) if "spec_id" in values else await SpecFactory.insert(tx)
+            values["spec_id"] = spec.id
+            values["pool_id"] = (await PoolFactory.insert(tx, miner_id=spec.miner_id)).id
         if "spec_id" not in values:
             pool = await tx.get_one(Pool, values["pool_id"])
             values["spec_id"] = (await SpecFactory.insert(tx, miner_id=pool.miner_id)).id

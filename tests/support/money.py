@@ -9,8 +9,10 @@ from tests.support.factories import FEE_PPM, NOW
 from utcloud.billing import journal, meters
 from utcloud.billing.models import Account, Meter, Posting
 from utcloud.common.ids import new_id
-from utcloud.common.money import MICRO as UNC
+from utcloud.common.money import MICRO
 from utcloud.db import Tx
+
+UNC = MICRO
 
 
 async def fund(tx: Tx, owner: str, amount: int, now: datetime = NOW) -> Account:

@@ -1,5 +1,7 @@
 """Each factory makes what the real schema, and the real protocol, takes: by its defaults alone, more than once."""
 
+from typing import Any
+
 import pytest
 from polyfactory import Require
 from sqlalchemy import inspect
@@ -21,7 +23,7 @@ TABLES, MESSAGES = _all(TableFactory), _all(MessageFactory)
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("factory", TABLES)
-async def test_its_defaults_make_a_row_that_the_database_takes(db: Database, factory: type[TableFactory]) -> None:
+async def test_its_defaults_make_a_row_that_the_database_takes(db: Database, factory: type[TableFactory[Any]]) -> None:
     async with db.write() as tx:
         rows = [await factory.insert(tx), await factory.insert(tx)]
         keys = {inspect(row).identity for row in rows}
@@ -49,7 +51,7 @@ async def test_what_hangs_together_is_of_one_miner(db: Database) -> None:
 
 
 @pytest.mark.parametrize("factory", TABLES)
-def test_it_sets_what_it_names_and_nothing_else(factory: type[TableFactory]) -> None:
+def test_it_sets_what_it_names_and_nothing_else(factory: type[TableFactory[Any]]) -> None:
     """What it leaves out is the model's own business: a test sees the defaults that users see."""
     columns = [column.key for column in inspect(factory.__model__).attrs]
     named = {name: getattr(factory, name) for name in columns if hasattr(factory, name)}
@@ -58,7 +60,7 @@ def test_it_sets_what_it_names_and_nothing_else(factory: type[TableFactory]) -> 
 
 
 @pytest.mark.parametrize("factory", MESSAGES)
-def test_its_defaults_make_a_message_that_can_be_sent(factory: type[MessageFactory]) -> None:
+def test_its_defaults_make_a_message_that_can_be_sent(factory: type[MessageFactory[Any]]) -> None:
     made = factory.build()
     assert made.model_fields_set == {name for name in type(made).model_fields if hasattr(factory, name)}
     assert type(made).model_validate_json(made.model_dump_json()) == made
