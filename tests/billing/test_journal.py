@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from tests.support.lanes import examples
 from tests.support.factories import NOW
+from tests.support.lanes import examples
 from tests.support.money import UNC, balances, fund
 from utcloud.accounts.auth import SYSTEM
 from utcloud.billing import journal

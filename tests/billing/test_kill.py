@@ -25,8 +25,8 @@ import pytest
 from sqlalchemy import select
 
 from tests.support.db import PostgresServer
-from tests.support.lanes import amount
 from tests.support.factories import ObservedReplicaFactory, SiteReportFactory, node_report
+from tests.support.lanes import amount
 from utcloud.billing.models import Account, Entry, Meter, Order
 from utcloud.billing.solvency import elapsed_ms
 from utcloud.billing.verify import verified

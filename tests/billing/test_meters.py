@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from tests.support.lanes import examples
 from tests.support.factories import NOW
+from tests.support.lanes import examples
 from tests.support.money import UNC, balances, begin, fund, meter_of
 from utcloud.billing import loops, meters
 from utcloud.billing.funds import hold_for

@@ -30,7 +30,6 @@ from sqlalchemy import func, select
 
 from tests.support.clock import FakeClock
 from tests.support.db import PostgresServer
-from tests.support.lanes import examples
 from tests.support.factories import (
     GB,
     GroupFactory,
@@ -39,6 +38,7 @@ from tests.support.factories import (
     SiteReportFactory,
     node_report,
 )
+from tests.support.lanes import examples
 from tests.support.money import balances
 from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor

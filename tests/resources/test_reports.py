@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sqlalchemy import event, select
 
-from tests.support.lanes import examples
 from tests.support.factories import CHIP, NodeReportFactory, ResourceReportFactory, chip_report, node_report
+from tests.support.lanes import examples
 from tests.support.scenario import Scenario, add_site, add_spec, heard
 from utcloud.db import Database
 from utcloud.protocol import NodeReport, ResourceReport, SiteReport

@@ -15,8 +15,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.server.conftest import Served, serve
 from tests.support.lanes import examples
+from tests.support.served import Served, serve
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.lanes import examples
 from tests.support.factories import node_report
+from tests.support.lanes import examples
 from tests.support.scenario import Scenario
 from utcloud.db import Database
 from utcloud.protocol import Phase
