@@ -1,7 +1,6 @@
 """A small server around a few rooms' routers, with the real authentication and the real errors."""
 
-import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -28,14 +27,17 @@ def make_app(db: Database, clock: Clock, settings: Settings, *routers: APIRouter
 
     FastAPI's own part of it takes a tenth of a second, so it is made once for the same routers: one test has one app.
     """
-    app = _bare_app(*routers)
+    key = tuple(map(id, routers))  # a router has no hash; these live as long as their modules
+    app = _APPS[key] = _APPS.get(key) or _bare_app(routers)
     app.state = State()
     app.state.db, app.state.clock, app.state.settings = db, clock, settings
     return app
 
 
-@functools.cache
-def _bare_app(*routers: APIRouter) -> FastAPI:
+_APPS: dict[tuple[int, ...], FastAPI] = {}
+
+
+def _bare_app(routers: Sequence[APIRouter]) -> FastAPI:
     app = FastAPI(openapi_url="/api/v1/openapi.json")
     errors.install(app)
     app.add_middleware(Authentication)
