@@ -46,12 +46,15 @@ async def test_a_manager_brings_in_and_takes_out(lab: dict[str, Any], mona: Pers
     problem(await mona.client.post(f"{url}/members", json={"username": "nobody"}), 404, None, "username")
 
 
-async def test_what_a_manager_may_not(operator: Person, lab: dict[str, Any], mona: Person, carl: Person) -> None:
+async def test_what_a_manager_may_not(
+    operator: Person, lab: dict[str, Any], mona: Person, carl: Person, alice: Person
+) -> None:
     url = f"/groups/{lab['id']}"
     other = (await operator.client.post("/groups", json={"name": "other"})).json()
     problem(await mona.client.post(f"/groups/{other['id']}/members", json={"username": "mona"}), 404)
     problem(await mona.client.get(f"/groups/{other['id']}"), 404)
     problem(await mona.client.post(f"{url}/members", json={"username": "carl", "role": "manager"}), 403)
+    problem(await mona.client.put(f"{url}/members/{alice.id}", json={"role": "manager"}), 403)
     problem(await mona.client.patch(url, json={"name": "mine"}), 403)
     problem(await mona.client.delete(url), 403)
     assert (await operator.client.put(f"{url}/members/{carl.id}", json={"role": "manager"})).status_code == 200

@@ -31,13 +31,14 @@ DECLARE one record;
 BEGIN
     FOR one IN SELECT format('%I', tablename) AS name FROM pg_tables WHERE schemaname = 'public' LOOP
         EXECUTE 'DELETE FROM ' || one.name;
+        EXECUTE 'ALTER TABLE ' || one.name || ' ENABLE TRIGGER ALL';
     END LOOP;
     FOR one IN SELECT format('%I', sequencename) AS name FROM pg_sequences WHERE schemaname = 'public' LOOP
         EXECUTE 'ALTER SEQUENCE ' || one.name || ' RESTART';
     END LOOP;
 END $$
 """
-"""Ends others' sessions, then deletes every row; triggers (append-only tables) and foreign keys are off meanwhile.
+"""Ends others' sessions, deletes every row with triggers and foreign keys off, and enables triggers that a test disabled.
 
 TRUNCATE would take ten times as long: it makes a file for each table and index.
 """

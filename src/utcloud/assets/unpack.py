@@ -269,7 +269,8 @@ class _Metered:
     def __init__(self, stream: _Readable, name: str) -> None:
         self._stream = stream
         self._name = name
-        self._allowed: int | None = None
+        self._allowed: int | None = _MAX_HEADER
+        """Bytes until the next file; None inside one. Opening a tar reads its first header already."""
 
     def allow(self, size: int | None) -> None:
         self._allowed = size
