@@ -26,6 +26,22 @@ export default defineConfig(({ mode }) => {
       },
     },
     server: { proxy: { "/api": edge } },
-    test: { include: ["src/**/*.test.ts"] },
+    test: {
+      // Rules need no page; pages are drawn in one window after the other, so that antd is loaded once a worker.
+      projects: [
+        { extends: true, test: { name: "rules", include: ["src/**/*.test.ts"], environment: "node" } },
+        {
+          extends: true,
+          test: {
+            name: "pages",
+            include: ["src/**/*.test.tsx"],
+            environment: "happy-dom",
+            environmentOptions: { happyDOM: { url: "http://localhost:8080/" } },
+            setupFiles: here("src/test/setup.ts"),
+            isolate: false,
+          },
+        },
+      ],
+    },
   };
 });
