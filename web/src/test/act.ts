@@ -1,8 +1,11 @@
-import { screen, waitFor, within } from "@testing-library/react";
+import { act, screen, waitFor, within } from "@testing-library/react";
 import type { UserEvent } from "@testing-library/user-event";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 
 /** What a person does with antd's parts. */
+
+/** So much time passes. */
+export const pass = (ms: number) => act(() => vi.advanceTimersByTimeAsync(ms));
 
 /** The dialog on top. */
 export async function dialog(): Promise<HTMLElement> {
