@@ -39,6 +39,8 @@ export default defineConfig(({ mode }) => {
             environmentOptions: { happyDOM: { url: "http://localhost:8080/" } },
             setupFiles: here("src/test/setup.ts"),
             isolate: false,
+            // No test waits on real time: one that takes long stands on a busy machine.
+            testTimeout: 60_000,
           },
         },
       ],

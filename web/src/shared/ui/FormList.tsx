@@ -25,7 +25,7 @@ function ListErrors({ errors }: { errors: ReactNode[] }) {
     if (wrong) here.current?.scrollIntoView({ block: "nearest" });
   }, [wrong]);
   return (
-    <div ref={here}>
+    <div ref={here} role="alert">
       <Form.ErrorList errors={errors} />
     </div>
   );
