@@ -61,8 +61,26 @@ vi.stubGlobal("ResizeObserver", NoResizes);
 vi.stubGlobal("EventSource", Events);
 Element.prototype.scrollIntoView = () => {};
 
-// The look costs seconds to make, and is left out; what hides things stays.
-const hiding = document.createElement("style");
-hiding.textContent = `.ant-form-item-hidden, .ant-collapse-panel-hidden, .ant-collapse-panel-inactive,
-  .ant-select-dropdown-hidden, .ant-dropdown-hidden, .ant-tooltip-hidden { display: none }`;
-document.head.append(hiding);
+/*
+ * The look costs seconds to make, and is left out: an element looks as its own `style` says. What antd hides by a class
+ * stays hidden.
+ */
+const HIDDEN = ["form-item", "collapse-panel", "select-dropdown", "dropdown", "tooltip"]
+  .map((part) => `.ant-${part}-hidden`)
+  .join();
+
+function look(element: Element): CSSStyleDeclaration {
+  const { style } = element as HTMLElement;
+  const display = element.matches(HIDDEN) ? "none" : style?.display || "block";
+  const known: Record<string, string> = {
+    display,
+    visibility: style?.visibility || "visible",
+    opacity: style?.opacity || "1",
+  };
+  const getPropertyValue = (name: string) => known[name] ?? style?.getPropertyValue(name) ?? "";
+  return new Proxy(style ?? {}, {
+    get: (_, name: string) =>
+      name === "getPropertyValue" ? getPropertyValue : (known[name] ?? Reflect.get(style ?? {}, name)),
+  });
+}
+window.getComputedStyle = look;
