@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
@@ -28,6 +29,7 @@ export default defineConfig(({ mode }) => {
     server: { proxy: { "/api": edge } },
     test: {
       // Rules need no page; pages are drawn in one window after the other, so that antd is loaded once a worker.
+      maxWorkers: availableParallelism(),
       projects: [
         { extends: true, test: { name: "rules", include: ["src/**/*.test.ts"], environment: "node" } },
         {
@@ -39,6 +41,8 @@ export default defineConfig(({ mode }) => {
             environmentOptions: { happyDOM: { url: "http://localhost:8080/" } },
             setupFiles: here("src/test/setup.ts"),
             isolate: false,
+            // In a "test" antd gives everything the same id: Esc would not find the window on top.
+            env: { NODE_ENV: "development" },
             // No test waits on real time: one that takes long stands on a busy machine.
             testTimeout: 60_000,
           },

@@ -1,4 +1,5 @@
 import "@testing-library/jest-dom/vitest";
+import { format } from "node:util";
 import { act, cleanup, configure } from "@testing-library/react";
 import i18n from "i18next";
 import { afterEach, beforeEach, expect, vi } from "vitest";
@@ -26,6 +27,10 @@ configure({
       await turn();
     }) as never,
 });
+
+const complaints: string[] = [];
+for (const level of ["error", "warn"] as const)
+  console[level] = (...words: unknown[]) => void complaints.push(format(...words));
 
 beforeEach(() => {
   vi.useFakeTimers({
@@ -56,4 +61,5 @@ afterEach(async () => {
   Events.all = [];
   await i18n.changeLanguage("en");
   expect(server.reset(), "asked, and nobody answers").toEqual([]);
+  expect(complaints.splice(0), "what React, antd and the page complain of").toEqual([]);
 });

@@ -19,8 +19,8 @@ export function useShowOnce() {
       width: 560,
       okText: t("common.copied"),
       keyboard: false,
-      // A key that is pressed once too often, where the form was, must not press the button.
-      autoFocusButton: null,
+      // There is no such button, so none has the focus: a key pressed once too often in the form before closes nothing.
+      focusable: { autoFocusButton: "cancel" },
       content: (
         <>
           {hint && <Typography.Paragraph type="secondary">{hint}</Typography.Paragraph>}

@@ -75,7 +75,7 @@ export function useConfirm() {
       content,
       okText,
       okButtonProps: { danger: true },
-      autoFocusButton: "cancel",
+      focusable: { autoFocusButton: "cancel" },
       onOk: () => act(action, done),
     });
 }
