@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
@@ -26,6 +27,27 @@ export default defineConfig(({ mode }) => {
       },
     },
     server: { proxy: { "/api": edge } },
-    test: { include: ["src/**/*.test.ts"] },
+    test: {
+      // Rules need no page; pages are drawn in one window after the other, so that antd is loaded once a worker.
+      maxWorkers: availableParallelism(),
+      projects: [
+        { extends: true, test: { name: "rules", include: ["src/**/*.test.ts"], environment: "node" } },
+        {
+          extends: true,
+          test: {
+            name: "pages",
+            include: ["src/**/*.test.tsx"],
+            environment: "happy-dom",
+            environmentOptions: { happyDOM: { url: "http://localhost:8080/" } },
+            setupFiles: here("src/test/setup.ts"),
+            isolate: false,
+            // In a "test" antd gives everything the same id: Esc would not find the window on top.
+            env: { NODE_ENV: "development" },
+            // No test waits on real time: one that takes long stands on a busy machine.
+            testTimeout: 60_000,
+          },
+        },
+      ],
+    },
   };
 });

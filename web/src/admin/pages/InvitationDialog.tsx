@@ -1,9 +1,9 @@
 import { api, ok, type Schemas } from "@shared/api/client";
 import { FormDialog } from "@shared/ui/FormDialog";
+import { useShowOnce } from "@shared/ui/ShowOnce";
 import { Flex, Form, Input, InputNumber } from "antd";
 import { useTranslation } from "react-i18next";
 import { GrantField } from "./GrantField";
-import { useShowOnce } from "./ShowOnce";
 import { MembershipFields } from "./UsersDialogs";
 
 /** Makes an invitation, and shows its link once. */

@@ -1,6 +1,7 @@
 import { MinusCircleOutlined, PlusOutlined } from "@ant-design/icons";
 import { api, ok } from "@shared/api/client";
 import { FormDialog } from "@shared/ui/FormDialog";
+import { FormList } from "@shared/ui/FormList";
 import { App, Button, Flex, Form, Input, Typography } from "antd";
 import { useTranslation } from "react-i18next";
 import type { Node } from "./NodesParts";
@@ -32,7 +33,7 @@ export function LabelsDialog({ node, onClose }: { node: Node; onClose: () => voi
       intro={<Typography.Paragraph type="secondary">{t("nodes.labelsAbout")}</Typography.Paragraph>}
     >
       {(form) => (
-        <Form.List name="labels">
+        <FormList name="labels">
           {(fields, { add, remove }) => (
             <>
               {fields.map((field, index) => (
@@ -81,7 +82,7 @@ export function LabelsDialog({ node, onClose }: { node: Node; onClose: () => voi
               </Button>
             </>
           )}
-        </Form.List>
+        </FormList>
       )}
     </FormDialog>
   );

@@ -150,10 +150,11 @@ function Join({ site, onClose }: { site: Schemas["SiteCreated"]; onClose: () => 
     <Modal
       title={t("sites.joinTitle", { name: site.name })}
       open
-      onCancel={onClose}
       onOk={onClose}
+      closable={false}
+      keyboard={false}
       cancelButtonProps={{ style: { display: "none" } }}
-      okText={t("sites.copied")}
+      okText={t("common.copied")}
       mask={{ closable: false }}
       width={640}
     >

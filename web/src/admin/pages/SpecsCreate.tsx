@@ -2,6 +2,7 @@ import { MinusCircleOutlined, PlusOutlined } from "@ant-design/icons";
 import { api, ok, type Schemas } from "@shared/api/client";
 import { formatUnc, proposeSpecName } from "@shared/format";
 import { FormDialog } from "@shared/ui/FormDialog";
+import { FormList } from "@shared/ui/FormList";
 import { LoadedSelect } from "@shared/ui/LoadedSelect";
 import { Button, Flex, Form, Input } from "antd";
 import { useEffect, useState } from "react";
@@ -92,7 +93,7 @@ function ItemRows({ resources }: { resources: (string | undefined)[] }) {
     return BYTES.includes(resource) ? t("specs.bytesHint") : t("specs.piecesHint");
   };
   return (
-    <Form.List name="items">
+    <FormList name="items">
       {(fields, { add, remove }) => (
         <fieldset style={{ border: 0, padding: 0, margin: "0 0 16px", minWidth: 0 }}>
           <legend style={{ marginBottom: 8 }}>{t("specs.contents")}</legend>
@@ -137,6 +138,6 @@ function ItemRows({ resources }: { resources: (string | undefined)[] }) {
           </Button>
         </fieldset>
       )}
-    </Form.List>
+    </FormList>
   );
 }

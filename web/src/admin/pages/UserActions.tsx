@@ -3,9 +3,9 @@ import { ApiError } from "@shared/api/problem";
 import { queryClient } from "@shared/query";
 import { useSession } from "@shared/session";
 import { useAct, useConfirm, useFail } from "@shared/ui/feedback";
+import { useShowOnce } from "@shared/ui/ShowOnce";
 import { App, Button, Dropdown, Typography } from "antd";
 import { useTranslation } from "react-i18next";
-import { useShowOnce } from "./ShowOnce";
 
 interface Props {
   user: Schemas["UserOut"];

@@ -4,9 +4,9 @@ import { GroupSelect } from "@shared/people/GroupSelect";
 import { ROLES } from "@shared/people/tags";
 import { FormDialog } from "@shared/ui/FormDialog";
 import { useFail } from "@shared/ui/feedback";
+import { useShowOnce } from "@shared/ui/ShowOnce";
 import { App, Flex, Form, Input, Radio, Select, Typography } from "antd";
 import { useTranslation } from "react-i18next";
-import { useShowOnce } from "./ShowOnce";
 
 type User = Schemas["UserOut"];
 

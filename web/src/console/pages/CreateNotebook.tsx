@@ -5,7 +5,21 @@ import { RatingOf } from "@shared/money/RatingOf";
 import { Quantities, Simulated, Unc } from "@shared/ui/bits";
 import { FormDialog } from "@shared/ui/FormDialog";
 import { LoadedSelect } from "@shared/ui/LoadedSelect";
-import { App, Collapse, Empty, Form, Input, InputNumber, Radio, Skeleton, Tag, Typography, theme } from "antd";
+import {
+  App,
+  Collapse,
+  Empty,
+  Form,
+  Input,
+  InputNumber,
+  type InputNumberProps,
+  Radio,
+  Skeleton,
+  Tag,
+  Typography,
+  theme,
+} from "antd";
+import { useCallback, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router-dom";
 import { type Offer, useOffers } from "./offers";
@@ -84,31 +98,51 @@ export function CreateNotebook({ open, onClose }: { open: boolean; onClose: () =
         <OfferChoice />
       </Form.Item>
       <PayerFields groups={groups} />
-      <Collapse
-        size="small"
-        style={{ marginBottom: 16 }}
-        items={[
-          {
-            key: "advanced",
-            label: t("notebooks.advanced"),
-            forceRender: true,
-            children: (
-              <Form.Item
-                label={t("notebooks.tasks")}
-                name="tasks"
-                extra={t("notebooks.tasksHint")}
-                rules={required}
-                style={{ marginBottom: 0 }}
-              >
-                <InputNumber min={1} max={32} precision={0} />
-              </Form.Item>
-            ),
-          },
-        ]}
-      />
+      <Advanced />
       <NotebookEstimate />
     </FormDialog>
   );
+}
+
+/** What few need. Opens by itself when something in it is wrong. */
+function Advanced() {
+  const { t } = useTranslation();
+  const [open, setOpen] = useState(false);
+  const show = useCallback(() => setOpen(true), []);
+  return (
+    <Collapse
+      size="small"
+      style={{ marginBottom: 16 }}
+      activeKey={open ? "advanced" : []}
+      onChange={(keys) => setOpen(keys.length > 0)}
+      items={[
+        {
+          key: "advanced",
+          label: t("notebooks.advanced"),
+          forceRender: true,
+          children: (
+            <Form.Item
+              label={t("notebooks.tasks")}
+              name="tasks"
+              extra={t("notebooks.tasksHint")}
+              rules={[{ required: true, message: t("common.required") }]}
+              style={{ marginBottom: 0 }}
+            >
+              <Tasks onWrong={show} />
+            </Form.Item>
+          ),
+        },
+      ]}
+    />
+  );
+}
+
+function Tasks({ onWrong, ...field }: InputNumberProps<number> & { onWrong: () => void }) {
+  const { status } = Form.Item.useStatus();
+  useEffect(() => {
+    if (status === "error") onWrong();
+  }, [status, onWrong]);
+  return <InputNumber {...field} min={1} max={32} precision={0} />;
 }
 
 const assetOption = (notReady: string) => (asset: Schemas["AssetOut"]) => ({

@@ -6,6 +6,7 @@ import { api, ok, type Schemas } from "../api/client";
 import { formatDuration, formatUnc } from "../format";
 import { said, together } from "../i18n/said";
 import { Unc } from "../ui/bits";
+import { useRefused } from "../ui/sending";
 
 type Estimated = Schemas["EstimateOut"];
 export type Wish = Pick<Schemas["EstimateCreate"], "pool_id" | "spec_id" | "kind" | "tasks"> & {
@@ -29,7 +30,9 @@ export function Estimate({ wish }: { wish: Wish }) {
     placeholderData: (previous) => previous,
     retry: false,
   });
-  if (!data) return null;
+  const refused = useRefused();
+  // The form says it already.
+  if (!data || (data.refusal && refused)) return null;
   const low = data.hours_possible !== null && data.hours_possible < 1 && data.ends_by === "wallet";
   return (
     <Alert

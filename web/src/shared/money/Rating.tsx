@@ -5,7 +5,7 @@ import { api, ok, type Schemas } from "../api/client";
 import { formatExact } from "../format";
 import { queryClient } from "../query";
 import { useSession } from "../session";
-import { Refused, useRefusal } from "../ui/PlainForm";
+import { Refused, useSending } from "../ui/sending";
 import { Stars } from "./bits";
 
 type Order = Schemas["OrderDetail"];
@@ -41,30 +41,20 @@ function RatingForm({ order }: { order: Order }) {
   const { t } = useTranslation();
   const { message } = App.useApp();
   const [form] = Form.useForm<Schemas["RatingCreate"]>();
-  const [busy, setBusy] = useState(false);
-  const [refusal, setRefusal] = useState<string[]>([]);
-  const refuse = useRefusal(form, setRefusal);
   const save = async (body: Schemas["RatingCreate"]) => {
-    setBusy(true);
-    setRefusal([]);
-    try {
-      await ok(api.POST("/api/v1/orders/{order_id}/rating", { params: { path: { order_id: order.id } }, body }));
-      message.success(t("rating.saved"));
-      void queryClient.invalidateQueries();
-    } catch (error) {
-      refuse(error);
-    } finally {
-      setBusy(false);
-    }
+    await ok(api.POST("/api/v1/orders/{order_id}/rating", { params: { path: { order_id: order.id } }, body }));
+    message.success(t("rating.saved"));
+    void queryClient.invalidateQueries();
   };
+  const { busy, lines, ...events } = useSending(form, "rating", save);
   return (
     <Form
       form={form}
       name="rating"
       layout="vertical"
       initialValues={{ stars: order.stars ?? undefined, comment: order.comment }}
-      onFinish={save}
       style={{ maxWidth: 560 }}
+      {...events}
     >
       <Form.Item name="stars" label={t("rating.stars")} rules={[{ required: true, message: t("common.required") }]}>
         <Rate aria-label={t("rating.stars")} allowClear={false} />
@@ -72,7 +62,7 @@ function RatingForm({ order }: { order: Order }) {
       <Form.Item name="comment" label={t("rating.comment")} extra={t("rating.commentHint")}>
         <Input.TextArea rows={2} maxLength={2000} />
       </Form.Item>
-      <Refused lines={refusal} />
+      <Refused lines={lines} />
       <span className="tags">
         <Button htmlType="submit" loading={busy}>
           {t("rating.save")}

@@ -2,10 +2,10 @@ import { App, Button, Checkbox, Drawer, Form, Input, Switch, Tag, Typography } f
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
-import { Copyable } from "../ui/bits";
 import { FormDialog } from "../ui/FormDialog";
 import { useAct, useConfirm } from "../ui/feedback";
 import { type Column, ListPage } from "../ui/ListPage";
+import { useShowOnce } from "../ui/ShowOnce";
 import { Deliveries } from "./Deliveries";
 import { KINDS } from "./noticeSettings";
 
@@ -164,17 +164,13 @@ export function Webhooks() {
 /** Shows a webhook's secret, this once. */
 function useSecret() {
   const { t } = useTranslation();
-  const { modal } = App.useApp();
+  const showOnce = useShowOnce();
   return (made: Schemas["WebhookCreated"]) =>
-    void modal.success({
+    showOnce({
       title: t(made.old_secret_until ? "webhooks.rotated" : "webhooks.made"),
-      width: 560,
-      content: (
-        <>
-          <Typography.Paragraph type="secondary">{t("webhooks.secretHint")}</Typography.Paragraph>
-          <Copyable text={made.secret} label={t("webhooks.secret")} />
-        </>
-      ),
+      hint: t("webhooks.secretHint"),
+      label: t("webhooks.secret"),
+      text: made.secret,
     });
 }
 

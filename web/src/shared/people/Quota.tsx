@@ -8,6 +8,7 @@ import { ApiError } from "../api/problem";
 import { useResourceName } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 import { FormDialog } from "../ui/FormDialog";
+import { FormList } from "../ui/FormList";
 import { percent } from "./quantity";
 import { ResourceSelect } from "./ResourceSelect";
 
@@ -165,7 +166,7 @@ function QuotaDialog(props: { subject: Subject; quota: Quota; open: boolean; onC
           />
         </Form.Item>
       </Flex>
-      <Form.List name="resources">
+      <FormList name="resources">
         {(fields, { add, remove }) => (
           <>
             {fields.map(({ key, name }) => (
@@ -206,7 +207,7 @@ function QuotaDialog(props: { subject: Subject; quota: Quota; open: boolean; onC
             </Form.Item>
           </>
         )}
-      </Form.List>
+      </FormList>
     </FormDialog>
   );
 }

@@ -2,7 +2,7 @@ import { Button, Flex, Form, type FormInstance, Modal } from "antd";
 import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { queryClient } from "../query";
-import { Refused, useRefusal } from "./PlainForm";
+import { Refused, RefusedProvider, useSending } from "./sending";
 
 interface Props<V extends object, R> {
   title: string;
@@ -64,24 +64,13 @@ function focusFirstField(form: string): void {
 function DialogForm<V extends object, R>(props: Props<V, R>) {
   const { name, submit, onDone, onClose, initialValues, okText, danger, intro, rename, children } = props;
   const [form] = Form.useForm<V>();
-  const [busy, setBusy] = useState(false);
-  const [refusal, setRefusal] = useState<string[]>([]);
-  const refuse = useRefusal(form, setRefusal, rename);
-
-  const finish = async (values: V) => {
-    setBusy(true);
-    setRefusal([]);
-    try {
-      const result = await submit(values);
-      onClose();
-      onDone?.(result);
-      void queryClient.invalidateQueries();
-    } catch (error) {
-      refuse(error);
-    } finally {
-      setBusy(false);
-    }
+  const send = async (values: V) => {
+    const result = await submit(values);
+    onClose();
+    onDone?.(result);
+    void queryClient.invalidateQueries();
   };
+  const { busy, lines, ...events } = useSending(form, name, send, rename);
 
   return (
     <Form<V>
@@ -89,13 +78,15 @@ function DialogForm<V extends object, R>(props: Props<V, R>) {
       name={name}
       layout="vertical"
       initialValues={initialValues as Record<string, unknown>}
-      onFinish={finish}
       scrollToFirstError={{ focus: true }}
       style={{ marginTop: 16 }}
+      {...events}
     >
       {intro}
-      {typeof children === "function" ? children(form) : children}
-      <Refused lines={refusal} />
+      <RefusedProvider value={lines.length > 0}>
+        {typeof children === "function" ? children(form) : children}
+      </RefusedProvider>
+      <Refused lines={lines} />
       <DialogButtons busy={busy} okText={okText} danger={danger} onClose={onClose} />
     </Form>
   );

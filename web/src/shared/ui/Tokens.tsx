@@ -1,21 +1,22 @@
-import { App, Button, Form, Input, InputNumber, Modal, Tag } from "antd";
+import { Button, Form, Input, InputNumber, Modal, Tag } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
 import { useSession } from "../session";
-import { Copyable, When } from "./bits";
+import { When } from "./bits";
 import { FormDialog } from "./FormDialog";
 import { useConfirm } from "./feedback";
 import { type Column, ListPage } from "./ListPage";
+import { useShowOnce } from "./ShowOnce";
 
 type Token = Schemas["TokenOut"];
 
 /** One's API tokens: list, create, revoke. */
 export function Tokens({ open, onClose }: { open: boolean; onClose: () => void }) {
   const { t } = useTranslation();
-  const { modal } = App.useApp();
   const { user } = useSession();
   const confirm = useConfirm();
+  const showOnce = useShowOnce();
   const [creating, setCreating] = useState(false);
 
   const columns: Column<Token>[] = [
@@ -76,7 +77,7 @@ export function Tokens({ open, onClose }: { open: boolean; onClose: () => void }
         onClose={() => setCreating(false)}
         initialValues={{ name: "api", expires_in_days: 90 }}
         submit={(values) => ok(api.POST("/api/v1/auth/tokens", { body: { ...values, username: user.username } }))}
-        onDone={({ token }) => modal.success({ title: t("tokens.created"), content: <Copyable text={token} /> })}
+        onDone={({ token }) => showOnce({ title: t("tokens.created"), label: t("tokens.token"), text: token })}
       >
         <Form.Item label={t("common.name")} name="name" rules={[{ required: true, message: t("common.required") }]}>
           <Input />

@@ -13,7 +13,9 @@ export function useFail() {
       if (error instanceof ApiError && error.problem.status === 401) return;
       const problem = error instanceof ApiError ? error.problem : undefined;
       const unreachable = !problem || problem.code === "unreachable";
-      const lines = details ?? (unreachable ? [t("problem.unreachable")] : [problem.detail]);
+      // What could not be reached is the title already.
+      const said = problem ? (unreachable ? [] : [problem.detail]) : [t("problem.unreachable")];
+      const lines = details ?? said;
       const cure = unreachable ? t("problem.unreachableCure") : problem.cure;
       notification.error({
         title: problem
@@ -73,7 +75,7 @@ export function useConfirm() {
       content,
       okText,
       okButtonProps: { danger: true },
-      autoFocusButton: "cancel",
+      focusable: { autoFocusButton: "cancel" },
       onOk: () => act(action, done),
     });
 }

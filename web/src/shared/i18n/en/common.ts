@@ -3,6 +3,7 @@ export const common = {
   common: {
     algorithm: "Algorithm",
     cancel: "Cancel",
+    copied: "I have copied it",
     created: "Created",
     dataset: "Dataset",
     delete: "Delete",

@@ -267,6 +267,5 @@ export const hardware = {
     join: "Run this on the server, where utcloud is installed. Its chips appear here within seconds.",
     command: "The command that joins a server",
     tokenOnce: "Copy it now: its token is not shown again.",
-    copied: "I have copied it",
   },
 };

@@ -4,6 +4,7 @@ export const common: typeof en = {
   common: {
     algorithm: "算法",
     cancel: "取消",
+    copied: "我已复制",
     created: "创建时间",
     dataset: "数据集",
     delete: "删除",

@@ -264,6 +264,5 @@ export const hardware: typeof en = {
     join: "在已安装 utcloud 的服务器上运行。数秒后其芯片即在此出现。",
     command: "接入服务器的命令",
     tokenOnce: "请立即复制：令牌不会再次显示。",
-    copied: "我已复制",
   },
 };
