@@ -48,8 +48,13 @@ async def current_actor(request: Request) -> Actor:
     """The actor whom the server's authentication middleware found; raises Unauthenticated when there is none."""
     actor = request.scope.get("utcloud.actor")
     if not isinstance(actor, Actor):
-        raise Unauthenticated("No valid session or API token came with the request.", cure="Log in and try again.")
+        raise nobody()
     return actor
+
+
+def nobody() -> Unauthenticated:
+    """What is said to a request without a credential."""
+    return Unauthenticated("No valid session or API token came with the request.", cure="Log in and try again.")
 
 
 CurrentActor = Annotated[Actor, Depends(current_actor)]

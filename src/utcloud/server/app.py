@@ -27,6 +27,7 @@ from utcloud.monitoring import metrics
 from utcloud.resources.routes import router as resources
 from utcloud.server import errors, loops
 from utcloud.server.authentication import BEFORE_LOGIN, Authentication
+from utcloud.server.bodies import Bodies
 from utcloud.server.events import router as events
 from utcloud.server.idempotency import Idempotency
 from utcloud.server.wiring import wire
@@ -85,6 +86,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     errors.install(app)
     app.add_middleware(Idempotency)
     app.add_middleware(Authentication)
+    app.add_middleware(Bodies)  # the outermost
     api = APIRouter(prefix="/api/v1")
     for router in (workloads, resources, assets, billing, statements, notices, accounts, events):
         api.include_router(router)

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from utcloud.accounts.auth import CurrentActor
 from utcloud.accounts.schemas import IdPath
 from utcloud.assets import uploads
+from utcloud.common import bodies
 from utcloud.common.settings import Settings
 from utcloud.db.web import Db, Now
 
@@ -146,7 +147,10 @@ def _content_length(request: Request) -> int | None:
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    """The body; a cut connection ends it, as the end of the bytes does."""
+    """The body; a cut connection ends it, as the end of the bytes does. Asked for it once it is known whose it is and
+    how much may come, which ``uploads.append`` watches.
+    """
+    bodies.allow(request.scope, _settings(request).max_upload_bytes, uploads.SILENCE_S)
     try:
         async for chunk in request.stream():
             yield chunk
