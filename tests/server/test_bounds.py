@@ -55,7 +55,7 @@ def unbounded(schema: Json, defs: Json, path: str = "", within: tuple[str, ...] 
         yield from () if "maxItems" in schema else [f"{path}: list"]
         yield from unbounded(schema.get("items", {}), defs, f"{path}[]", within)
     elif kind == "object":
-        extra = schema.get("additionalProperties", True)
+        extra = next(iter(schema.get("patternProperties", {}).values()), schema.get("additionalProperties", True))
         names = schema.get("propertyNames", {})
         if isinstance(extra, dict):
             yield from () if "maxProperties" in schema else [f"{path}: mapping"]

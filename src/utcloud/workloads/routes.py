@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
 from utcloud.accounts.auth import CurrentActor
-from utcloud.accounts.schemas import NO_NUL, IdPath, IdQuery
+from utcloud.accounts.schemas import NO_NUL, Cursor, IdPath, IdQuery
 from utcloud.billing import meters
 from utcloud.common import export
 from utcloud.common.paging import Limit, Page
@@ -62,7 +62,7 @@ async def list_notebooks(
     actor: CurrentActor,
     db: Db,
     limit: Limit = 50,
-    cursor: str | None = None,
+    cursor: Cursor = None,
     search: Search = "",
     states: States = (),
     sort: NotebookSort = NotebookSort.NEWEST,
@@ -142,7 +142,7 @@ async def list_work(
     actor: CurrentActor,
     db: Db,
     limit: Limit = 50,
-    cursor: str | None = None,
+    cursor: Cursor = None,
     search: WorkSearch = "",
     states: States = (),
     kind: Kind | None = None,

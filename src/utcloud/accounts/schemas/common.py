@@ -11,7 +11,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    FailFast,
     Field,
     model_validator,
 )
@@ -66,7 +65,7 @@ Ident = Annotated[str, Field(min_length=1, max_length=64, pattern=_IDENT)]
 """An id as we give them out."""
 IdPath = Annotated[str, Path(min_length=1, max_length=64, pattern=_IDENT)]
 IdQuery = Annotated[str | None, Query(min_length=1, max_length=64, pattern=_IDENT)]
-GroupIds = Annotated[list[Ident], Field(max_length=100), FailFast()]
+GroupIds = Annotated[list[Ident], Field(max_length=100, fail_fast=True)]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, FailFast, Field
+from pydantic import BaseModel, Field
 
 from utcloud.accounts.schemas.common import Ident, Input, Name, Text, Username
 from utcloud.accounts.schemas.users import UserRef
@@ -45,7 +45,7 @@ class GroupSort(StrEnum):
     OLDEST = "created_at"
 
 
-_UserIds = Annotated[list[Ident], Field(max_length=1000), FailFast()]
+_UserIds = Annotated[list[Ident], Field(max_length=1000, fail_fast=True)]
 
 
 class GroupCreate(Input):

@@ -31,7 +31,7 @@ _EXTENSIONS = "creation,creation-with-upload,termination,expiration"
 _MEDIA_TYPE = "application/offset+octet-stream"
 _BYTES = {"requestBody": {"content": {_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}}}
 
-Resumable = Annotated[str, Header(alias="Tus-Resumable", description="Version of the protocol: 1.0.0.")]
+Resumable = Annotated[str, Header(alias="Tus-Resumable", max_length=16, description="Version of the protocol: 1.0.0.")]
 Length = Annotated[int, Header(alias="Upload-Length", ge=0, le=2**53, description="Bytes in all.")]
 Offset = Annotated[int, Header(alias="Upload-Offset", ge=0, le=2**53, description="Where these bytes begin.")]
 Metadata = Annotated[
