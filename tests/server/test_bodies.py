@@ -190,7 +190,7 @@ OPEN = sorted(path.removeprefix("/api/v1") for method, path in BEFORE_LOGIN if m
 def test_a_stranger_may_send_64_kib(served: Served, path: str) -> None:
     is_problem(refused_unread(served, "POST", path), 413, "too_large")
     is_problem(refused_unread(served, "POST", path, length=bodies.OPEN + 1), 413, "too_large")
-    body = b'{"username": "' + b"x" * (bodies.OPEN - 15 - 2) + b'"}'
+    body = b'{"username": "' + b"x" * (bodies.OPEN - 16) + b'"}'
     assert len(body) == bodies.OPEN
     is_problem(asked(served, "POST", path, f"Content-Type: {JSON}", body=body), 422, "invalid")
 
@@ -375,6 +375,7 @@ def test_whoever_waits_for_leave_to_send_hears_the_refusal_instead(served: Serve
 def test_a_body_that_never_comes_is_given_up(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies.Allowance.__init__, "__defaults__", (bodies.OPEN, 0.2))
     monkeypatch.setattr(bodies, "SLOWEST", 10**6)
+    monkeypatch.setattr(middleware, "DRAINED_S", 0.1)
     with talking(served) as talk:
         talk.head("POST", "/auth/session", "Content-Length: 100", f"Content-Type: {JSON}")
         talk.socket.sendall(b'{"username"')
@@ -386,6 +387,7 @@ def test_who_drips_is_given_up_too(served: Served, monkeypatch: pytest.MonkeyPat
     """Each byte buys a little time, not the whole of it again."""
     monkeypatch.setattr(bodies.Allowance.__init__, "__defaults__", (bodies.OPEN, 0.3))
     monkeypatch.setattr(bodies, "SLOWEST", 10**6)
+    monkeypatch.setattr(middleware, "DRAINED_S", 0.1)
     with talking(served) as talk:
         talk.head("POST", "/auth/session", "Content-Length: 60000", f"Content-Type: {JSON}")
         stop = threading.Event()

@@ -70,6 +70,17 @@ def session_cookie(connection: HTTPConnection) -> str | None:
     return connection.cookies.get(session_cookie_name(connection.app.state.settings))
 
 
+def device_cookie_name(settings: Settings) -> str:
+    """Says that somebody has logged in with this browser before; logs nobody in."""
+    return session_cookie_name(settings).replace("session", "device")
+
+
+def device_cookie(connection: HTTPConnection) -> str | None:
+    """The device cookie that a browser sent."""
+    return connection.cookies.get(device_cookie_name(connection.app.state.settings))
+
+
+DeviceCookie = Annotated[str | None, Depends(device_cookie)]
 SessionCookie = Annotated[str | None, Depends(session_cookie)]
 
 
