@@ -37,7 +37,7 @@ async def create_application(
 ) -> ApplicationReceived:
     """Ask to become a user; an operator decides, where the user name is free. No login is needed.
 
-    Whether the name is taken is not said to strangers: what cannot be answered to a login after some days is that.
+    Whether the name is taken is not said to strangers: a login that does not know the applicant says it to them.
     """
     if request.app.state.settings.registration != "open":
         raise Forbidden(
