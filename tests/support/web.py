@@ -1,6 +1,5 @@
 """A small server around a few rooms' routers, with the real authentication and the real errors."""
 
-import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,13 +28,16 @@ def make_app(db: Database, clock: Clock, settings: Settings, *routers: APIRouter
 
     FastAPI's own part of it takes a tenth of a second, so it is made once for the same routers: one test has one app.
     """
-    app = _bare_app(*routers)
+    key = tuple(map(id, routers))  # Starlette's routers compare by their routes, and have no hash
+    app = _APPS[key] = _APPS.get(key) or _bare_app(*routers)
     app.state = State()
     app.state.db, app.state.clock, app.state.settings = db, clock, settings
     return app
 
 
-@functools.cache
+_APPS: dict[tuple[int, ...], FastAPI] = {}
+
+
 def _bare_app(*routers: APIRouter) -> FastAPI:
     app = FastAPI(openapi_url="/api/v1/openapi.json")
     errors.install(app)

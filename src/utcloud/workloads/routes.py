@@ -54,7 +54,11 @@ def _settings(request: Request) -> Settings:
 def _terms(request: Request) -> dict[str, Any]:
     """What holds for an order that is made now."""
     settings = _settings(request)
-    return {"fee_ppm": meters.fee_ppm(settings.platform_fee_percent), "fault_credit": settings.fault_credit}
+    return {
+        "fee_ppm": meters.fee_ppm(settings.platform_fee_percent),
+        "fault_credit": settings.fault_credit,
+        "max_waiting": settings.max_waiting,
+    }
 
 
 @router.get("/notebooks", response_model=Page[NotebookOut], responses=export.RESPONSES)
