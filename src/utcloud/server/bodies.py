@@ -17,8 +17,10 @@ from utcloud.server.errors import from_problem
 
 DRAINED = 256 * 2**10
 DRAINED_S = 1.0
-"""After an answer that did not wait for the body, so much of it is thrown away for so long before the connection is
-closed: a client that is still sending gets to read the answer."""
+LINGER_S = 0.5
+"""After an answer that did not wait for the body, so much of it is thrown away for so long, and then nothing more is
+read for a while, before the connection is closed: to a client, or an edge, that is still sending, a connection closed
+at once is an error of the network that hides the answer. Go's and nginx's servers do the same."""
 
 
 class TooSlow(Problem):
@@ -132,7 +134,10 @@ class _Body:
         enough = self._got + DRAINED
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAINED_S):
-                while not self._ended and not self._waits_for_us and self._got < enough:
+                while not self._ended and not self._waits_for_us:
+                    if self._got >= enough:
+                        await asyncio.sleep(LINGER_S)
+                        return
                     await self._next()
 
 
