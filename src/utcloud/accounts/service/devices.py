@@ -29,4 +29,5 @@ def recognised(user: User | None, value: str | None) -> str:
 
 
 def _signature(user: User, mark: str) -> str:
-    return hmac.digest(user.password_hash.encode(), f"utcloud device {user.id} {mark}".encode(), "sha256").hex()
+    said = "\0".join(("device", user.id, mark))
+    return hmac.digest(user.password_hash.encode(), said.encode(), "sha256").hex()

@@ -114,7 +114,7 @@ async def unlock(tx: Tx, username: str) -> int:
     """Forget all failed logins by this name, from wherever; return how many counts there were."""
     name = _of_name(username)
     every: ColumnElement[bool] = or_(LoginFailure.subject == name, LoginFailure.subject.startswith(f"{name}:"))
-    result = await tx.execute(delete(LoginFailure).where(every))
+    result = await tx.execute(delete(LoginFailure).where(every, LoginFailure.failures > 0))
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 

@@ -90,9 +90,10 @@ def _require_bounded(body: bytes) -> None:
         elif mark in b"]}":
             depth -= 1
         values += mark in b"[{,"
-        if values > MOST_VALUES or depth > MOST_DEPTH:
-            what = f"more than {MOST_VALUES} values" if values > MOST_VALUES else "values nested too deeply"
-            raise Invalid(f"The report has {what}.", cure="Send a SiteReport.")
+        if values > MOST_VALUES:
+            raise Invalid(f"The report has more than {MOST_VALUES} values.", cure="Send a SiteReport.")
+        if depth > MOST_DEPTH:
+            raise Invalid("The report is nested too deeply.", cure="Send a SiteReport.")
 
 
 def _leniently(body: bytes) -> Incoming:
