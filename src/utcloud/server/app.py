@@ -120,11 +120,8 @@ def _describe_middleware(app: FastAPI) -> None:
                 described["paths"][path][method.lower()]["security"] = []
             for operations in described["paths"].values():
                 for operation in operations.values():
-                    if "requestBody" in operation:
-                        refused = {
-                            str(status): {"description": text, **_IS_PROBLEM} for status, text in _BODIES.items()
-                        }
-                        operation["responses"] = refused | operation["responses"]
+                    for status, text in _BODIES.items() if "requestBody" in operation else ():
+                        operation["responses"].setdefault(str(status), {"description": text, **_IS_PROBLEM})
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]
