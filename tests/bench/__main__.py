@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import figures, money, reports, scale
+from tests.bench import figures, hostile, money, reports, scale
 from tests.bench.figures import Figure
 from tests.bench.stack import Stack
 
@@ -16,6 +16,7 @@ ALONE: dict[tuple[str, ...], Callable[[], list[Figure]]] = {
     ("placement_replicas_per_s", "placement_gang_replicas_per_s"): scale.placement,
     ("miner_list_p95_ms",): scale.miner_lists,
     ("node_reports_core_share", "node_reports_and_polls_core_share"): reports.node_reports,
+    ("hostile_body_p99_ms", "hostile_answer_p99_ms"): hostile.hostile_bodies,
     ("accrual_10k_s", "accrual_core_share"): money.accrual,
     ("journal_verify_1m_s", "records_p95_ms"): money.journal,
 }

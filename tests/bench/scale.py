@@ -33,24 +33,30 @@ PLACED_WITHIN_S = 300
 def running_server(dataset: Dataset) -> Iterator[httpx.Client]:
     """The real server on the dataset's database; a client of it as the miner, over one connection that stays."""
     with tempfile.TemporaryDirectory(prefix="utcloud-bench-", dir="/tmp") as folder:
-        home = Path(folder)
-        (home / "run").mkdir()
-        env = {key: value for key, value in os.environ.items() if not key.startswith("UTCLOUD_")}
-        env |= {"UTCLOUD_HOME": folder, "UTCLOUD_DATABASE_URL": dataset.url, "UTCLOUD_LOG_LEVEL": "warning"}
-        with (home / "log").open("wb") as log:
-            program = str(Path(sys.executable).with_name("utcloud"))
-            process = subprocess.Popen([program, "server"], env=env, stdout=log, stderr=log)
-        try:
-            transport = httpx.HTTPTransport(uds=str(home / "run" / "server.sock"))
-            headers = {"Authorization": f"Bearer {dataset.miner_token}"}
-            with httpx.Client(
-                transport=transport, base_url="http://localhost/api/v1", headers=headers, timeout=60
-            ) as client:
-                _wait_for(client, process, home / "log")
-                yield client
-        finally:
-            process.terminate()
-            process.wait(20)
+        with server_in(Path(folder), dataset.miner_token, UTCLOUD_DATABASE_URL=dataset.url) as client:
+            yield client
+
+
+@contextlib.contextmanager
+def server_in(home: Path, token: str, **settings: str) -> Iterator[httpx.Client]:
+    """The real server in its own process with this home; a client of it with ``token``."""
+    (home / "run").mkdir(exist_ok=True)
+    env = {key: value for key, value in os.environ.items() if not key.startswith("UTCLOUD_")}
+    env |= {"UTCLOUD_HOME": str(home), "UTCLOUD_LOG_LEVEL": "warning"} | settings
+    with (home / "log").open("wb") as log:
+        program = str(Path(sys.executable).with_name("utcloud"))
+        process = subprocess.Popen([program, "server"], env=env, stdout=log, stderr=log)
+    try:
+        transport = httpx.HTTPTransport(uds=str(home / "run" / "server.sock"))
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        with httpx.Client(
+            transport=transport, base_url="http://localhost/api/v1", headers=headers, timeout=60
+        ) as client:
+            _wait_for(client, process, home / "log")
+            yield client
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def _wait_for(client: httpx.Client, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -189,6 +189,7 @@ async def server(db: Database, settings: Settings, clock: MovableClock) -> Async
 
     @app.post("/api/v1/uploads")
     @app.post("/api/v1/things")
+    @app.post("/api/v1/agent/reports")
     async def take(request: Request) -> int:
         return len(await request.body())
 

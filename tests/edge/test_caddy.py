@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from tests.edge.conftest import Caddy, MovableClock, Upstream, own_address, until
+from utcloud.common import bodies
 from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.edge import caddy, service
@@ -354,14 +355,30 @@ async def test_strange_hosts(edge: Caddy) -> None:
 
 
 async def test_bodies_have_limits(edge: Caddy) -> None:
+    """By who says that they are somebody; whether they are is the server's to say."""
+    token = {"Authorization": "Bearer x"}
+    session = {"Cookie": "a=b; utcloud_session=x"}
     async with edge.client("localhost") as browser:
-        assert (await browser.post("/api/v1/uploads", content=b"x" * 100_000)).json() == 100_000
-        for path, size in (("/api/v1/uploads", 100_001), ("/api/v1/things", 16 * 2**20 + 1)):
-            refused = await browser.post(path, content=b"x" * size)
-            assert refused.status_code == 413
+        for path, size, who in (
+            ("/api/v1/uploads", 100_000, token),
+            ("/api/v1/uploads", 100_000, session),
+            ("/api/v1/things", bodies.JSON, token),
+            ("/api/v1/agent/reports", bodies.REPORT, token),
+            ("/api/v1/things", bodies.OPEN, {}),
+            ("/api/v1/things", bodies.OPEN, {"Cookie": "another=x"}),
+        ):
+            assert (await browser.post(path, content=b"x" * size, headers=who)).json() == size, (path, size)
+            refused = await browser.post(path, content=b"x" * (size + 1), headers=who)
+            assert (refused.status_code, refused.json()["code"]) == (413, "too_large"), (path, size)
+            assert refused.json()["cure"]
 
 
-@pytest.mark.slow
+async def test_a_head_has_a_limit(edge: Caddy) -> None:
+    async with edge.client("localhost") as browser:
+        assert (await browser.get("/api/v1/list", headers={"X-Much": "x" * 30_000})).status_code == 200
+        assert (await browser.get("/api/v1/list", headers={"X-Much": "x" * 200_000})).status_code == 431
+
+
 async def test_a_server_that_is_away_is_explained(settings: Settings, edge: Caddy, server: FastAPI) -> None:
     settings.server_socket.rename(settings.run_dir / "elsewhere.sock")
     async with edge.client("localhost") as browser:

@@ -18,6 +18,7 @@ from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.server import errors
 from utcloud.server.authentication import Authentication
+from utcloud.server.bodies import Bodies
 
 PASSWORD = "correct horse battery"
 
@@ -41,6 +42,7 @@ def _bare_app(routers: Sequence[APIRouter]) -> FastAPI:
     app = FastAPI(openapi_url="/api/v1/openapi.json")
     errors.install(app)
     app.add_middleware(Authentication)
+    app.add_middleware(Bodies)
     for router in routers:
         app.include_router(router, prefix="/api/v1")
     return app

@@ -16,6 +16,7 @@ from tests.support.factories import ObservedReplicaFactory, SiteReportFactory, n
 from tests.support.scenario import Scenario
 from tests.support.web import client_of, make_app, problem
 from utcloud.assets.store import open_store
+from utcloud.common import bodies
 from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.protocol import ChipTelemetry, NodeReport, Phase
@@ -191,7 +192,7 @@ async def test_what_is_no_report_or_too_large_is_refused(
 ) -> None:
     problem(await post(agent, "nonsense"), 422, "invalid")
     problem(await post(agent, "{}"), 422, "invalid")
-    problem(await post(agent, b" " * (agent_routes.MOST_BODY + 1)), 413, "too_large")
+    problem(await post(agent, b" " * (bodies.REPORT + 1)), 413, "too_large")
     agent.headers["Authorization"] = "Bearer utcs_wrong"
     problem(await post(agent, body(world, clock)), 401)
 
@@ -201,7 +202,7 @@ async def test_a_thousand_nodes_with_all_they_have_are_no_more_than_is_allowed(
 ) -> None:
     nodes = [node_report(f"node-{number}", 8).model_copy(update={"labels": _LABELS}) for number in range(1000)]
     content = body(world, clock, *nodes)
-    assert len(content) < agent_routes.MOST_BODY / 2
+    assert len(content) < bodies.REPORT / 2
     assert len(json.loads(content)["nodes"]) == 1000
 
 

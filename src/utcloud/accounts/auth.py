@@ -48,8 +48,13 @@ async def current_actor(request: Request) -> Actor:
     """The actor whom the server's authentication middleware found; raises Unauthenticated when there is none."""
     actor = request.scope.get("utcloud.actor")
     if not isinstance(actor, Actor):
-        raise Unauthenticated("No valid session or API token came with the request.", cure="Log in and try again.")
+        raise nobody()
     return actor
+
+
+def nobody() -> Unauthenticated:
+    """What is said to a request without a credential."""
+    return Unauthenticated("No valid session or API token came with the request.", cure="Log in and try again.")
 
 
 CurrentActor = Annotated[Actor, Depends(current_actor)]
@@ -65,6 +70,17 @@ def session_cookie(connection: HTTPConnection) -> str | None:
     return connection.cookies.get(session_cookie_name(connection.app.state.settings))
 
 
+def device_cookie_name(settings: Settings) -> str:
+    """Says that somebody has logged in with this browser before; logs nobody in."""
+    return session_cookie_name(settings).replace("session", "device")
+
+
+def device_cookie(connection: HTTPConnection) -> str | None:
+    """The device cookie that a browser sent."""
+    return connection.cookies.get(device_cookie_name(connection.app.state.settings))
+
+
+DeviceCookie = Annotated[str | None, Depends(device_cookie)]
 SessionCookie = Annotated[str | None, Depends(session_cookie)]
 
 

@@ -30,7 +30,8 @@ from utcloud.db import Database, Tx
 LIFETIME = timedelta(hours=24)
 """An upload is forgotten when no bytes came for this long."""
 _BUFFER = 4 * 2**20
-_SILENCE_S = 60
+SILENCE_S = 60
+"""So long a stream of bytes may pause."""
 
 
 class Locked(Problem):
@@ -241,7 +242,7 @@ async def _write(file: int, size: int, upload: Upload, chunks: AsyncIterator[byt
     source = aiter(chunks)
     try:
         while True:
-            async with asyncio.timeout(_SILENCE_S):
+            async with asyncio.timeout(SILENCE_S):
                 chunk = await anext(source, None)
             if chunk is None:
                 return size

@@ -12,7 +12,7 @@ from utcloud.billing.models import Account, Meter, Order
 from utcloud.billing.solvency import MS_PER_HOUR, Use
 from utcloud.common.errors import Invalid
 from utcloud.common.ids import new_id
-from utcloud.common.money import amount_for, format_unc
+from utcloud.common.money import MAX_MICRO, amount_for, format_unc
 from utcloud.db import Tx, emit
 from utcloud.db.bulk import among
 
@@ -51,9 +51,11 @@ class Wish:
 
 
 def estimate(price: int, max_ms: int | None, max_cost: int | None) -> int:
-    """What work at ``price`` per hour comes to over ``max_ms``, else in an hour; never more than ``max_cost``."""
+    """What work at ``price`` per hour comes to over ``max_ms``, else in an hour; never more than ``max_cost``, nor than
+    a wallet may hold.
+    """
     cost = amount_for(price, MS_PER_HOUR if max_ms is None else max_ms)
-    return cost if max_cost is None else min(cost, max_cost)
+    return min(cost, MAX_MICRO if max_cost is None else max_cost)
 
 
 async def place(tx: Tx, now: datetime, wish: Wish) -> Order:

@@ -109,7 +109,7 @@ class RechargeCreate(Input):
     wallet_id: Ident
     amount: Annotated[UncInput, Field(gt=0, examples=["10"])]
     note: Text = ""
-    kind: Annotated[str, Field(pattern="^(recharge|deduct)$")] = "recharge"
+    kind: Annotated[str, Field(max_length=8, pattern="^(recharge|deduct)$")] = "recharge"
 
 
 class RechargeOut(BaseModel):

@@ -11,7 +11,8 @@ from utcloud.common.money import amount_for
 from utcloud.protocol import SILENT_AFTER_S
 
 MS_PER_HOUR = 3_600_000
-_FAR_MS = 1000 * 365 * 86_400_000
+FAR_MS = 1000 * 365 * 86_400_000
+"""What lasts longer is said to last so long: the calendar ends."""
 
 
 class Interval(Protocol):
@@ -121,4 +122,4 @@ def used_up_at(left: int, use: Use, now: datetime) -> datetime | None:
     if not use.burn:
         return None
     ms = (left * MS_PER_HOUR - use.rest) // use.burn
-    return now + timedelta(milliseconds=min(max(ms, -to_ms(now)), _FAR_MS))
+    return now + timedelta(milliseconds=min(max(ms, -to_ms(now)), FAR_MS))

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from utcloud.accounts.auth import CurrentActor
 from utcloud.accounts.schemas import Cursor, Ident, Moment
@@ -19,6 +19,7 @@ router = APIRouter(tags=["statements"])
 WalletId = Annotated[
     Ident | None, Query(description="A wallet that one keeps, such as that of a group that one manages.")
 ]
+MonthPath = Annotated[str, Path(max_length=16)]
 Role = Annotated[Side, Query(description="`payer`: what one paid; `payee`: what one earned as a miner.")]
 
 
@@ -62,7 +63,7 @@ async def list_statements(
     responses={200: {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}},
 )
 async def get_statement(
-    month: str,
+    month: MonthPath,
     actor: CurrentActor,
     db: Db,
     now: Now,
@@ -83,7 +84,7 @@ async def get_statement(
 
 @router.get("/statements/{month}/entries", response_model=Page[BookingOut], responses=export.RESPONSES)
 async def list_statement_entries(
-    month: str,
+    month: MonthPath,
     actor: CurrentActor,
     db: Db,
     limit: Limit = 50,

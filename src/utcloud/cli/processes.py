@@ -1,4 +1,4 @@
-"""``server`` and ``agent``: what supervisord keeps running. Nothing else is imported for them."""
+"""``server`` and ``agent``: what supervisord keeps running, and what is done on the database itself."""
 
 import difflib
 import os
@@ -59,3 +59,32 @@ def drain(timeout_s: float) -> None:
     from utcloud import site as room
 
     room.drain(load_settings(), timeout_s)
+
+
+def unlock(username: str) -> int:
+    """Forget the failed logins by a user's name, in the database of this machine's settings; return how many counts."""
+    import asyncio
+
+    from utcloud.accounts import service
+    from utcloud.cli.errors import CliError
+    from utcloud.common.errors import NotFound
+    from utcloud.db import Database
+
+    async def forget(db: Database) -> int:
+        try:
+            async with db.write() as tx:
+                return await service.unlock(tx, username)
+        finally:
+            await db.close()
+
+    refuse_unknown_settings()
+    settings = load_settings()
+    if not settings.database_url and not (settings.home / "utcloud.db").exists():
+        raise CliError(
+            f"There is no utcloud in {settings.home}.",
+            cure="Run it on the server's machine, as the user who runs the server, with its UTCLOUD_HOME.",
+        )
+    try:
+        return asyncio.run(forget(Database(settings.database)))
+    except NotFound as problem:
+        raise CliError(problem.detail, cure=problem.cure) from None

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
         description="Who puts machine hours into wallets and takes them out: miners as well as operators, or operators "
         "only, as fits miners who do not know each other.",
     )
+    max_waiting: int = Field(
+        default=20, ge=1, le=10_000, description="Most notebooks and tasks that one renter may have waiting in a pool."
+    )
     max_upload_bytes: int = Field(default=20 * 2**30, ge=1, description="Largest single upload.")
     max_version_bytes: int = Field(default=50 * 2**30, ge=1, description="Largest version of an asset, unpacked.")
     max_version_files: int = Field(default=100_000, ge=1, description="Most files in one version of an asset.")

@@ -22,6 +22,7 @@ CODE_LIFETIME = timedelta(seconds=60)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _BASE32 = _LETTERS + "234567"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{0,100}")
+_CODE = re.compile(r"[A-Za-z0-9_-]{43}")
 _LOCAL_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,250}")
 
 
@@ -67,6 +68,13 @@ async def issue_code(
     tx.add(OpeningCode(code_hash=_hash(code), replica_id=replica_id, path=path, expires_at=expires_at))
     await tx.flush()
     return f"{settings.replica_origin(route.host_label)}/_utcloud/open?code={code}", expires_at
+
+
+async def is_code(tx: Tx, code: str) -> bool:
+    """Whether there is such an opening code; what cannot be one is not looked for."""
+    if not _CODE.fullmatch(code):
+        return False
+    return await tx.get(OpeningCode, _hash(code)) is not None
 
 
 async def redeem(tx: Tx, now: datetime, host: str, code: str) -> tuple[str, str] | None:

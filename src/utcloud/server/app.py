@@ -27,6 +27,7 @@ from utcloud.monitoring import metrics
 from utcloud.resources.routes import router as resources
 from utcloud.server import errors, loops
 from utcloud.server.authentication import BEFORE_LOGIN, Authentication
+from utcloud.server.bodies import Bodies
 from utcloud.server.events import router as events
 from utcloud.server.idempotency import Idempotency
 from utcloud.server.wiring import wire
@@ -85,6 +86,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     errors.install(app)
     app.add_middleware(Idempotency)
     app.add_middleware(Authentication)
+    app.add_middleware(Bodies)  # the outermost
     api = APIRouter(prefix="/api/v1")
     for router in (workloads, resources, assets, billing, statements, notices, accounts, events):
         api.include_router(router)
@@ -93,12 +95,12 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.include_router(edge, include_in_schema=False)
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
     app.add_api_route("/metrics", _metrics, include_in_schema=False)
-    _describe_logins(app)
+    _describe_middleware(app)
     return app
 
 
-def _describe_logins(app: FastAPI) -> None:
-    """Say in the OpenAPI file how one logs in: the middleware looks at credentials, FastAPI knows nothing of them."""
+def _describe_middleware(app: FastAPI) -> None:
+    """Say in the OpenAPI file how one logs in and how bodies are refused: of the middleware FastAPI knows nothing."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -116,6 +118,10 @@ def _describe_logins(app: FastAPI) -> None:
             described["security"] = [{"token": []}, {"session": []}]
             for method, path in BEFORE_LOGIN:
                 described["paths"][path][method.lower()]["security"] = []
+            for operations in described["paths"].values():
+                for operation in operations.values():
+                    for status, text in _BODIES.items() if "requestBody" in operation else ():
+                        operation["responses"].setdefault(str(status), {"description": text, **_IS_PROBLEM})
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -131,6 +137,10 @@ _PROBLEMS = {
     429: "Too many requests",
     503: "Not at this moment",
 }
+
+
+_BODIES = {408: "The body came too slowly", 413: "The body is too large", 415: "The body is compressed"}
+_IS_PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}}
 
 
 def _operation_id(route: APIRoute) -> str:

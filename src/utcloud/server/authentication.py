@@ -1,29 +1,36 @@
-"""Finds out who is asking, once per request, before any route runs."""
+"""Finds out who is asking, once per request, before any route runs and before a byte of the body is read.
+
+What is not listed here needs a credential: a new route is closed until somebody opens it.
+"""
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from utcloud.accounts import service
-from utcloud.accounts.auth import client_ip, session_cookie
+from utcloud.accounts.auth import client_ip, nobody, session_cookie
+from utcloud.common import bodies
 from utcloud.common.errors import Problem
 from utcloud.server.errors import from_problem
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _OWN_CREDENTIALS = ("/api/v1/agent/",)
-"""Routes that check a credential of their own kind."""
+"""Routes that check a credential of their own kind, before they read a body."""
 BEFORE_LOGIN = {
     ("POST", "/api/v1/auth/session"),
     ("POST", "/api/v1/auth/tokens"),
+    ("OPTIONS", "/api/v1/uploads"),
     ("GET", "/api/v1/registration"),
     ("POST", "/api/v1/applications"),
     ("POST", "/api/v1/invitations/accept"),
     ("GET", "/api/v1/invitations/code/{code}"),
 }
 """Routes for which nobody need be logged in: a browser's ended session does not stand in the way."""
+_OPEN = BEFORE_LOGIN | {("GET", "/api/v1/openapi.json")}
 
 
-def _is_before_login(method: str, path: str) -> bool:
-    return (method, path) in BEFORE_LOGIN or (method, path.rpartition("/")[0] + "/{code}") in BEFORE_LOGIN
+def _is_open(method: str, path: str) -> bool:
+    method = "GET" if method == "HEAD" else method
+    return (method, path) in _OPEN or (method, path.rpartition("/")[0] + "/{code}") in _OPEN
 
 
 class Authentication:
@@ -39,12 +46,11 @@ class Authentication:
             return await self.app(scope, receive, send)
         request = HTTPConnection(scope)
         authorization, cookie = request.headers.get("authorization"), session_cookie(request)
-        before_login = _is_before_login(scope["method"], scope["path"]) and authorization is None
-        if (authorization is None and cookie is None) or before_login:
+        if authorization is None and _is_open(scope["method"], scope["path"]):
             return await self.app(scope, receive, send)
         state = scope["app"].state
         try:
-            scope["utcloud.actor"] = await service.authenticate(
+            actor = await service.authenticate(
                 state.db,
                 state.clock.now(),
                 authorization=authorization,
@@ -53,6 +59,10 @@ class Authentication:
                 unsafe=scope["method"] not in _SAFE,
                 ip=client_ip(request),
             )
+            if actor is None:
+                raise nobody()
         except Problem as problem:
             return await from_problem(problem)(scope, receive, send)
+        scope["utcloud.actor"] = actor
+        bodies.allow(scope, bodies.JSON)
         return await self.app(scope, receive, send)

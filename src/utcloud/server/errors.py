@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from utcloud.common.errors import Conflict, Problem, TooMany
 from utcloud.common.patterns import in_words
@@ -99,6 +100,10 @@ def install(app: FastAPI) -> None:
         return problem_response(
             ProblemDetails(title=title, status=error.status_code, detail=detail, code=code), error.headers
         )
+
+    @app.exception_handler(ClientDisconnect)
+    async def _gone(_request: Request, _error: ClientDisconnect) -> JSONResponse:
+        return problem_response(_not_json())  # nobody hears it
 
     @app.exception_handler(DBAPIError)
     async def _refused(request: Request, error: DBAPIError) -> JSONResponse:

@@ -15,13 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from utcloud.accounts.auth import Actor
 from utcloud.common.clock import Clock
-from utcloud.common.errors import Conflict, Invalid, Problem, TooLarge
+from utcloud.common.errors import Conflict, Invalid, Problem
 from utcloud.db import Database
 from utcloud.db.upsert import insert_if_absent
 from utcloud.server.errors import from_problem
 from utcloud.server.models import KeptAnswer
 
-_MAX_BODY = 1 << 20
 _KEPT = timedelta(days=1)
 _RENEWED_S = 5.0
 _ABANDONED = timedelta(seconds=20)
@@ -29,7 +28,7 @@ _ABANDONED = timedelta(seconds=20)
 
 
 class Idempotency:
-    """ASGI middleware behind ``Authentication``; looks only at POSTs that carry the header."""
+    """ASGI middleware behind ``Bodies`` and ``Authentication``; looks only at POSTs that carry the header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -129,7 +128,5 @@ async def _read(receive: Receive) -> bytes:
     while True:
         message = await receive()
         body += message.get("body", b"")
-        if len(body) > _MAX_BODY:
-            raise TooLarge("The body is larger than 1 MiB.", field="body")
         if not message.get("more_body"):
             return bytes(body)

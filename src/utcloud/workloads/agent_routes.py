@@ -11,7 +11,8 @@ from sqlalchemy import Table, bindparam, select
 
 from utcloud.assets import service as assets
 from utcloud.assets.store import ObjectStore, blob_key
-from utcloud.common.errors import NotFound, TooLarge, Unauthenticated
+from utcloud.common import bodies
+from utcloud.common.errors import NotFound, Unauthenticated
 from utcloud.db import Tx
 from utcloud.db.web import Db, Now
 from utcloud.protocol import DesiredState, Manifest, ReportAnswer
@@ -29,8 +30,8 @@ _SAFETY_NET_S = 10.0
 AT_ONCE = 8
 _sites = cast(Table, Site.__table__)
 _REVISION = select(_sites.c.revision).where(_sites.c.id == bindparam("site"))
-MOST_BODY = 16 * 2**20
-"""Bytes of a report: a thousand nodes of eight chips with their labels have a third of that."""
+PARSED_AT_ONCE = 2
+"""So many large reports, each of which takes a few times its size while it is read."""
 
 
 def _token(authorization: str) -> str:
@@ -101,29 +102,37 @@ async def get_desired(
 
 @router.post("/reports")
 async def post_report(request: Request, db: Db, now: Now, authorization: Bearer = "") -> Response:
-    """Take in what the site saw; quickly when it sees what it saw before."""
-    incoming = reports.parse(await _body(request))
+    """Take in what the site saw; quickly when it sees what it saw before. A stranger's body is not read."""
+    token, heartbeats = resources.hash_of(_token(authorization)), _heartbeats(request)
+    if not heartbeats.knows(token):
+        async with _gate(request), db.read() as tx:
+            await _site(tx, authorization)
+    bodies.allow(request.scope, bodies.REPORT)
+    incoming = await _parsed(request, await request.body())
     report = incoming.report
-    if heard := await _heartbeats(request).hear(resources.hash_of(_token(authorization)), incoming):
+    if heard := await heartbeats.hear(token, incoming):
         return _answer(heard.revision, now)
     moves = report.replicas or report.strays or report.dropped_volumes
     async with db.write(TURNS if moves else None) as tx:
-        site = await _site(tx, authorization)
+        try:
+            site = await _site(tx, authorization)
+        except Unauthenticated:
+            heartbeats.forget(token)
+            raise
         await reports.apply(tx, now, site, incoming)
         await observed.apply(tx, now, site, report)
         return _answer(site.revision, now)
 
 
-async def _body(request: Request) -> bytes:
-    """The report's bytes; raises TooLarge before they fill the memory."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BODY:
-            raise TooLarge(
-                f"The report has more than {MOST_BODY >> 20} MiB.", cure="Report fewer nodes, chips or labels."
-            )
-    return bytes(body)
+async def _parsed(request: Request, body: bytes) -> reports.Incoming:
+    """The report that ``body`` is; a large one is read in a thread, while others are answered."""
+    if len(body) <= bodies.OFF_LOOP:
+        return reports.parse(body)
+    state = request.app.state
+    if getattr(state, "parsing", None) is None:
+        state.parsing = asyncio.Semaphore(PARSED_AT_ONCE)
+    async with state.parsing:
+        return await asyncio.to_thread(reports.parse, body)
 
 
 def _answer(revision: int, now: datetime) -> Response:

@@ -33,6 +33,14 @@ class Heartbeats:
         """By hash of a token that is good: what its site said last, as far as this server knows."""
         self._task: asyncio.Task[None] | None = None
 
+    def knows(self, token_hash: str) -> bool:
+        """Whether this token was good when its site was last heard; it is looked at anew before anything is stored."""
+        return token_hash in self._marks
+
+    def forget(self, token_hash: str) -> None:
+        """The token is good no longer."""
+        self._marks.pop(token_hash, None)
+
     async def hear(self, token_hash: str, incoming: Incoming) -> Heard | None:
         """The site, when it said nothing new and all is stored; None, at once if that is plain, when it did."""
         mark = "".join(incoming.digest())

@@ -32,7 +32,14 @@ MAX_NOTEBOOKS = 10_000
 
 
 async def create(
-    tx: Tx, now: datetime, actor: Actor, wish: NotebookCreate, *, fee_ppm: int, fault_credit: str = "last_hour"
+    tx: Tx,
+    now: datetime,
+    actor: Actor,
+    wish: NotebookCreate,
+    *,
+    fee_ppm: int,
+    fault_credit: str = "last_hour",
+    max_waiting: int = quotas.MAX_WAITING,
 ) -> Workload:
     """Admit a notebook and, unless ``wish.start`` is false, place it or let it wait; what can never be is refused."""
     actor.require_renter()
@@ -106,12 +113,20 @@ async def create(
     audit.record(tx, actor, "notebook.create", "notebook", workload.id, workload.name, {"spec": spec.name})
     announce(tx, workload)
     if wish.start:
-        await _place_or_wait(tx, now, workload, spec, await _replicas(tx, workload.id), fee_ppm, fault_credit)
+        replicas = await _replicas(tx, workload.id)
+        await _place_or_wait(tx, now, workload, spec, replicas, fee_ppm, fault_credit, max_waiting)
     return workload
 
 
 async def start(
-    tx: Tx, now: datetime, actor: Actor, ident: str, *, fee_ppm: int, fault_credit: str = "last_hour"
+    tx: Tx,
+    now: datetime,
+    actor: Actor,
+    ident: str,
+    *,
+    fee_ppm: int,
+    fault_credit: str = "last_hour",
+    max_waiting: int = quotas.MAX_WAITING,
 ) -> Workload:
     """Start what has ended of a notebook again, each as a new attempt where its files lie."""
     await accounts.require_active(tx, actor)
@@ -134,7 +149,7 @@ async def start(
         replica.queued_at = now
         await move(tx, now, replica, State.PENDING)
     audit.record(tx, actor, "notebook.start", "notebook", workload.id, workload.name)
-    await _place_or_wait(tx, now, workload, spec, ended, fee_ppm, fault_credit)
+    await _place_or_wait(tx, now, workload, spec, ended, fee_ppm, fault_credit, max_waiting)
     return workload
 
 
@@ -314,6 +329,7 @@ async def _place_or_wait(
     replicas: Sequence[Replica],
     fee_ppm: int,
     fault_credit: str,
+    max_waiting: int,
 ) -> None:
     _check_payer(workload)
     order = await orders.place(
@@ -342,4 +358,5 @@ async def _place_or_wait(
     for replica in replicas:
         replica.order_id = order.id
     await tx.flush()
-    await place(tx, now, workload, fee_ppm=fee_ppm)
+    if not await place(tx, now, workload, fee_ppm=fee_ppm):
+        await quotas.require_short_line(tx, workload, max_waiting)

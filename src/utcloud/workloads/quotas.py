@@ -82,6 +82,31 @@ async def group_for(tx: Tx, actor: Actor, pool: Pool, wanted: str | None) -> str
     return str(group.id)
 
 
+MAX_WAITING = 20
+"""What a renter may have waiting in a pool unless an operator sets another number: each placement walks the line."""
+
+
+async def require_short_line(tx: Tx, workload: Workload, most: int) -> None:
+    """Raise Conflict (code ``quota_exceeded``) when more of the renter's work waits in the pool than ``most``.
+
+    Call it when the workload was not placed: what finds a place at once is never refused.
+    """
+    waiting = (
+        select(func.count(Workload.id.distinct()))
+        .join(Replica, Replica.workload_id == Workload.id)
+        .where(Workload.owner_id == workload.owner_id, Workload.pool_id == workload.pool_id)
+        .where(Replica.state == State.PENDING)
+    )
+    count = await tx.scalar(waiting) or 0
+    if count > most:
+        raise Conflict(
+            f"It would have to wait, and {count - 1} of yours wait in pool {workload.facts['pool']!r} already: at most "
+            f"{most} may at once.",
+            cure="Wait until some of them have started, stop some, or choose another pool.",
+            code="quota_exceeded",
+        )
+
+
 async def require(tx: Tx, workload: Workload, spec: Spec, count: int, *, begins: bool) -> None:
     """Raise Conflict (code ``quota_exceeded``) when ``count`` more replicas of ``spec`` would be too much.
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
 from utcloud.accounts.auth import CurrentActor
-from utcloud.accounts.schemas import NO_NUL, IdPath, IdQuery
+from utcloud.accounts.schemas import NO_NUL, Cursor, IdPath, IdQuery
 from utcloud.billing import meters
 from utcloud.common import export
 from utcloud.common.paging import Limit, Page
@@ -54,7 +54,11 @@ def _settings(request: Request) -> Settings:
 def _terms(request: Request) -> dict[str, Any]:
     """What holds for an order that is made now."""
     settings = _settings(request)
-    return {"fee_ppm": meters.fee_ppm(settings.platform_fee_percent), "fault_credit": settings.fault_credit}
+    return {
+        "fee_ppm": meters.fee_ppm(settings.platform_fee_percent),
+        "fault_credit": settings.fault_credit,
+        "max_waiting": settings.max_waiting,
+    }
 
 
 @router.get("/notebooks", response_model=Page[NotebookOut], responses=export.RESPONSES)
@@ -62,7 +66,7 @@ async def list_notebooks(
     actor: CurrentActor,
     db: Db,
     limit: Limit = 50,
-    cursor: str | None = None,
+    cursor: Cursor = None,
     search: Search = "",
     states: States = (),
     sort: NotebookSort = NotebookSort.NEWEST,
@@ -142,7 +146,7 @@ async def list_work(
     actor: CurrentActor,
     db: Db,
     limit: Limit = 50,
-    cursor: str | None = None,
+    cursor: Cursor = None,
     search: WorkSearch = "",
     states: States = (),
     kind: Kind | None = None,

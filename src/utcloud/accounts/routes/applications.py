@@ -35,13 +35,16 @@ async def get_registration(request: Request) -> RegistrationOut:
 async def create_application(
     body: ApplicationCreate, request: Request, db: Db, now: Now, ip: ClientIp
 ) -> ApplicationReceived:
-    """Ask to become a user; an operator decides. No login is needed."""
+    """Ask to become a user; an operator decides, where the user name is free. No login is needed.
+
+    Whether the name is taken is not said to strangers: a login that does not know the applicant says it to them.
+    """
     if request.app.state.settings.registration != "open":
         raise Forbidden(
             "One becomes a user here by invitation only.", cure="Ask an operator.", code="registration_closed"
         )
-    application = await service.applications.apply(db, now, body, ip=ip)
-    return ApplicationReceived(username=application.username, status=ApplicationStatus(application.status))
+    await service.applications.apply(db, now, body, ip=ip)
+    return ApplicationReceived(username=body.username, status=ApplicationStatus.WAITING)
 
 
 @router.get("/applications", response_model=Page[ApplicationOut], responses=export.RESPONSES)

@@ -5,7 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 
 from utcloud.accounts import service
-from utcloud.accounts.auth import ClientIp, CurrentActor, SessionCookie, session_cookie_name
+from utcloud.accounts.auth import (
+    ClientIp,
+    CurrentActor,
+    DeviceCookie,
+    SessionCookie,
+    device_cookie_name,
+    session_cookie_name,
+)
 from utcloud.accounts.schemas import (
     Cursor,
     IdPath,
@@ -31,11 +38,13 @@ async def log_in(
     now: Now,
     settings: AppSettings,
     ip: ClientIp,
+    device: DeviceCookie,
     user_agent: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> SessionOut:
     """Log a browser in: sets the session cookie and answers the CSRF token."""
-    new = await service.log_in(db, now, body.username, body.password, ip=ip, user_agent=user_agent)
+    new = await service.log_in(db, now, body.username, body.password, ip=ip, user_agent=user_agent, device=device)
     _set_cookie(request, response, new.secret)
+    _set_device_cookie(request, response, new.device)
     async with db.read() as tx:
         user = await service.user_out(tx, new.user)
     recharges = service.actor_of(new.user).recharges(settings)
@@ -119,6 +128,19 @@ def _set_cookie(request: Request, response: Response, secret: str) -> None:
         secure=name.startswith("__Host-"),
     )
     response.headers["Cache-Control"] = "no-store"
+
+
+def _set_device_cookie(request: Request, response: Response, value: str) -> None:
+    name = device_cookie_name(request.app.state.settings)
+    response.set_cookie(
+        name,
+        value,
+        max_age=int(service.devices.LIFETIME.total_seconds()),
+        path="/",
+        httponly=True,
+        samesite="strict",
+        secure=name.startswith("__Host-"),
+    )
 
 
 def _delete_cookie(request: Request, response: Response) -> None:

@@ -5,7 +5,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from utcloud.common.patterns import said
 
@@ -19,9 +27,15 @@ _USERNAME = said(
 Username = Annotated[str, Field(min_length=2, max_length=64, pattern=_USERNAME, examples=["alice"])]
 
 
+_MOST_DECOMPOSED = 256
+"""Characters of a name of 64 at most; composing takes the square of a text's length."""
+
+
 def _composed(value: Any) -> Any:
-    """One way of writing what looks the same: é, not e and an accent."""
-    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+    """One way of writing what looks the same: é, not e and an accent. What is too long anyway stays as it is."""
+    if isinstance(value, str) and len(value) <= _MOST_DECOMPOSED:
+        return unicodedata.normalize("NFC", value)
+    return value
 
 
 _NAME = said(
@@ -51,7 +65,7 @@ Ident = Annotated[str, Field(min_length=1, max_length=64, pattern=_IDENT)]
 """An id as we give them out."""
 IdPath = Annotated[str, Path(min_length=1, max_length=64, pattern=_IDENT)]
 IdQuery = Annotated[str | None, Query(min_length=1, max_length=64, pattern=_IDENT)]
-GroupIds = Annotated[list[Ident], Field(max_length=100)]
+GroupIds = Annotated[list[Ident], Field(max_length=100, fail_fast=True)]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
 
 
@@ -77,7 +91,21 @@ Moment = Annotated[
 """A query's moment; comes in UTC."""
 
 
+_MOST_UNKNOWN = 20
+
+
 class Input(BaseModel):
-    """A request's body: unknown fields are refused, so that a typing error is not silently lost."""
+    """A request's body: unknown fields are refused, so that a typing error is not silently lost.
+
+    Every list, text and number in it has a bound (``tests/server/test_bounds.py``).
+    """
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, value: Any) -> Any:
+        """Each unknown field is named in an error of its own: not a hundred thousand of them."""
+        if isinstance(value, dict) and len(value) > len(cls.model_fields) + _MOST_UNKNOWN:
+            raise ValueError("there are far more fields than are known here")
+        return value

@@ -45,7 +45,7 @@ class GroupSort(StrEnum):
     OLDEST = "created_at"
 
 
-_UserIds = Annotated[list[Ident], Field(max_length=1000)]
+_UserIds = Annotated[list[Ident], Field(max_length=1000, fail_fast=True)]
 
 
 class GroupCreate(Input):

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from utcloud.accounts.schemas.common import NO_NUL, Input
+from utcloud.common.bounds import few
 from utcloud.common.patterns import said
 
 _NAME = said(r"^[^\s\x00-\x1f\x7f]+$", "write the name of a resource, without spaces")
@@ -23,7 +24,7 @@ class QuotaUpdate(Input):
         json_schema_extra={"examples": [{"resources": {"cpu": "8", "memory": "32GB"}, "notebooks": 3, "tasks": None}]}
     )
 
-    resources: Annotated[dict[ResourceName, QuantityText], Field(max_length=100)] = {}
+    resources: Annotated[dict[ResourceName, QuantityText], Field(max_length=100), few(100)] = {}
     notebooks: _Count | None = None
     tasks: _Count | None = None
 

@@ -1,6 +1,6 @@
 """The rules of users, groups, invitations, applications, sessions and tokens: one face, several files."""
 
-from utcloud.accounts.service import applications, invitations, members
+from utcloud.accounts.service import applications, devices, invitations, members
 from utcloud.accounts.service.credentials import (
     SESSION_LIFETIME,
     LoggedIn,
@@ -14,6 +14,7 @@ from utcloud.accounts.service.credentials import (
     log_out,
     revoke_token,
     session_of,
+    unlock,
 )
 from utcloud.accounts.service.groups import (
     create_group,
@@ -62,6 +63,7 @@ __all__ = [
     "csrf_token_for",
     "delete_group",
     "delete_user",
+    "devices",
     "first_operator",
     "forget_expired",
     "freeze_user",
@@ -86,6 +88,7 @@ __all__ = [
     "revoke_token",
     "session_of",
     "unfreeze_user",
+    "unlock",
     "update_group",
     "update_user",
     "user_out",

@@ -1,12 +1,14 @@
 """Applications: somebody asks to become a user, an operator decides."""
 
+from collections import defaultdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import IntegrityError
 
 from utcloud.accounts import audit, passwords
-from utcloud.accounts.auth import Actor
+from utcloud.accounts.auth import SYSTEM, Actor
 from utcloud.accounts.models import Application
 from utcloud.accounts.schemas import (
     ApplicationApprove,
@@ -17,28 +19,29 @@ from utcloud.accounts.schemas import (
     UserCreate,
 )
 from utcloud.accounts.service import throttle
-from utcloud.accounts.service.users import create_user, grant, name_taken, require_free
+from utcloud.accounts.service.users import create_user, grant, is_free
 from utcloud.common.errors import Conflict, Forbidden, NotFound, TooMany
 from utcloud.common.ids import new_id
 from utcloud.common.money import format_unc
 from utcloud.db import Database, Tx, emit, paginate
 
 MAX_WAITING = 1000
-"""More than an operator can look at: then nobody may apply for a while."""
+"""More than an operator can look at: then a new one takes the place of the oldest of the network that has most."""
+MAX_WAITING_EACH = 20
+"""From one network."""
+LIFETIME = timedelta(days=30)
+"""What nobody has answered by then is rejected, and says so."""
 _REMEMBER_REJECTED = timedelta(days=90)
 
 
-async def apply(db: Database, now: datetime, body: ApplicationCreate, *, ip: str) -> Application:
-    """Take an application, if registration is open; the caller has looked. The password is hashed at once."""
+async def apply(db: Database, now: datetime, body: ApplicationCreate, *, ip: str) -> None:
+    """Take an application, if registration is open; the caller has looked. The password is hashed at once.
+
+    Whether the user name is free is not said, and takes the same time: else anybody could ask who there is. For a name
+    that is taken nothing is kept but an event in the audit trail.
+    """
     async with db.write() as tx:
         await throttle.begin_anonymous(tx, now, "apply", ip)
-    async with db.read() as tx:
-        await require_free(tx, body.username)
-        waiting = await tx.scalar(
-            select(func.count()).select_from(Application).where(Application.status == ApplicationStatus.WAITING)
-        )
-    if (waiting or 0) >= MAX_WAITING:
-        raise TooMany("Too many applications wait for an answer.", retry_after_s=3600, cure="Try again in some hours.")
     application = Application(
         id=new_id("app"),
         username=body.username,
@@ -50,17 +53,55 @@ async def apply(db: Database, now: datetime, body: ApplicationCreate, *, ip: str
         status=ApplicationStatus.WAITING,
         created_at=now,
     )
-    async with db.write() as tx:
-        await require_free(tx, body.username)
-        tx.add(application)
-        try:
-            await tx.flush()
-        except IntegrityError:
-            raise name_taken(body.username) from None
-        nobody = Actor(id="", username="", ip=ip)
-        audit.record(tx, nobody, "application.create", "application", application.id, application.username)
+    nobody = Actor(id="", username="", ip=ip)
+    try:
+        async with db.write() as tx:
+            await _make_room(tx, now, ip)
+            free = await is_free(tx, body.username)
+            if free:
+                tx.add(application)
+                await tx.flush()
+                emit(tx, "ui:miners")
+            ident, detail = (application.id, {}) if free else ("", {"outcome": "name_taken"})
+            audit.record(tx, nobody, "application.create", "application", ident, body.username, detail)
+    except IntegrityError:  # somebody applied by the same name at this moment
+        return
+
+
+async def _make_room(tx: Tx, now: datetime, ip: str) -> None:
+    """Raise TooMany when too many wait that came from this network; when too many wait in all, give up one of the
+    network that has most: whoever sends a thousand loses his own.
+    """
+    query = select(Application.id, Application.ip).where(Application.status == ApplicationStatus.WAITING)
+    by_network: dict[str, list[str]] = defaultdict(list)
+    for ident, address in await tx.execute(query.order_by(Application.id)):
+        by_network[throttle.network_of(address)].append(ident)
+    if ip and len(by_network[throttle.network_of(ip)]) >= MAX_WAITING_EACH:
+        raise TooMany(
+            "Too many applications from your address wait for an answer.",
+            retry_after_s=3600,
+            cure="Wait until an operator has looked at them.",
+        )
+    if sum(map(len, by_network.values())) >= MAX_WAITING:
+        most = max(by_network.values(), key=len)
+        await _give_up(tx, now, Application.id == most[0], "Too many applications came at once; apply again.")
+
+
+async def expire(tx: Tx, now: datetime) -> None:
+    """Reject what nobody has answered for long."""
+    old = Application.created_at < now - LIFETIME
+    await _give_up(tx, now, old, f"Nobody answered it within {LIFETIME.days} days; apply again.")
+
+
+async def _give_up(tx: Tx, now: datetime, which: ColumnElement[bool], reason: str) -> None:
+    result = await tx.execute(
+        update(Application)
+        .where(Application.status == ApplicationStatus.WAITING, which)
+        .values(status=ApplicationStatus.REJECTED, reason=reason, decided_at=now, decided_by=SYSTEM.username)
+        .execution_options(synchronize_session=False)
+    )
+    if isinstance(result, CursorResult) and result.rowcount:
         emit(tx, "ui:miners")
-    return application
 
 
 async def latest_of(tx: Tx, username: str) -> Application | None:

@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, or_, select, update
 
 from utcloud.accounts import audit, passwords
-from utcloud.accounts.auth import Actor
+from utcloud.accounts.auth import SYSTEM, Actor
 from utcloud.accounts.models import ApiToken, Application, BrowserSession, User
 from utcloud.accounts.schemas import UserStatus
-from utcloud.accounts.service import applications, throttle
+from utcloud.accounts.service import applications, devices, throttle
 from utcloud.accounts.service.users import actor_of, end_sessions
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Unauthenticated
 from utcloud.common.ids import new_id, new_secret
@@ -32,12 +32,15 @@ _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
-    """A new browser session; ``secret`` is the cookie's value and is known nowhere else."""
+    """A new browser session; ``secret`` is the cookie's value and is known nowhere else. ``device``: the value of the
+    device cookie (``devices``).
+    """
 
     user: User
     secret: str
     csrf_token: str
     expires_at: datetime
+    device: str
 
 
 def _hash(secret: str) -> str:
@@ -148,22 +151,45 @@ def _actor(row: Row[*tuple[Any, ...]], ip: str) -> Actor:
 # --- proving a password --------------------------------------------------------------------------------------------
 
 
-async def _prove(db: Database, now: datetime, username: str, password: str, ip: str, action: str) -> tuple[User, str]:
-    """The user whose name and password these are, and the hash to keep from now on.
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """The user whose name and password these are, and the hash to keep from now on."""
+
+    user: User
+    password_hash: str
+    attempt: throttle.Attempt
+
+
+async def _prove(
+    db: Database,
+    now: datetime,
+    username: str,
+    password: str,
+    ip: str,
+    action: str,
+    *,
+    device: str | None = None,
+    own: bool = False,
+) -> _Proof:
+    """Look whether this is a user's name and password. ``device``: the browser's device cookie; ``own``: whoever asks
+    is logged in as that user.
 
     Counts and audits failures; raises TooMany, Unauthenticated (the same for a wrong name and a wrong password), or
     Forbidden for a frozen user, or an applicant, who proved the password.
     """
     username = username.strip().lower()
     nobody = Actor(id="", username="", ip=ip)
-    async with db.write() as tx:
-        await throttle.begin(tx, now, username, ip)
     user: User | None = None
     applicant: Application | None = None
-    if _USERNAME.fullmatch(username):
-        async with db.read() as tx:
+    async with db.read() as tx:
+        if _USERNAME.fullmatch(username):
             user = await tx.scalar(select(User).where(User.username == username))
             applicant = None if user else await applications.latest_of(tx, username)
+        mark = "own" if own else devices.recognised(user, device)
+        attempt = throttle.Attempt(username, ip, mark)
+        await throttle.require(tx, now, attempt)
+    async with db.write() as tx:
+        await throttle.begin(tx, now, attempt)
     claimed = user or applicant
     problem: Problem
     if not await passwords.verify(claimed.password_hash if claimed else None, password):
@@ -175,7 +201,8 @@ async def _prove(db: Database, now: datetime, username: str, password: str, ip: 
         problem = Forbidden(f"The account is frozen{why}", cure="Ask an operator of the platform.", code="frozen")
     else:
         stale = passwords.needs_rehash(user.password_hash)
-        return user, await passwords.hash_password(password) if stale else user.password_hash
+        kept = await passwords.hash_password(password) if stale else user.password_hash
+        return _Proof(user, kept, attempt)
     async with db.write() as tx:
         known = user is not None
         ident, name = (user.id, user.username) if user else ("", "")
@@ -183,26 +210,35 @@ async def _prove(db: Database, now: datetime, username: str, password: str, ip: 
     raise problem
 
 
-async def _proved(tx: Tx, now: datetime, proved: User, password_hash: str, ip: str) -> tuple[User, Actor]:
+async def _proved(tx: Tx, now: datetime, proof: _Proof, new_hash: str | None = None) -> tuple[User, Actor]:
     """Begin the transaction that uses a proof: the password and the status may have changed since it was given."""
-    user = await tx.get(User, proved.id)
-    if user is None or user.password_hash != proved.password_hash or user.status != UserStatus.ACTIVE:
+    user = await tx.get(User, proof.user.id)
+    if user is None or user.password_hash != proof.user.password_hash or user.status != UserStatus.ACTIVE:
         raise Unauthenticated("The account was changed at this moment.", cure="Log in again.")
-    user.password_hash, user.last_seen_at = password_hash, now
-    await throttle.succeeded(tx, user.username, ip)
-    return user, actor_of(user, ip)
+    user.password_hash, user.last_seen_at = new_hash or proof.password_hash, now
+    await throttle.succeeded(tx, proof.attempt)
+    return user, actor_of(user, proof.attempt.ip)
 
 
 # --- sessions ------------------------------------------------------------------------------------------------------
 
 
-async def log_in(db: Database, now: datetime, username: str, password: str, *, ip: str, user_agent: str) -> LoggedIn:
-    """Begin a browser session."""
-    proved, password_hash = await _prove(db, now, username, password, ip, "auth.login")
+async def log_in(
+    db: Database,
+    now: datetime,
+    username: str,
+    password: str,
+    *,
+    ip: str,
+    user_agent: str,
+    device: str | None = None,
+) -> LoggedIn:
+    """Begin a browser session. ``device``: the device cookie that the browser sent."""
+    proof = await _prove(db, now, username, password, ip, "auth.login", device=device)
     secret = new_secret()
     session = BrowserSession(
         id=new_id("ses"),
-        user_id=proved.id,
+        user_id=proof.user.id,
         secret_hash=_hash(secret),
         csrf_hash=_hash(csrf_token_for(secret)),
         ip=ip,
@@ -211,10 +247,11 @@ async def log_in(db: Database, now: datetime, username: str, password: str, *, i
         expires_at=now + SESSION_LIFETIME,
     )
     async with db.write() as tx:
-        user, actor = await _proved(tx, now, proved, password_hash, ip)
+        user, actor = await _proved(tx, now, proof)
         tx.add(session)
         audit.record(tx, actor, "auth.login", "user", user.id, user.username, {"outcome": "success"})
-    return LoggedIn(user, secret, csrf_token_for(secret), session.expires_at)
+    known = device if device and devices.recognised(user, device) else devices.issue(user)
+    return LoggedIn(user, secret, csrf_token_for(secret), session.expires_at, known)
 
 
 async def session_of(tx: Tx, actor: Actor, cookie: str | None) -> BrowserSession:
@@ -245,14 +282,14 @@ async def change_password(db: Database, now: datetime, actor: Actor, current: st
     if current == new:
         raise Invalid("The new password is the present one.", field="new_password", cure="Choose another one.")
     try:
-        proved, _ = await _prove(db, now, actor.username, current, actor.ip, "auth.change_password")
+        proof = await _prove(db, now, actor.username, current, actor.ip, "auth.change_password", own=True)
     except Unauthenticated:
         raise Invalid(
             "The current password is wrong.", field="current_password", cure="Type the password you logged in with."
         ) from None
     password_hash = await passwords.hash_password(new)
     async with db.write() as tx:
-        user, _ = await _proved(tx, now, proved, password_hash, actor.ip)
+        user, _ = await _proved(tx, now, proof, password_hash)
         await end_sessions(tx, user.id)
         audit.record(tx, actor, "auth.change_password", "user", user.id, user.username, {"outcome": "success"})
 
@@ -271,11 +308,11 @@ async def create_token(
     ip: str,
 ) -> tuple[ApiToken, str]:
     """Make an API token for whoever these credentials prove; the second value is the token itself, kept nowhere."""
-    proved, password_hash = await _prove(db, now, username, password, ip, "token.create")
+    proof = await _prove(db, now, username, password, ip, "token.create")
     value = TOKEN_PREFIX + new_secret()
     token = ApiToken(
         id=new_id("tok"),
-        user_id=proved.id,
+        user_id=proof.user.id,
         name=name,
         token_hash=_hash(value),
         hint=value[:10],
@@ -283,11 +320,11 @@ async def create_token(
         expires_at=None if expires_in_days is None else now + timedelta(days=expires_in_days),
     )
     async with db.write() as tx:
-        _, actor = await _proved(tx, now, proved, password_hash, ip)
-        await _make_room(tx, now, proved.id)
+        _, actor = await _proved(tx, now, proof)
+        await _make_room(tx, now, proof.user.id)
         tx.add(token)
         audit.record(tx, actor, "token.create", "token", token.id, name, {"outcome": "success"})
-        emit(tx, f"ui:{proved.id}")
+        emit(tx, f"ui:{proof.user.id}")
     return token, value
 
 
@@ -322,8 +359,24 @@ async def revoke_token(tx: Tx, now: datetime, actor: Actor, token_id: str) -> No
     emit(tx, f"ui:{actor.id}")
 
 
+async def unlock(tx: Tx, username: str) -> int:
+    """Forget all failed logins by a user's name: whoever keeps somebody else out begins anew. For the machine itself.
+
+    Return how many counts there were.
+    """
+    username = username.strip().lower()
+    user = await tx.scalar(select(User).where(User.username == username))
+    if user is None:
+        raise NotFound.of("user", username)
+    audit.record(tx, SYSTEM, "user.unlock", "user", user.id, user.username)
+    return await throttle.unlock(tx, username)
+
+
 async def forget_expired(tx: Tx, now: datetime) -> None:
-    """Remove sessions that have ended, failures that no longer count, and passwords of long rejected applicants."""
+    """Remove sessions that have ended, failures that no longer count, applications that nobody answered, and passwords
+    of long rejected applicants.
+    """
     await tx.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
     await throttle.forget_old(tx, now)
+    await applications.expire(tx, now)
     await applications.forget_rejected(tx, now)

@@ -133,11 +133,17 @@ async def list_users(
     return await paginate(tx, query, User.id, limit=limit, cursor=cursor, sort=sort, columns=columns)
 
 
+async def is_free(tx: Tx, username: str) -> bool:
+    """Whether nobody has this user name, nor has applied for it."""
+    waiting = (Application.username == username, Application.status == ApplicationStatus.WAITING)
+    taken = await tx.scalar(select(User.id).where(User.username == username))
+    applied = await tx.scalar(select(Application.id).where(*waiting))
+    return username not in _RESERVED and not taken and not applied
+
+
 async def require_free(tx: Tx, username: str) -> None:
     """Raise Conflict when somebody has this user name, or has applied for it."""
-    waiting = (Application.username == username, Application.status == ApplicationStatus.WAITING)
-    taken = username in _RESERVED or await tx.scalar(select(User.id).where(User.username == username))
-    if taken or await tx.scalar(select(Application.id).where(*waiting)):
+    if not await is_free(tx, username):
         raise name_taken(username)
 
 

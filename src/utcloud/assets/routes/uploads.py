@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from utcloud.accounts.auth import CurrentActor
 from utcloud.accounts.schemas import IdPath
 from utcloud.assets import uploads
+from utcloud.common import bodies
 from utcloud.common.settings import Settings
 from utcloud.db.web import Db, Now
 
@@ -30,7 +31,7 @@ _EXTENSIONS = "creation,creation-with-upload,termination,expiration"
 _MEDIA_TYPE = "application/offset+octet-stream"
 _BYTES = {"requestBody": {"content": {_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}}}
 
-Resumable = Annotated[str, Header(alias="Tus-Resumable", description="Version of the protocol: 1.0.0.")]
+Resumable = Annotated[str, Header(alias="Tus-Resumable", max_length=16, description="Version of the protocol: 1.0.0.")]
 Length = Annotated[int, Header(alias="Upload-Length", ge=0, le=2**53, description="Bytes in all.")]
 Offset = Annotated[int, Header(alias="Upload-Offset", ge=0, le=2**53, description="Where these bytes begin.")]
 Metadata = Annotated[
@@ -146,7 +147,10 @@ def _content_length(request: Request) -> int | None:
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    """The body; a cut connection ends it, as the end of the bytes does."""
+    """The body; a cut connection ends it, as the end of the bytes does. Asked for it once it is known whose it is and
+    how much may come, which ``uploads.append`` watches.
+    """
+    bodies.allow(request.scope, _settings(request).max_upload_bytes, uploads.SILENCE_S)
     try:
         async for chunk in request.stream():
             yield chunk

@@ -7,7 +7,7 @@ from utcloud.accounts.models import GroupMember
 from utcloud.billing import caps, journal, orders, sums
 from utcloud.billing.funds import hold_for, shortage
 from utcloud.billing.order_schemas import EstimateCreate, EstimateOut
-from utcloud.billing.solvency import MS_PER_HOUR, Use, outlook
+from utcloud.billing.solvency import FAR_MS, MS_PER_HOUR, Use, outlook
 from utcloud.common.clock import to_ms
 from utcloud.common.errors import NotFound, Problem
 from utcloud.db import Tx
@@ -68,5 +68,5 @@ def _cap_ms(room: caps.Room, price: int, now: datetime) -> int | None:
 
 
 def _ms(left: int, price: int) -> int:
-    """How long ``left`` lasts at ``price`` per hour, in milliseconds."""
-    return max(left, 0) * MS_PER_HOUR // price
+    """How long ``left`` lasts at ``price`` per hour, in milliseconds: a thousand years at most."""
+    return min(max(left, 0) * MS_PER_HOUR // price, FAR_MS)

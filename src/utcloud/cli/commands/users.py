@@ -24,7 +24,7 @@ from utcloud.cli.common import (
     user_named,
 )
 from utcloud.cli.nouns import add_delete, add_quota, add_show
-from utcloud.cli.output import Column, names
+from utcloud.cli.output import Column, names, say
 
 app = new_app("Users of the platform.")
 COLUMNS = [
@@ -151,6 +151,15 @@ def reset_password(user: Name, yes: Yes = False, as_json: AsJson = False) -> Non
     confirm(f"Give {found['username']} a new password? Sessions and API tokens end.", yes)
     made = api.post(f"users/{found['id']}/reset-password")
     report(made, as_json, f"New password of {found['username']}, shown only now: {made['password']}")
+
+
+@app.command()
+def unlock(username: Annotated[str, typer.Argument(help="User name.")]) -> None:
+    """Forget the failed logins by a user's name, on the server's machine itself: no login is needed, nor the server."""
+    from utcloud.cli import processes
+
+    forgotten = processes.unlock(username)
+    say(f"The user {username} may log in at once." if forgotten else f"Nothing kept {username} from logging in.")
 
 
 add_quota(app, "users", "Show what a user may use at once, or set it.", "username")

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from utcloud.accounts.auth import session_cookie_name
+from utcloud.common import bodies
 from utcloud.common.settings import Settings
 from utcloud.edge import pages
 
@@ -31,7 +33,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "form-action 'self'",
     )
 )
-_MAX_BODY = 16 * 2**20
+_MAX_HEADERS = 64 * 2**10
+"""Bytes of a request's head: enough for what all programs on a developer's machine leave as cookies of localhost."""
 _STREAMS_OUTLIVE_A_CHANGE = "24h"
 _OUR_COOKIES = r"(^|;\s*)(__Host-)?utcloud_[^=;]*=[^;]*"
 _FOREIGN_REQUEST: list[Json] = [
@@ -115,6 +118,9 @@ def _edge(settings: Settings, web_dist: Path) -> Json:
         ],
         "errors": {"routes": _errors(settings)},
         "automatic_https": {} if settings.domain else {"disable": True},
+        "max_header_bytes": _MAX_HEADERS,
+        "read_header_timeout": "10s",
+        "idle_timeout": "2m",
     }
 
 
@@ -158,8 +164,12 @@ def _replicas(settings: Settings) -> list[Json]:
 
 def _console(settings: Settings, web_dist: Path) -> list[Json]:
     hashed = {"path": ["*/assets/*"]}
+    cookie = f"*{session_cookie_name(settings)}=*"
+    stranger = {"not": [{"header": {"Authorization": ["*"]}}, {"header": {"Cookie": [cookie]}}]}
     return [
         {"handle": [_security_headers(settings)]},
+        # The server holds every body to what its sender may send; here is kept from it what nobody may.
+        {"match": [{"path": ["/api/*"], **stranger}], "handle": [_at_most(bodies.OPEN)]},
         {
             "match": [{"path": ["/api/v1/events"]}],  # uncompressed: nothing may hold an event back
             "handle": [{**_server(settings), "flush_interval": -1}],
@@ -171,8 +181,13 @@ def _console(settings: Settings, web_dist: Path) -> list[Json]:
             "terminal": True,
         },
         {
+            "match": [{"path": ["/api/v1/agent/reports"]}],
+            "handle": [_at_most(bodies.REPORT), _compressed(), _server(settings)],
+            "terminal": True,
+        },
+        {
             "match": [{"path": ["/api/*", "/healthz"]}],
-            "handle": [_at_most(_MAX_BODY), _compressed(), _server(settings)],
+            "handle": [_at_most(bodies.JSON), _compressed(), _server(settings)],
             "terminal": True,
         },
         {"match": [{"path": ["/"]}], "handle": [_redirect("/console/")], "terminal": True},

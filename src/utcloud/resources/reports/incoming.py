@@ -1,11 +1,13 @@
 """Reads a report so that one bad chip does not silence a site.
 
 Most reports are sound and are read in one go. In others, each value that is not what it should be is left out, or cut
-where it is too long, and a flag on its node says so.
+where it is too long, and a flag on its node says so. A report with more faults than that is worth is refused, and so is
+one of more values than any site has, before they take memory.
 """
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,8 +19,15 @@ from utcloud.common.errors import Invalid
 from utcloud.protocol import SiteReport
 from utcloud.resources.reports import sense
 
-_ROUNDS = 8
-"""A thing whose needed part was left out is left out in the next round; nothing is nested deeper."""
+MOST_FAULTS = 200
+"""So many values are left out or cut at most: each costs some work."""
+MOST_VALUES = 500_000
+MOST_DEPTH = 32
+"""A thousand nodes of eight chips with their labels have 200,000 values; the deepest lies six deep."""
+_ROUNDS = 4
+"""What is cut may hide a fault behind it; a thing whose needed part was left out is left out in the next round."""
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|$)|[\[\]{},]', re.DOTALL)
+_PIECE = 2**18
 _NEW_EACH_TIME: dict[str, Any] = {"nodes": {"__all__": {"chips": {"__all__": {"telemetry"}}}}}
 _Path = tuple[int | str, ...]
 
@@ -29,9 +38,15 @@ class Incoming:
 
     report: SiteReport
     flags: dict[int, list[str]] = field(default_factory=dict)
+    _digest: tuple[str, str] | None = None
 
     def digest(self) -> tuple[str, str]:
         """Two marks of 32 characters each: of the nodes without what they measure, and of all else but the time."""
+        if self._digest is None:
+            self._digest = self._make_digest()
+        return self._digest
+
+    def _make_digest(self) -> tuple[str, str]:
         nodes = self.report.model_dump_json(include={"nodes"}, exclude=_NEW_EACH_TIME)
         absurd = [names for node in self.report.nodes for chip in node.chips if (names := sense.absurd(chip.telemetry))]
         rest = self.report.model_dump_json(exclude={"nodes", "sent_at"})
@@ -43,11 +58,42 @@ def _mark(text: str) -> str:
 
 
 def parse(body: bytes) -> Incoming:
-    """Read a report's JSON; raises Invalid when it is no report at all."""
+    """Read a report's JSON; raises Invalid when it is no report at all, or one of too many faults."""
+    _require_bounded(body)
     try:
-        return Incoming(SiteReport.model_validate_json(body))
+        incoming = Incoming(SiteReport.model_validate_json(body))
     except ValidationError:
-        return _leniently(body)
+        incoming = _leniently(body)
+    incoming.digest()
+    return incoming
+
+
+def _require_bounded(body: bytes) -> None:
+    """Raise Invalid for JSON of too many values, or nested too deeply, without making them.
+
+    Each value but the first comes after one of ``[ { ,``: few of these are few values. Where there are many, those
+    inside of texts are told apart.
+    """
+    marks = 0
+    for begin in range(0, len(body), _PIECE):
+        piece = body[begin : begin + _PIECE]
+        marks += piece.count(b",") + piece.count(b"[") + piece.count(b"{")
+        if marks > MOST_VALUES:
+            break
+    else:
+        return
+    values = depth = 0
+    for token in _TOKEN.finditer(body):
+        mark = body[token.start()]
+        if mark in b"[{":
+            depth += 1
+        elif mark in b"]}":
+            depth -= 1
+        values += mark in b"[{,"
+        if values > MOST_VALUES:
+            raise Invalid(f"The report has more than {MOST_VALUES} values.", cure="Send a SiteReport.")
+        if depth > MOST_DEPTH:
+            raise Invalid("The report is nested too deeply.", cure="Send a SiteReport.")
 
 
 def _leniently(body: bytes) -> Incoming:
@@ -63,10 +109,14 @@ def _leniently(body: bytes) -> Incoming:
     if data != read:
         flags[_SITE].append("half a character was replaced: a text is not Unicode")
     taken: set[tuple[int, int | str]] = set()
+    faults = 0
     for _ in range(_ROUNDS):
         try:
             report = SiteReport.model_validate(data)
         except ValidationError as error:
+            faults += error.error_count()
+            if faults > MOST_FAULTS:
+                raise Invalid(f"The report has more than {MOST_FAULTS} faults.", cure="Send a SiteReport.") from None
             _mend(data, error, flags, taken)
             continue
         return Incoming(report, _by_position(data.get("nodes", []), flags))

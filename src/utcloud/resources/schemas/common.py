@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from utcloud.accounts.schemas import Ident
 from utcloud.common.patterns import said
 
-Ids = Annotated[list[Ident], Field(max_length=10_000)]
+Ids = Annotated[list[Ident], Field(max_length=10_000, fail_fast=True)]
 
 PLAIN = said(
     r"^[A-Za-z0-9][A-Za-z0-9._-]*$", "write letters, digits, dots, dashes and underscores, with a letter or digit first"

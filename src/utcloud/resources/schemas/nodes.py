@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from utcloud.accounts.schemas import NO_NUL, Ident, Input, ShortText, Text
+from utcloud.common.bounds import few
 from utcloud.common.patterns import said
 from utcloud.resources.schemas.common import PoolRef, Usage
 from utcloud.resources.schemas.pools import Moving
@@ -116,7 +117,9 @@ class NodeDetail(NodeOut):
 
 class NodeUpdate(Input):
     own_labels: Annotated[
-        dict[LabelKey, ShortText] | None, Field(max_length=MOST_LABELS, examples=[{"rack": "4", "room": "north"}])
+        dict[LabelKey, ShortText] | None,
+        Field(max_length=MOST_LABELS, examples=[{"rack": "4", "room": "north"}]),
+        few(MOST_LABELS),
     ] = None
     """All of them: those that are left out go."""
 

@@ -28,7 +28,8 @@ export const people = {
     emailHint: "Optional; so that an operator can write to you",
     send: "Send application",
     sent: "Your application was received",
-    sentHint: "{{username}}, an operator will look at it. Log in with your username and password to see the answer.",
+    sentHint:
+      "{{username}}, an operator will look at it. Log in with your username and password to see the answer. If the login does not know you, that username is taken: apply with another one.",
     closed: "One becomes a user here by invitation only",
     closedHint: "Ask an operator of the platform for an invitation.",
     toLogin: "To the login",

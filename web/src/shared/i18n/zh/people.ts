@@ -25,7 +25,8 @@ export const people: typeof en = {
     emailHint: "可选，便于运营者与您联系",
     send: "提交申请",
     sent: "已收到您的申请",
-    sentHint: "{{username}}，运营者将会审核。请用您的用户名和密码登录查看结果。",
+    sentHint:
+      "{{username}}，运营者将会审核。请用您的用户名和密码登录查看结果。如果登录时提示用户名或密码错误，说明该用户名已被占用：请换一个用户名重新申请。",
     closed: "此处仅凭邀请注册",
     closedHint: "请向平台的运营者索取邀请。",
     toLogin: "前往登录",
