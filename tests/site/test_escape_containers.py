@@ -9,7 +9,7 @@ from aiodocker import Docker
 
 from tests.site.server import SmallServer
 from utcloud.common.settings import Settings
-from utcloud.protocol import DesiredMount, DesiredReplica
+from utcloud.protocol import DesiredReplica
 from utcloud.site.agent import Agent
 
 pytestmark = pytest.mark.containers
@@ -28,8 +28,8 @@ arm = dict(unshare=97, setns=268, mount=40, umount2=39, pivot_root=41, chroot=51
            open_by_handle_at=265, init_module=105, reboot=142, swapon=224, kcmp=272, fanotify_init=262, syslog=116,
            sethostname=161, settimeofday=170)
 numbers = (amd if platform.machine() == 'x86_64' else arm) | dict(
-    io_uring_setup=425, io_uring_enter=426, io_uring_register=427, open_tree=428, move_mount=429, fsopen=430, clone3=435,
-    pidfd_getfd=438, mount_setattr=442)
+    io_uring_setup=425, io_uring_enter=426, io_uring_register=427, open_tree=428, move_mount=429, fsopen=430,
+    clone3=435, pidfd_getfd=438, mount_setattr=442)
 out = {}
 def call(name, *args):
     ctypes.set_errno(0)
@@ -45,8 +45,9 @@ out['unshare -Urnm'] = call('unshare', 0x10000000 | 0x20000 | 0x40000000)
 out['clone3'] = call('clone3', bytes(88), 88)
 out['mount'] = call('mount', b'none', b'/tmp', b'tmpfs', 0, 0)
 for name in ('setns', 'umount2', 'pivot_root', 'chroot', 'add_key', 'request_key', 'bpf', 'userfaultfd', 'fsopen',
-             'open_by_handle_at', 'init_module', 'swapon', 'kcmp', 'fanotify_init', 'io_uring_enter', 'io_uring_register',
-             'open_tree', 'move_mount', 'mount_setattr', 'pidfd_getfd', 'sethostname', 'settimeofday'):
+             'open_by_handle_at', 'init_module', 'swapon', 'kcmp', 'fanotify_init', 'io_uring_enter',
+             'io_uring_register', 'open_tree', 'move_mount', 'mount_setattr', 'pidfd_getfd', 'sethostname',
+             'settimeofday'):
     out[name] = call(name, 0, 0, 0, 0, 0)
 out['keyctl'] = call('keyctl', 0, -3, 1)
 out['io_uring_setup'] = call('io_uring_setup', 4, bytes(120))

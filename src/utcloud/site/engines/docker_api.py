@@ -20,7 +20,6 @@ from utcloud.common.settings import Settings
 from utcloud.site.engines.base import (
     LABEL_HOME,
     LABEL_SITE,
-    USER_ID,
     Brief,
     Container,
     ContainerSpec,
@@ -244,7 +243,7 @@ class DockerEngine:
         limits = spec.limits
         tmp = max(limits.memory_bytes // 2, 16 * _MIB)
         # runc gives the mount the mode of the image's folder, whatever we ask; so let it belong to the user.
-        owner = "U" if self._podman else f"uid={USER_ID},gid={USER_ID}"
+        owner = "U" if self._podman else f"uid={spec.user},gid={spec.user}"
         scratch = f"nosuid,nodev,mode=1777,{owner}"
         env = spec.env
         if not any(one.driver == "nvidia" for one in spec.requests):
@@ -252,7 +251,7 @@ class DockerEngine:
             env = env | {"NVIDIA_VISIBLE_DEVICES": "void"}
         config: dict[str, Any] = {
             "Image": spec.image,
-            "User": f"{USER_ID}:{USER_ID}",
+            "User": f"{spec.user}:{spec.user}",
             "Env": [f"{key}={value}" for key, value in env.items()],
             "Hostname": spec.hostname,
             "Labels": spec.labels,
