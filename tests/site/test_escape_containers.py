@@ -1,16 +1,22 @@
 """Ways out of a container that begin with a system call. Each is tried for real, from inside."""
 
+import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiodocker import Docker
 
+from tests.site.conftest import AgentProcess
 from tests.site.server import SmallServer
 from utcloud.common.settings import Settings
-from utcloud.protocol import DesiredReplica
+from utcloud.protocol import DesiredMount, DesiredReplica, Limits
 from utcloud.site.agent import Agent
+from utcloud.site.ids import FIRST
+from utcloud.site.replica import container_name
 
 pytestmark = pytest.mark.containers
 Make = Callable[..., DesiredReplica]
@@ -104,3 +110,125 @@ async def test_no_call_leads_to_another_namespace_or_into_the_kernel(answers: di
         "socket 40": "EAFNOSUPPORT",
     }
     assert answers == expected
+
+
+# Runs inside: everything that a tenant does to the machine's shared limits, then says who it is.
+GREEDY = """
+import ctypes, errno, json, os, pwd, time
+libc = ctypes.CDLL(None, use_errno=True)
+out = {'uid': os.getuid(), 'gid': os.getgid(), 'name': pwd.getpwuid(os.getuid()).pw_name,
+       'home': pwd.getpwuid(os.getuid()).pw_dir, 'groups': os.getgroups()}
+watches = 0
+while libc.inotify_init() != -1:
+    watches += 1
+out['watches'] = watches
+written, where = 0, '/home/jovyan/fill'
+try:
+    with open(where, 'wb', 0) as file:
+        while True:
+            written += file.write(bytes(10**6))
+except OSError as e:
+    out['full'] = errno.errorcode[e.errno]
+out['MB'] = written // 10**6
+print(json.dumps(out), flush=True)
+"""
+
+
+async def test_a_tenant_can_use_up_neither_the_disk_nor_the_watches_of_another(
+    server: SmallServer,
+    agent_of: Callable[..., Agent],
+    real_settings: Settings,
+    docker: Docker,
+    replica: Make,
+    home: Path,
+) -> None:
+    agent_of(real_settings)
+
+    def wish(name: str) -> DesiredReplica:
+        return replica(
+            command=["python3", "-uc", GREEDY + "time.sleep(1000)\n"],
+            port=None,
+            workload_id=f"nb_{name}",
+            mounts=[DesiredMount(target="/home/jovyan", volume=f"v_{name}")],
+            limits=Limits(cpu_millicores=1000, memory_bytes=2**28, disk_bytes=120 * 2**20),
+        )
+
+    async def said(one: DesiredReplica) -> dict[str, Any]:
+        async with asyncio.timeout(60):
+            container = await docker.containers.get(container_name(one.attempt_id))
+            while not (lines := await container.log(stdout=True)):
+                await asyncio.sleep(0.1)
+        found: dict[str, Any] = json.loads("".join(lines))
+        return found
+
+    before = shutil.disk_usage(home).used
+    first = wish("one")
+    await server.want(first)
+    await server.until_phase(first.attempt_id, "running")
+    one = await said(first)
+    assert one["full"] == "ENOSPC" and 90 < one["MB"] < 126
+    assert shutil.disk_usage(home).used - before < 300 * 10**6
+    # While the first goes on holding all that it took:
+    second = wish("two")
+    await server.want(first, second)
+    await server.until_phase(second.attempt_id, "running")
+    two = await said(second)
+    assert two["full"] == "ENOSPC" and two["MB"] == pytest.approx(one["MB"], abs=2)
+    assert two["watches"] == one["watches"] > 10
+    assert one["uid"] != two["uid"] and min(one["uid"], two["uid"]) >= FIRST
+    for each in (one, two):
+        assert (each["gid"], each["name"], each["home"]) == (each["uid"], "jovyan", "/home/jovyan")
+        assert set(each["groups"]) <= {each["gid"]}
+    assert await run_inside(server, replica, 'print(\'{"host": "fine"}\')') == {"host": "fine"}
+
+
+async def test_mounts_outlive_the_agent_and_end_with_what_used_them(
+    server: SmallServer, agent_process: AgentProcess, docker: Docker, replica: Make, home: Path
+) -> None:
+    agent_process.start()
+    wish = replica(mounts=[DesiredMount(target="/home/jovyan", volume="v")])
+    await server.want(wish)
+    await server.until_phase(wish.attempt_id, "running")
+    files = home / "site/mounts/v/files"
+    (files / "note").write_text("mine")
+    agent_process.kill()
+    assert (files / "note").read_text() == "mine"
+    agent_process.start()
+    await server.until(lambda: bool(server.replica(wish.attempt_id)), 20)
+    count = len(server.reports)
+    await server.until(lambda: len(server.reports) > count, 20)
+    assert (files / "note").read_text() == "mine"
+    await server.want()
+    async with asyncio.timeout(20):
+        while (home / "site/mounts/v").exists():
+            await asyncio.sleep(0.05)
+    assert str(home) not in Path("/proc/mounts").read_text()
+    assert (home / "site/images/v.img").exists(), "the files stay"
+
+
+async def test_where_images_cannot_be_mounted_what_outgrows_its_volume_is_ended(
+    server: SmallServer,
+    agent_of: Callable[..., Agent],
+    real_settings: Settings,
+    docker: Docker,
+    replica: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(image: Path, point: Path) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr("utcloud.site.loop.mount", refuse)
+    monkeypatch.setattr("utcloud.site.agent.SWEEP_S", 0.5)
+    agent_of(real_settings)
+    write = "open('/home/jovyan/big', 'wb').write(bytes(50 * 10**6)); import time; time.sleep(1000)"
+    wish = replica(
+        command=["python3", "-uc", write],
+        port=None,
+        mounts=[DesiredMount(target="/home/jovyan", volume="v")],
+        limits=Limits(cpu_millicores=1000, memory_bytes=2**28, disk_bytes=20 * 10**6),
+    )
+    await server.want(wish)
+    ended = await server.until_phase(wish.attempt_id, "ended", 30)
+    assert ended.cause == "disk" and "and 20MB are allowed" in ended.reason
+    node = server.reports[-1].nodes[0]
+    assert node.ready and "no quota of their own" in node.reason

@@ -28,8 +28,8 @@ def mount(image: Path, point: Path) -> None:
     device = _attach(image)
     try:
         flags = _NOSUID | _NODEV | _NOATIME
-        name = os.readlink(f"/proc/self/fd/{device}").encode()
-        if _libc.mount(name, os.fsencode(point), b"ext4", ctypes.c_ulong(flags), _OPTIONS):
+        node = os.fsencode(Path(f"/proc/self/fd/{device}").readlink())
+        if _libc.mount(node, os.fsencode(point), b"ext4", ctypes.c_ulong(flags), _OPTIONS):
             code = ctypes.get_errno()
             raise OSError(code, f"mount: {os.strerror(code)}")
     finally:

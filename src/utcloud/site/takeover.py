@@ -63,7 +63,7 @@ def _inventory(root: Path) -> dict[str, tuple[int, int, int, str]]:
             path = f"{place}/{name}"
             facts = os.lstat(path)
             size = facts.st_size if stat.S_ISREG(facts.st_mode) else 0
-            target = os.readlink(path) if stat.S_ISLNK(facts.st_mode) else ""
+            target = str(Path(path).readlink()) if stat.S_ISLNK(facts.st_mode) else ""
             found[os.path.relpath(path, root)] = (facts.st_mode, facts.st_uid, size, target)
     return found
 

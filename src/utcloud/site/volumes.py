@@ -259,8 +259,7 @@ class Volumes:
 
     async def _settle(self, marker: Path) -> None:
         await asyncio.sleep(_SETTLE_S)  # not while the container starts
-        await asyncio.to_thread(os.sync)
-        marker.unlink(missing_ok=True)
+        await asyncio.to_thread(_sync, marker)
 
     @staticmethod
     def _usable(place: _Place) -> bool:
@@ -292,6 +291,11 @@ def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise CannotRun("files", f"{name[:120]!r} cannot be the name of a folder here.")
     return name
+
+
+def _sync(marker: Path) -> None:
+    os.sync()
+    marker.unlink(missing_ok=True)
 
 
 def _throw_away(folder: Path) -> None:
