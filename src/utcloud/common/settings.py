@@ -2,6 +2,7 @@
 
 import os
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -56,6 +57,11 @@ class Settings(BaseSettings):
         default="10GB",
         description="Size of a volume whose specification names no disk; less where the node's disk is small.",
     )
+    deny_networks: list[str] = Field(
+        default=[],
+        description='Further networks that containers must not reach, as a JSON list: ["203.0.113.0/24"]. Private '
+        "networks, this machine's own and clouds' metadata addresses are closed anyway.",
+    )
     smtp_url: str = Field(
         default="", description="Mail server, smtp://USER:PASSWORD@HOST:PORT or smtps://…. Empty: no mail is sent."
     )
@@ -80,6 +86,11 @@ class Settings(BaseSettings):
     def _is_size(cls, value: str) -> str:
         parse_quantity(DISK, value)
         return value
+
+    @field_validator("deny_networks")
+    @classmethod
+    def _are_networks(cls, value: list[str]) -> list[str]:
+        return [str(ip_network(one, strict=False)) for one in value]
 
     @property
     def default_disk_bytes(self) -> int:

@@ -90,7 +90,7 @@ class Agent:
         self._changed = asyncio.Event()
         self._around = Surroundings(
             engine=engine,
-            firewall=firewall or Nftables(),
+            firewall=firewall or Nftables(settings.deny_networks),
             volumes=Volumes(settings.site_dir, self._link, Disks(settings.site_dir, settings.default_disk_bytes)),
             ids=Ids(settings.site_dir / "ids"),
             records=Records(settings.site_dir / "attempts"),
@@ -107,7 +107,13 @@ class Agent:
         try:
             await self._look_around()
             async with asyncio.TaskGroup() as group:
-                for loop in (self._hear, self._say, self._sweep_often, self._follow_engine):
+                for loop in (
+                    self._hear,
+                    self._say,
+                    self._sweep_often,
+                    self._follow_engine,
+                    self._around.firewall.watch,
+                ):
                     group.create_task(loop())
         finally:
             for task in self._tasks.values():
@@ -329,8 +335,6 @@ class Agent:
     async def _look_around(self) -> None:
         """Find out anew what this node has and whether it can run containers."""
         found = await self._lookout.look()
-        if trouble := self._around.volumes.trouble:
-            found = replace(found, trouble="; ".join(filter(None, [found.trouble, trouble])))
         self._around.chips = {chip.report.uid: chip for chip in found.chips}
         engine, lacks = "", ""
         try:
@@ -339,6 +343,8 @@ class Agent:
             await self._around.firewall.ensure()
         except (EngineAway, EngineRefused, FirewallFailed) as error:
             lacks = str(error)
+        notices = [found.trouble, self._around.volumes.trouble, self._around.firewall.notice]
+        found = replace(found, trouble="; ".join(filter(None, notices)))
         before, self._node = self._node, node_report(found, engine, lacks, self._around.drivers)
         self._around.node = self._node.name
         if lasting(self._node) != lasting(before):
