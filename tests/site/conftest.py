@@ -25,6 +25,7 @@ from utcloud.protocol import DesiredReplica, Limits, Phase
 from utcloud.site.agent import Agent
 from utcloud.site.discovery.base import Discovery
 from utcloud.site.discovery.host import HostDiscovery
+from utcloud.site.disks import unmount_all
 
 SERVE = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8888, bind='0.0.0.0')"
 
@@ -36,6 +37,7 @@ def home() -> Iterator[Path]:
     (folder / "agent").mkdir()
     (folder / "agent" / "token").write_text(TOKEN + "\n")
     yield folder
+    unmount_all(folder / "site")
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -159,6 +159,11 @@ class LyingEngine(MemoryEngine):
 class NoFirewall:
     """Lets everything be: these engines have no network."""
 
+    notice = ""
+
+    async def watch(self) -> None:
+        await asyncio.Event().wait()
+
     async def ensure(self, interface: str | None = None) -> None:
         return
 

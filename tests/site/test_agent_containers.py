@@ -298,7 +298,8 @@ async def test_a_volume_is_filled_once_and_outlives_its_containers(
         DesiredMount(target="/datasets/d", manifest_id="dv_1"),
     ]
     edit = (
-        "import os; p='/home/jovyan/algo/infer.py'; s=os.stat(p); print(s.st_uid, oct(s.st_mode & 0o777),"
+        "import os; p='/home/jovyan/algo/infer.py'; s=os.stat(p)\n"
+        "print(s.st_uid == os.getuid() != 1000, oct(s.st_mode & 0o777),"
         " oct(os.stat('/home/jovyan/algo/bin/run.sh').st_mode & 0o777), open('/datasets/d/data.csv').read().strip())\n"
         "open(p,'a').write('# edited\\n'); open('/home/jovyan/note','w').write('mine')\n"
         "try: open('/datasets/d/data.csv','w')\nexcept OSError as e: print('read-only', e.errno)"
@@ -306,7 +307,7 @@ async def test_a_volume_is_filled_once_and_outlives_its_containers(
     first = replica(command=["python3", "-uc", edit], port=None, mounts=mounts, workload_id="nb_v")
     await server.want(first)
     ended = await server.until_phase(first.attempt_id, "ended")
-    assert ended.log_tail.splitlines() == ["1000 0o644 0o755 1,2", "read-only 30"], ended
+    assert ended.log_tail.splitlines() == ["True 0o644 0o755 1,2", "read-only 30"], ended
     look = "print(open('/home/jovyan/algo/infer.py').read(), open('/home/jovyan/note').read())"
     second = replica(command=["python3", "-uc", look], port=None, mounts=mounts, workload_id="nb_v")
     await server.want(second)
@@ -314,7 +315,7 @@ async def test_a_volume_is_filled_once_and_outlives_its_containers(
     assert "# edited" in ended.log_tail and "mine" in ended.log_tail
     await server.want(drop_volumes=["rp_vol"])
     await server.until(lambda: server.reports[-1].dropped_volumes == ["rp_vol"], 20, "the volume is dropped")
-    assert not (home / "site" / "volumes" / "rp_vol").exists()
+    assert not list((home / "site").rglob("rp_vol*"))
     await server.want()
     await server.until(lambda: server.reports[-1].dropped_volumes == [], 20, "and is no longer mentioned")
 
@@ -328,7 +329,7 @@ async def test_a_volume_in_use_is_not_dropped(
     await server.until_phase(wish.attempt_id, "running")
     await server.want(wish, drop_volumes=["rp_used"])
     await asyncio.sleep(0.5)
-    assert (home / "site" / "volumes" / "rp_used").is_dir()
+    assert (home / "site" / "mounts" / "rp_used" / "files").is_dir()
     assert not server.reports[-1].dropped_volumes
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from utcloud.common.settings import Settings
 from utcloud.protocol import DesiredMount, DesiredReplica, Limits
 from utcloud.site.agent import Agent
 from utcloud.site.firewall import Nftables
+from utcloud.site.ids import FIRST
 from utcloud.site.replica import container_name
 
 pytestmark = pytest.mark.containers
@@ -83,6 +85,9 @@ class World:
 
     lan: str
     internet: str
+    on_link: str
+    """A public address on a network of the host's."""
+    mail: str
     host_port: int
     host_addresses: list[str]
 
@@ -110,15 +115,21 @@ def world() -> Iterator[World]:
                 subprocess.run(["ip", *line.split()], check=True, capture_output=True)
             serve = [sys.executable, "-m", "http.server", "8000"]
             servers.append(subprocess.Popen(["ip", "netns", "exec", space, *serve], stderr=subprocess.DEVNULL))
+        # The internet lies behind a router that is on a network of the host's.
+        router, server = f"{places['net']}.10", "203.0.113.10"
+        for line in (f"-n uts{mark}net addr add {server}/32 dev lo", f"route add {server}/32 via {router}"):
+            subprocess.run(["ip", *line.split()], check=True, capture_output=True)
+        mail = [sys.executable, "-m", "http.server", "25"]
+        servers.append(subprocess.Popen(["ip", "netns", "exec", f"uts{mark}net", *mail], stderr=subprocess.DEVNULL))
         with socket.socket() as free:
             free.bind(("0.0.0.0", 0))
             port = free.getsockname()[1]
         servers.append(subprocess.Popen([sys.executable, "-m", "http.server", str(port)], stderr=subprocess.DEVNULL))
-        for where in ((f"{places['lan']}.10", 8000), (f"{places['net']}.10", 8000), ("127.0.0.1", port)):
+        for where in ((f"{places['lan']}.10", 8000), (router, 8000), (server, 8000), (server, 25), ("127.0.0.1", port)):
             _wait_for(*where)
         answer = subprocess.run(["ip", "-j", "addr"], check=True, capture_output=True, text=True).stdout
         own = [row["local"] for link in json.loads(answer) for row in link["addr_info"] if row["family"] == "inet"]
-        yield World(f"{places['lan']}.10:8000", f"{places['net']}.10:8000", port, own)
+        yield World(f"{places['lan']}.10:8000", f"{server}:8000", f"{router}:8000", f"{server}:25", port, own)
     finally:
         for server in servers:
             server.kill()
@@ -158,7 +169,8 @@ async def findings(
     theirs = await server.until_phase(neighbour.attempt_id, "running")
     ours = await server.until_phase(colleague.attempt_id, "running")
     targets = [f"neighbour={theirs.endpoint}", f"colleague={ours.endpoint}", f"lan={world.lan}"]
-    targets += [f"internet={world.internet}", "metadata=169.254.169.254:80"]
+    targets += [f"internet={world.internet}", f"on link={world.on_link}", f"mail={world.mail}"]
+    targets += [f"metadata {one}={one}:80" for one in ("169.254.169.254", "168.63.129.16", "100.100.100.200")]
     targets += [f"host {address}={address}:{world.host_port}" for address in world.host_addresses]
     stranger = replica(
         workload_id="nb_mine",
@@ -184,7 +196,7 @@ async def test_nothing_is_reached_that_is_not_ones_own(findings: dict[str, Any],
 
 
 async def test_nobody_inside_has_any_power(findings: dict[str, Any]) -> None:
-    assert findings["ids"] == [1000, 1000, 1000]
+    assert len(set(findings["ids"])) == 1 and findings["ids"][0] >= FIRST
     assert set(findings["caps"]) == {"0000000000000000"}
     assert findings["no_new_privs"] == "1" and findings["seccomp"] == "2"
     assert findings["write_root"] == findings["write_usr"] == "Read-only file system"
@@ -214,17 +226,99 @@ async def test_memory_is_bounded_also_through_tmpfs_and_the_host_does_not_suffer
     assert ended.log_tail.splitlines() == ["full True", "shm full True"], ended
 
 
-async def test_the_rules_come_back_when_somebody_flushes_them(
-    server: SmallServer, agent_of: Callable[..., Agent], real_settings: Settings, docker: Docker, replica: Make
+PROBE = """
+import http.server, socket, sys, threading
+def answer(host, port):
+    try:
+        socket.create_connection((host, int(port)), 1).close(); return b'1'
+    except OSError:
+        return b'0'
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        said = b''.join(answer(*pair.rsplit(':', 1)) for pair in sys.argv[1:]) if self.path == '/probe' else b'up'
+        self.send_response(200); self.send_header('Content-Length', str(len(said))); self.end_headers()
+        self.wfile.write(said)
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(('0.0.0.0', 8888), Handler).serve_forever()
+"""
+
+
+async def test_after_a_flush_isolation_and_the_internet_are_back_and_the_node_says_so(
+    world: World,
+    server: SmallServer,
+    agent_of: Callable[..., Agent],
+    real_settings: Settings,
+    docker: Docker,
+    replica: Make,
+) -> None:
+    """All tables of all, as a firewall's manager does when it starts anew. In a network namespace nothing would show
+    of the engine's, so only what concerns this test's bridges is removed: our table, and the engine's NAT."""
+    agent_of(real_settings)
+    targets = [world.internet, world.lan, f"{world.host_addresses[-1]}:{world.host_port}"]
+    wish = replica(command=["python3", "-uc", PROBE, *targets])
+    await server.want(wish)
+    running = await server.until_phase(wish.attempt_id, "running")
+    assert await _probe(str(running.endpoint)) == "100"
+
+    subprocess.run(["nft", "delete", "table", "inet", "utcloud"], check=True)
+    subprocess.run(["iptables", "-t", "nat", "-F", "POSTROUTING"], check=False, capture_output=True)
+    async with asyncio.timeout(1):
+        while "192.168.0.0/16" not in _table():
+            await asyncio.sleep(0.02)
+    assert await _probe(str(running.endpoint)) == "100", "closed again, and the internet is there without the engine"
+    await server.until(lambda: "firewall" in server.reports[-1].nodes[0].reason, 15, "the node says it")
+    assert server.reports[-1].nodes[0].ready
+
+
+async def _probe(endpoint: str) -> str:
+    def ask() -> str:
+        return urllib.request.urlopen(f"http://{endpoint}/probe", timeout=10).read().decode()  # type: ignore[no-any-return]
+
+    return await asyncio.to_thread(ask)
+
+
+def _table() -> str:
+    return subprocess.run(["nft", "list", "table", "inet", "utcloud"], capture_output=True, text=True).stdout
+
+
+async def test_a_chain_that_was_emptied_is_filled_again(
+    server: SmallServer, agent_of: Callable[..., Agent], real_settings: Settings, docker: Docker
 ) -> None:
     agent_of(real_settings)
     await server.until(lambda: bool(server.reports), 10)
-    subprocess.run(["nft", "delete", "table", "inet", "utcloud"], check=True)
-    wish = replica()
-    await server.want(wish)
-    await server.until_phase(wish.attempt_id, "running")
-    shown = subprocess.run(["nft", "list", "table", "inet", "utcloud"], check=True, capture_output=True, text=True)
-    assert "192.168.0.0/16" in shown.stdout
+    before = _table()
+    assert "dport 25 drop" in before
+    subprocess.run(["nft", "flush", "chain", "inet", "utcloud", "forward"], check=True)
+    async with asyncio.timeout(1):
+        while "dport 25 drop" not in _table():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_bridge_that_is_gone_leaves_the_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    firewall = Nftables()
+    try:
+        await firewall.ensure()
+        await firewall.ensure("utcgone0")
+        await firewall.ensure()
+        assert "utcgone0" in _table(), "it may be on its way"
+        monkeypatch.setattr("utcloud.site.firewall._FRESH_S", -1.0)
+        await firewall.ensure()
+        assert "utcgone0" not in _table() and "192.168.0.0/16" in _table()
+        assert firewall.notice == ""
+    finally:
+        await firewall.remove()
+
+
+async def test_denied_networks_and_the_hosts_own_are_closed(world: World) -> None:
+    firewall = Nftables(["8.8.8.0/24", "2001:4860::/32"])
+    try:
+        await firewall.ensure()
+        shown = _table()
+        for network in ("8.8.8.0/24", "2001:4860::/32", "198.51.100.0/24", "168.63.129.16", "100.64.0.0/10"):
+            assert network in shown, network
+        assert "203.0.113" not in shown, "over a router: the internet"
+    finally:
+        await firewall.remove()
 
 
 async def test_without_nft_nothing_is_started_and_the_node_says_the_cure(
@@ -235,7 +329,7 @@ async def test_without_nft_nothing_is_started_and_the_node_says_the_cure(
     replica: Make,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("utcloud.site.firewall.shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("utcloud.site.nft.shutil.which", lambda *_, **__: None)
     agent_of(real_settings, firewall=Nftables())
     wish = replica()
     await server.want(wish)

@@ -2,12 +2,15 @@
 
 import os
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from utcloud.common.quantity import DISK, parse_quantity
 
 
 def _default_home() -> Path:
@@ -53,6 +56,15 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=20 * 2**30, ge=1, description="Largest single upload.")
     max_version_bytes: int = Field(default=50 * 2**30, ge=1, description="Largest version of an asset, unpacked.")
     max_version_files: int = Field(default=100_000, ge=1, description="Most files in one version of an asset.")
+    default_disk: str = Field(
+        default="10GB",
+        description="Size of a volume whose specification names no disk; less where the node's disk is small.",
+    )
+    deny_networks: list[str] = Field(
+        default=[],
+        description='Further networks that containers must not reach, as a JSON list: ["203.0.113.0/24"]. Private '
+        "networks, this machine's own and clouds' metadata addresses are closed anyway.",
+    )
     smtp_url: str = Field(
         default="", description="Mail server, smtp://USER:PASSWORD@HOST:PORT or smtps://…. Empty: no mail is sent."
     )
@@ -71,6 +83,21 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("default_disk")
+    @classmethod
+    def _is_size(cls, value: str) -> str:
+        parse_quantity(DISK, value)
+        return value
+
+    @field_validator("deny_networks")
+    @classmethod
+    def _are_networks(cls, value: list[str]) -> list[str]:
+        return [str(ip_network(one, strict=False)) for one in value]
+
+    @property
+    def default_disk_bytes(self) -> int:
+        return parse_quantity(DISK, self.default_disk)
 
     @cached_property
     def database(self) -> str:

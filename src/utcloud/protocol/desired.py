@@ -28,6 +28,8 @@ class Limits(BaseModel):
     memory_bytes: int = Field(gt=0)
     shm_bytes: int = Field(default=64 * 2**20, gt=0)
     pids: int = Field(default=1024, gt=0)
+    disk_bytes: int | None = Field(default=None, gt=0)
+    """Size of each volume. None: the site's default."""
 
 
 class FileEntry(BaseModel):

@@ -7,12 +7,14 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import structlog
 
+from utcloud.common.quantity import DISK, format_quantity
 from utcloud.common.settings import Settings
 from utcloud.protocol import (
     HEARTBEAT_S,
@@ -25,6 +27,7 @@ from utcloud.protocol import (
 from utcloud.site.discovery import all_discoveries
 from utcloud.site.discovery.base import Discovery
 from utcloud.site.discovery.lookout import Lookout
+from utcloud.site.disks import Disks
 from utcloud.site.engines.base import (
     LABEL_ATTEMPT,
     LABEL_HOME,
@@ -40,6 +43,7 @@ from utcloud.site.engines.base import (
 )
 from utcloud.site.errors import ServerAway, ServerRefused
 from utcloud.site.firewall import Firewall, FirewallFailed, Nftables
+from utcloud.site.ids import Ids
 from utcloud.site.link import Link
 from utcloud.site.node import lasting, node_report
 from utcloud.site.records import Records
@@ -74,6 +78,7 @@ class Agent:
 
             engine = DockerEngine(candidate_urls(settings))
         self._engine = engine
+        self._default_disk = settings.default_disk_bytes
         self._link = link or Link(settings)
         self._lookout = Lookout(all_discoveries(settings) if discoveries is None else discoveries)
         self._node = NodeReport(name="unknown", ready=False, reason="starting")
@@ -85,8 +90,9 @@ class Agent:
         self._changed = asyncio.Event()
         self._around = Surroundings(
             engine=engine,
-            firewall=firewall or Nftables(),
-            volumes=Volumes(settings.site_dir, self._link),
+            firewall=firewall or Nftables(settings.deny_networks),
+            volumes=Volumes(settings.site_dir, self._link, Disks(settings.site_dir, settings.default_disk_bytes)),
+            ids=Ids(settings.site_dir / "ids"),
             records=Records(settings.site_dir / "attempts"),
             home=str(settings.home),
             node="",
@@ -96,11 +102,18 @@ class Agent:
 
     async def run(self) -> None:
         """Be the agent until cancelled."""
+        await asyncio.to_thread(self._around.volumes.begin)
         self._around.volumes.settle_leftovers()
         try:
             await self._look_around()
             async with asyncio.TaskGroup() as group:
-                for loop in (self._hear, self._say, self._sweep_often, self._follow_engine):
+                for loop in (
+                    self._hear,
+                    self._say,
+                    self._sweep_often,
+                    self._follow_engine,
+                    self._around.firewall.watch,
+                ):
                     group.create_task(loop())
         finally:
             for task in self._tasks.values():
@@ -163,6 +176,7 @@ class Agent:
         del self._replicas[attempt_id], self._tasks[attempt_id]
         self._changed.set()
         await self._try(self._drop_volumes)
+        await self._try(self._close_volumes)
         if self._desired and any(one.attempt_id == attempt_id for one in self._desired.replicas):
             self._begin(Replica(replica.desired, self._around))  # listed again while it was being removed
 
@@ -250,6 +264,8 @@ class Agent:
                 if not self._workload_in_use(network.labels.get(LABEL_WORKLOAD, "")):
                     await self._engine.remove_network(network.name)
         await self._drop_volumes()
+        await self._close_volumes()
+        await self._end_overgrown()
 
     def _is_ours(self, row: Brief) -> bool:
         own_site = self._desired is not None and row.labels.get(LABEL_SITE) == self._desired.site_id
@@ -282,11 +298,37 @@ class Agent:
                 return
             rows = await self._engine.snapshot()
             used = {name for row in rows for name in row.labels.get(LABEL_VOLUMES, "").split(",")}
-            used |= {mount.volume or "" for one in self._replicas.values() for mount in one.desired.mounts}
+            used |= {name for one in self._replicas.values() for name in one.volumes}
             for name in sorted(wanted - used):
-                await self._around.volumes.drop(name)
+                if not await self._around.volumes.drop(name):
+                    continue
+                self._around.ids.drop(name)
                 self._dropped.add(name)
                 self._changed.set()
+
+    async def _close_volumes(self) -> None:
+        """Let go of the volumes and ids that nothing here uses any more."""
+        await self._around.volumes.close_unused(self._volume_in_use)
+        here = {replica.desired.workload_id for replica in self._replicas.values()}
+        self._around.ids.trim(here.__contains__)
+
+    def _volume_in_use(self, name: str) -> bool:
+        return any(name in replica.volumes for replica in self._replicas.values())
+
+    async def _end_overgrown(self) -> None:
+        """End what fills the disk, where volumes are folders and nothing else bounds them."""
+        limits = {
+            name: replica.desired.limits.disk_bytes or self._default_disk
+            for replica in self._replicas.values()
+            if replica.status is Status.RUNNING
+            for name in replica.volumes
+        }
+        for name, size in (await asyncio.to_thread(self._around.volumes.overgrown, limits)).items():
+            most = format_quantity(DISK, limits[name])
+            for replica in self._replicas.values():
+                if name in replica.volumes:
+                    reason = f"its files take {format_quantity(DISK, size)}, and {most} are allowed"
+                    replica.end("disk", reason)
 
     # What there is
 
@@ -301,6 +343,8 @@ class Agent:
             await self._around.firewall.ensure()
         except (EngineAway, EngineRefused, FirewallFailed) as error:
             lacks = str(error)
+        notices = [found.trouble, self._around.volumes.trouble, self._around.firewall.notice]
+        found = replace(found, trouble="; ".join(filter(None, notices)))
         before, self._node = self._node, node_report(found, engine, lacks, self._around.drivers)
         self._around.node = self._node.name
         if lasting(self._node) != lasting(before):

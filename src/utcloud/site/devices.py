@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from utcloud.site.discovery.base import FoundChip
-from utcloud.site.engines.base import USER_ID, Bind, Device, DeviceRequest
+from utcloud.site.engines.base import Bind, Device, DeviceRequest
 from utcloud.site.errors import CannotRun
 
 _NUMBERED = re.compile(r"(.*?)(\d+)")
@@ -75,8 +75,7 @@ def _add(given: Given, host_path: str, target: str, *, simulated: bool) -> None:
     if not stat.S_ISCHR(facts.st_mode) and not stat.S_ISBLK(facts.st_mode):
         given.binds.append(Bind(host_path, target))
         return
-    open_to_user = facts.st_mode & 0o006 == 0o006 or (facts.st_uid == USER_ID and facts.st_mode & 0o600 == 0o600)
-    if not open_to_user:
+    if facts.st_mode & 0o006 != 0o006:
         if facts.st_mode & 0o060 != 0o060 or facts.st_gid == 0:
             raise CannotRun(
                 "device",

@@ -8,6 +8,7 @@ import structlog
 
 from utcloud.common.settings import Settings
 from utcloud.protocol import ObservedReplica, Phase, SiteReport
+from utcloud.site.disks import unmount_all
 from utcloud.site.engines.base import (
     LABEL_ATTEMPT,
     LABEL_HOME,
@@ -55,6 +56,8 @@ async def drain(settings: Settings, timeout_s: float, engine: Engine, firewall: 
         for network in await engine.networks(home):
             await engine.remove_network(network.name)
         await firewall.remove()
+        if used := await asyncio.to_thread(unmount_all, settings.site_dir):
+            log.warning("volumes are still used by something", volumes=used)
     except (EngineAway, FirewallFailed) as error:
         log.warning("the site could not be drained wholly", error=str(error))
     finally:

@@ -1,11 +1,19 @@
-"""What containers may reach: the internet, and each other within a workload. Not the host, its LAN or other tenants."""
+"""What containers may reach: the internet, and each other within a workload. Not the host, its networks or others."""
 
 import asyncio
-import shutil
+import ipaddress
+import json
+import time
+from collections.abc import Iterable
+from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 import structlog
+
+from utcloud.site import nft
+from utcloud.site.nft import CURE, FirewallFailed
 
 log = structlog.get_logger()
 
@@ -19,7 +27,19 @@ delete table inet utcloud
 table inet utcloud {
     set within {
         type ifname . ifname
-        %(elements)s
+        %(within)s
+    }
+    set closed4 {
+        type ipv4_addr
+        flags interval
+        auto-merge
+        elements = { %(closed4)s }
+    }
+    set closed6 {
+        type ipv6_addr
+        flags interval
+        auto-merge
+        elements = { %(closed6)s }
     }
     chain input {
         type filter hook input priority filter - 10; policy accept;
@@ -34,24 +54,46 @@ table inet utcloud {
         ct state established,related accept
         iifname . oifname @within accept comment "a bridge that is filtered like a router"
         oifname "utc*" drop
-        ip daddr { 0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, \
-192.168.0.0/16, 224.0.0.0/4, 240.0.0.0/4 } drop
-        ip6 daddr { ::/127, fc00::/7, fe80::/10, ff00::/8 } drop
+        ip daddr @closed4 drop
+        ip6 daddr @closed6 drop
+        tcp dport 25 drop comment "mail from a stranger would be the owner's"
+    }
+    chain postrouting {
+        type nat hook postrouting priority srcnat + 10; policy accept;
+        iifname "utc*" oifname != "utc*" meta nfproto ipv4 masquerade comment "the engine's own, should it be flushed"
+        iifname "utc*" oifname != "utc*" ip6 saddr fc00::/7 masquerade
     }
 }
 """
-CURE = "Without it, containers could reach the host. Install nftables (apt-get install nftables) and run as root."
+_PRIVATE = (
+    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
+    *("192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
+    *("::/127", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8"),
+)
+"""Not the internet: private, of the link, for tests; and what wraps an IPv4 address into one of IPv6."""
+_METADATA = ("169.254.169.254/32", "168.63.129.16/32", "100.100.100.200/32", "192.0.0.192/32", "fd00:ec2::254/128")
+"""Where clouds tell a machine its own secrets: most, Azure, Alibaba, Oracle, Amazon over IPv6."""
+_WIDEST = {4: 8, 6: 16}
+"""A wider on-link network is a tunnel that takes everything, and not a neighbourhood."""
+_MONITOR_PAUSE_S = 1.0
+_FRESH_S = 60.0
+"""A bridge that does not exist yet is on its way for so long."""
 
-
-class FirewallFailed(Exception):  # noqa: N818
-    """The rules could not be set, so no container may start. The text says the cure."""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Firewall(Protocol):
     """Keeps containers away from what is not theirs."""
 
+    notice: str
+    """What happened to the rules, in words for the owner of the node; empty when nothing did."""
+
     async def ensure(self, interface: str | None = None) -> None:
         """Have the rules in force, for ``interface`` too, which may not exist yet. Raises FirewallFailed."""
+        ...
+
+    async def watch(self) -> None:
+        """Mend the rules as soon as somebody removes them, until cancelled."""
         ...
 
     async def remove(self) -> None:
@@ -60,57 +102,177 @@ class Firewall(Protocol):
 
 
 class Nftables:
-    """A table of our own; no other table is read or touched."""
+    """A table of our own; no other table is read or touched. ``deny`` are further networks that are not reached."""
 
-    def __init__(self) -> None:
+    def __init__(self, deny: Iterable[str] = ()) -> None:
+        self._deny = [ipaddress.ip_network(one, strict=False) for one in deny]
         self._lock = asyncio.Lock()
-        self._applied = False
+        self._shown = ""
+        """Chains and closed networks as nft lists them, when they were set; empty before."""
+        self._closed: list[Network] = []
+        self._within: dict[str, float] = {}
+        """Each bridge in the set, and when it was put there."""
+        self.notice = ""
 
     async def ensure(self, interface: str | None = None) -> None:
         async with self._lock:
-            if self._applied and await self._still(interface):
+            if interface:
+                if self._shown and await self._add(interface):
+                    return
+                self._within[interface] = time.monotonic()
+                await self._apply()
                 return
-            names = sorted({*_bridges(), *([interface] if interface else [])})
-            pairs = ", ".join(f'"{name}" . "{name}"' for name in names)
-            await _nft(_RULES % {"elements": f"elements = {{ {pairs} }}" if pairs else ""})
-            self._applied = True
+            closed = [*self._deny, *await _neighbours()]
+            gone = self._shown != "" and await self._listed() != self._shown
+            if gone:
+                self._tell()
+            if gone or not self._shown or closed != self._closed:
+                self._closed = closed
+                await self._apply()
+            else:
+                await self._forget_stale()
 
-    async def remove(self) -> None:
-        if not shutil.which("nft") or _bridges():
-            return
-        await _nft(f"add table {_TABLE}\ndelete table {_TABLE}\n")
-        self._applied = False
+    async def watch(self) -> None:
+        heard = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hear(heard))
+            while True:
+                await heard.wait()
+                heard.clear()
+                try:
+                    await self._mend()
+                except FirewallFailed as error:
+                    log.error("the firewall's rules cannot be set again", error=str(error))
 
     @staticmethod
-    async def _still(interface: str | None) -> bool:
-        question = f"list chain {_TABLE} forward\n"
-        if interface:
-            question = f'add element {_TABLE} within {{ "{interface}" . "{interface}" }}\n' + question
+    async def _hear(heard: asyncio.Event) -> None:
+        """Set the event when something of our table was removed. Our own changes are heard too, and do no harm."""
+        while True:
+            heard.set()
+            try:
+                async with aclosing(nft.removals()) as removals:
+                    async for line in removals:
+                        if _TABLE in line and " within " not in line:
+                            heard.set()
+            except (FirewallFailed, OSError) as error:
+                log.debug("nft cannot be watched; a look every ten seconds must do", error=str(error))
+            await asyncio.sleep(_MONITOR_PAUSE_S)
+
+    async def remove(self) -> None:
         try:
-            await _nft(question)
+            nft.program()
         except FirewallFailed:
-            log.warning("the firewall table was gone; setting it again", table=_TABLE)
+            return
+        if _bridges():
+            return
+        async with self._lock:
+            self._shown = ""
+            await nft.run(f"add table {_TABLE}\ndelete table {_TABLE}\n")
+
+    async def _mend(self) -> None:
+        async with self._lock:
+            if self._shown and await self._listed() != self._shown:
+                self._tell()
+                await self._apply()
+
+    def _tell(self) -> None:
+        """Say it on the node: whoever flushes rules once does it again."""
+        self.notice = (
+            f"somebody removed the firewall's rules at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC; they were set again. "
+            "Let what manages this machine's firewall leave the table inet utcloud alone"
+        )
+        log.warning("the firewall's rules were gone; setting them again", table=_TABLE)
+
+    async def _add(self, interface: str) -> bool:
+        """Let a bridge in; False when the table is not as it was."""
+        element = f'{{ "{interface}" . "{interface}" }}'
+        try:
+            listed = await nft.run(f"add element {_TABLE} within {element}\n{_LISTING}")
+        except FirewallFailed:
+            listed = ""
+        self._within[interface] = time.monotonic()
+        if _without_within(listed) != self._shown:
+            self._tell()
             return False
         return True
+
+    async def _apply(self) -> None:
+        now = time.monotonic()
+        young = [name for name, since in self._within.items() if now - since < _FRESH_S]
+        names = sorted({*_bridges(), *young})
+        self._within = {name: self._within.get(name, now) for name in names}
+        pairs = ", ".join(f'"{name}" . "{name}"' for name in names)
+        closed = [*map(ipaddress.ip_network, (*_PRIVATE, *_METADATA)), *self._closed]
+        parts = {
+            "within": f"elements = {{ {pairs} }}" if pairs else "",
+            **{f"closed{v}": ", ".join(sorted({str(one) for one in closed if one.version == v})) for v in (4, 6)},
+        }
+        await nft.run(_RULES % parts)
+        self._shown = await self._listed()  # within the same transaction it would look otherwise
+
+    async def _forget_stale(self) -> None:
+        there, now = set(_bridges()), time.monotonic()
+        stale = [name for name, since in self._within.items() if name not in there and now - since > _FRESH_S]
+        if not stale:
+            return
+        pairs = ", ".join(f'"{name}" . "{name}"' for name in stale)
+        self._within = {name: since for name, since in self._within.items() if name not in stale}
+        try:
+            await nft.run(f"delete element {_TABLE} within {{ {pairs} }}\n")
+        except FirewallFailed:
+            await self._apply()
+
+    @staticmethod
+    async def _listed() -> str:
+        try:
+            return _without_within(await nft.run(_LISTING))
+        except FirewallFailed:
+            return ""
+
+
+_LISTING = f"list table {_TABLE}\n"
+
+
+def _without_within(listed: str) -> str:
+    """The table's listing without the set of bridges, which changes all the time."""
+    before, mark, rest = listed.partition("\tset within {")
+    return before + rest.partition("\n\t}")[2] if mark else listed
+
+
+async def _neighbours() -> list[Network]:
+    """The networks that the host itself is on: whoever is there is the owner's, public address or not."""
+    found: set[Network] = set()
+    for family in ("-4", "-6"):
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *("ip", "-j", family, "route", "show", "table", "all"),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            said, _ = await process.communicate()
+            routes = json.loads(said or b"[]")
+        except (OSError, ValueError):
+            continue
+        found.update(network for route in routes if (network := _on_link(route)))
+    return sorted(found, key=str)
+
+
+def _on_link(route: dict[str, object]) -> Network | None:
+    """The network of a route that leads to neighbours, and not over one of them; not one of our bridges'."""
+    if "gateway" in route or "via" in route or "nexthops" in route or str(route.get("dev", "")).startswith(PREFIX):
+        return None
+    if route.get("type", "unicast") not in ("unicast", "local") or route.get("dev") == "lo":
+        return None
+    try:
+        network = ipaddress.ip_network(str(route.get("dst")), strict=False)
+    except ValueError:  # default
+        return None
+    return network if network.prefixlen >= _WIDEST[network.version] else None
 
 
 def _bridges() -> list[str]:
     return [path.name for path in _NET.glob(f"{PREFIX}*")]
 
 
-async def _nft(script: str) -> None:
-    program = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin")
-    if program is None:
-        raise FirewallFailed(f"nft is missing. {CURE}")
-    process = await asyncio.create_subprocess_exec(
-        program,
-        "-f",
-        "-",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, errors = await process.communicate(script.encode())
-    if process.returncode:
-        detail = errors.decode(errors="replace").strip().splitlines()
-        raise FirewallFailed(f"nft refused the rules: {detail[0] if detail else process.returncode}. {CURE}")
+__all__ = ["CURE", "PREFIX", "Firewall", "FirewallFailed", "Nftables"]

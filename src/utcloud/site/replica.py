@@ -35,6 +35,7 @@ from utcloud.site.engines.base import (
 )
 from utcloud.site.errors import CannotRun, ServerAway
 from utcloud.site.firewall import PREFIX, Firewall, FirewallFailed
+from utcloud.site.ids import Ids
 from utcloud.site.probe import until_answers
 from utcloud.site.records import Records, boot_id
 from utcloud.site.volumes import Volumes
@@ -57,6 +58,7 @@ class Surroundings:
     firewall: Firewall
     volumes: Volumes
     records: Records
+    ids: Ids
     home: str
     node: str
     changed: Callable[[], None]
@@ -96,6 +98,7 @@ class Replica:
         self._engine = around.engine
         self._record = around.records.load(desired.attempt_id)
         self._wake = asyncio.Event()
+        self._forced: tuple[str, str] | None = None
         self.released = False
         self.looked = asyncio.Event()
         """Set when the engine was asked at least once."""
@@ -103,6 +106,17 @@ class Replica:
         self.observed = self._record.observed or ObservedReplica(
             replica_id=desired.replica_id, attempt_id=desired.attempt_id, phase=Phase.STARTING, reason="getting ready"
         )
+
+    @property
+    def volumes(self) -> list[str]:
+        """Names of its volumes."""
+        return sorted({mount.volume for mount in self.desired.mounts if mount.volume})
+
+    def end(self, cause: str, reason: str) -> None:
+        """Stop it for a reason of this site's own."""
+        if self._forced is None:
+            self._forced = cause, reason
+            self._wake.set()
 
     def want(self, desired: DesiredReplica) -> None:
         """Take up a new wish; a wish that is no different changes nothing."""
@@ -166,6 +180,8 @@ class Replica:
                 await self._start()
         elif stopping:
             await self._stop(container, "stopped", self.desired.reason or "stopped")
+        elif self._forced:
+            await self._stop(container, *self._forced)
         else:
             await self._watch(container)
 
@@ -188,9 +204,11 @@ class Replica:
     async def _prepare(self) -> list[Bind]:
         """Files, firewall and network, all at once."""
         network = network_of(self.desired.workload_id, self._around)
-        staged = asyncio.ensure_future(self._around.volumes.stage(self.desired, self._around.store, self._tell))
+        around = self._around
+        user = around.ids.of(self.desired.workload_id, self.volumes)
+        staged = asyncio.ensure_future(around.volumes.stage(self.desired, around.store, self._tell, user))
         others = [
-            asyncio.ensure_future(self._around.firewall.ensure(network.interface)),
+            asyncio.ensure_future(around.firewall.ensure(network.interface)),
             asyncio.ensure_future(self._make_network(network)),
         ]
         try:
@@ -352,7 +370,7 @@ class Replica:
         env = dict(want.env)
         if given.simulated:
             env["UTCLOUD_SIMULATED_CHIPS"] = ",".join(given.simulated)
-        volumes = sorted({mount.volume for mount in want.mounts if mount.volume})
+        user = around.ids.of(want.workload_id, self.volumes)
         return ContainerSpec(
             name=container_name(want.attempt_id),
             image=want.image,
@@ -365,15 +383,16 @@ class Replica:
                 LABEL_REPLICA: want.replica_id,
                 LABEL_ATTEMPT: want.attempt_id,
                 LABEL_WORKLOAD: want.workload_id,
-                LABEL_VOLUMES: ",".join(volumes),
+                LABEL_VOLUMES: ",".join(self.volumes),
             },
             limits=want.limits,
             network=network_of(want.workload_id, around),
             stop_grace_s=want.stop_grace_s,
             devices=given.devices,
-            binds=[*binds, *given.binds],
+            binds=[*around.ids.names(user), *binds, *given.binds],
             groups=given.groups,
             requests=given.requests,
+            user=user,
         )
 
     def _explain(self, refused: CannotRun | EngineRefused) -> str:

@@ -12,12 +12,10 @@ from pathlib import Path, PurePosixPath
 from threading import Event
 
 from utcloud.protocol import FileEntry, Manifest
-from utcloud.site.engines.base import USER_ID
 from utcloud.site.errors import CannotRun, ServerAway, ServerRefused
 from utcloud.site.link import Link
 
 _CHUNK = 16 * 2**20
-_SPARE = 256 * 2**20
 _DOWNLOADS = 4
 _NO_FAST_COPY = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
 _MB = 10**6
@@ -102,10 +100,21 @@ class BlobCache:
             path.unlink(missing_ok=True)
 
 
-async def fill(target: Path, contents: list[Content], cache: BlobCache, store: Path | None, progress: Progress) -> None:
-    """Make the folder ``target``, which must not exist, with these contents, owned by the containers' user.
+async def fill(
+    target: Path,
+    contents: list[Content],
+    cache: BlobCache,
+    store: Path | None,
+    progress: Progress,
+    *,
+    owner: int,
+    free: int,
+    where: str,
+) -> None:
+    """Make the folder ``target``, which must not exist, with these contents, of which ``owner`` is the owner.
 
-    It appears under its name only when it is whole. Raises CannotRun with cause ``files``, or ServerAway.
+    It appears under its name only when it is whole. Raises CannotRun with cause ``files``, when they need more than the
+    ``free`` bytes of ``where`` for example, or ServerAway.
     """
     plan = [
         (PurePosixPath(content.folder) / entry.path, entry)
@@ -114,16 +123,15 @@ async def fill(target: Path, contents: list[Content], cache: BlobCache, store: P
         if _check(content.folder, entry.path)
     ]
     progress.total = sum(entry.size for _, entry in plan)
-    free = max(shutil.disk_usage(target.parent).free - _SPARE, 0)
     if progress.total > free:
         raise CannotRun(
-            "files", f"The files need {progress.total // _MB} MB and the node's disk has {free // _MB} MB free."
+            "files", f"The files need {progress.total // _MB} MB and {where} has {max(free, 0) // _MB} MB free."
         )
     sources = await asyncio.gather(*(cache.locate(entry, store, progress) for _, entry in plan))
     work = [(source, str(path), entry) for source, (path, entry) in zip(sources, plan, strict=True)]
     folders = [content.folder for content in contents if content.folder]
     fresh = target.with_name(f".new-{target.name}-{secrets.token_hex(4)}")
-    copy = asyncio.get_running_loop().run_in_executor(None, _copy_all, fresh, work, folders, progress)
+    copy = asyncio.get_running_loop().run_in_executor(None, _copy_all, fresh, work, folders, progress, owner)
     try:
         await asyncio.shield(copy)
         fresh.rename(target)
@@ -156,29 +164,31 @@ def _check(folder: str, path: str) -> bool:
     return True
 
 
-def _copy_all(root: Path, work: list[tuple[Path, str, FileEntry]], folders: list[str], progress: Progress) -> None:
+def _copy_all(
+    root: Path, work: list[tuple[Path, str, FileEntry]], folders: list[str], progress: Progress, owner: int
+) -> None:
     made: set[str] = set()
     base = str(root)
-    _make_folders(base, "", made)
+    _make_folders(base, "", made, owner)
     for folder in folders:
-        _make_folders(base, folder, made)
+        _make_folders(base, folder, made, owner)
     for source, path, entry in work:
-        _make_folders(base, path.rpartition("/")[0], made)
-        _copy_one(str(source), f"{base}/{path}", entry, progress)
+        _make_folders(base, path.rpartition("/")[0], made, owner)
+        _copy_one(str(source), f"{base}/{path}", entry, progress, owner)
 
 
-def _make_folders(base: str, path: str, made: set[str]) -> None:
+def _make_folders(base: str, path: str, made: set[str], owner: int) -> None:
     if path in made:
         return
     if path:
-        _make_folders(base, path.rpartition("/")[0], made)
+        _make_folders(base, path.rpartition("/")[0], made, owner)
     full = f"{base}/{path}" if path else base
     os.mkdir(full, 0o755)  # noqa: PTH102 - thousands of them
-    os.chown(full, USER_ID, USER_ID)
+    os.chown(full, owner, owner)
     made.add(path)
 
 
-def _copy_one(source: str, target: str, entry: FileEntry, progress: Progress) -> None:
+def _copy_one(source: str, target: str, entry: FileEntry, progress: Progress, owner: int) -> None:
     mode = 0o755 if entry.executable else 0o644
     reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -192,7 +202,7 @@ def _copy_one(source: str, target: str, entry: FileEntry, progress: Progress) ->
                 progress.done += count
             if copied != entry.size:
                 raise OSError(errno.EIO, f"{entry.path} has {copied} bytes instead of {entry.size}")
-            os.fchown(writing, USER_ID, USER_ID)
+            os.fchown(writing, owner, owner)
             os.fchmod(writing, mode)
         finally:
             os.close(writing)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from sqlalchemy import Select, and_, select
 
 from utcloud.assets.models import Asset, AssetVersion, VersionFile
-from utcloud.common.quantity import SHARED_MEMORY
+from utcloud.common.quantity import DISK, SHARED_MEMORY
 from utcloud.db import Tx
 from utcloud.protocol import DesiredMount, DesiredReplica, DesiredState, Limits, Phase
 from utcloud.resources.models import Node, Site, SpecItem
@@ -57,6 +57,7 @@ async def desired_state(tx: Tx, site: Site, store_path: str | None) -> DesiredSt
                 limits=Limits(
                     cpu_millicores=attempt.resources.get("cpu", LEAST_CPU),
                     memory_bytes=attempt.resources.get("memory", LEAST_MEMORY),
+                    disk_bytes=attempt.resources.get(DISK),
                     **({"shm_bytes": shared} if shared else {}),
                 ),
                 devices=attempt.devices,

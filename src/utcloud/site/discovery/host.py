@@ -9,6 +9,7 @@ from pathlib import Path
 from utcloud.common.quantity import CPU, DISK, MEMORY
 from utcloud.protocol import ResourceReport
 from utcloud.site.discovery.base import Finding
+from utcloud.site.disks import images_size, reserve
 
 _LEAST_RESERVE = 512 * 2**20
 
@@ -16,8 +17,8 @@ _LEAST_RESERVE = 512 * 2**20
 class HostDiscovery:
     """Reports what containers may have, not all that there is.
 
-    A tenth of the memory, at least 512 MiB, stays with the host: a host out of memory takes every tenant along. CPU is
-    not held back, because a busy CPU only slows.
+    A tenth of the memory, at least 512 MiB, stays with the host: a host out of memory takes every tenant along; so does
+    a full disk. CPU is not held back, because a busy CPU only slows.
     """
 
     def __init__(self, disk: Path, proc: Path = Path("/proc"), etc: Path = Path("/etc")):
@@ -34,7 +35,7 @@ class HostDiscovery:
             resources=[
                 ResourceReport(name=CPU, capacity=len(os.sched_getaffinity(0)) * 1000),
                 ResourceReport(name=MEMORY, capacity=memory),
-                ResourceReport(name=DISK, capacity=shutil.disk_usage(self._existing(self._disk)).total),
+                ResourceReport(name=DISK, capacity=self._for_volumes()),
             ],
             labels={"utcloud.io/arch": architecture, "utcloud.io/os": "linux", "utcloud.io/hostname": name[:253]},
             os=self._os_name(),
@@ -43,6 +44,12 @@ class HostDiscovery:
             ip=_primary_ip(),
             name=name,
         )
+
+    def _for_volumes(self) -> int:
+        """What volumes may take together: the disk less a reserve and what else lies on it, in whole GB."""
+        usage = shutil.disk_usage(self._existing(self._disk))
+        others = max(usage.used - images_size(self._disk), 0)
+        return max(usage.total - reserve(usage.total) - others, 0) // 10**9 * 10**9
 
     def _memory(self) -> int:
         for line in (self._proc / "meminfo").read_text().splitlines():

@@ -17,7 +17,7 @@ LABEL_WORKLOAD = "utcloud.workload"
 LABEL_VOLUMES = "utcloud.volumes"
 
 USER_ID = 1000
-"""User and group id inside every container; never root."""
+"""User and group id of a container where it has none of its own; never root."""
 
 
 class EngineAway(Exception):  # noqa: N818 - a state of the world, not a mistake
@@ -94,6 +94,8 @@ class ContainerSpec:
     groups: list[int] = field(default_factory=list)
     """Further group ids, for device files that only a group may use."""
     requests: list[DeviceRequest] = field(default_factory=list)
+    user: int = USER_ID
+    """User and group id inside, which is the same on the host."""
 
 
 @dataclass(frozen=True, slots=True)

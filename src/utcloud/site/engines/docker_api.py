@@ -3,9 +3,11 @@
 import asyncio
 import json
 import re
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +20,6 @@ from utcloud.common.settings import Settings
 from utcloud.site.engines.base import (
     LABEL_HOME,
     LABEL_SITE,
-    USER_ID,
     Brief,
     Container,
     ContainerSpec,
@@ -43,6 +44,9 @@ _TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5)
 _LOG_SIZE = "10m"
 _CAPABILITIES = ["gpu", "compute", "utility"]
 """What NVIDIA's driver of the Docker API shall bring: the libraries for computing, and nvidia-smi. CDI ignores it."""
+_SECCOMP = Path(__file__).with_name("seccomp.json")
+"""The system calls that a container may make: no namespaces, mounts, keyrings, io_uring, BPF."""
+_MOST_FILES = 2**20
 _PODMAN_WITH_CDI = (5, 4)
 """Older ones take requests for devices by the Docker API, and forget them without a word."""
 
@@ -239,7 +243,7 @@ class DockerEngine:
         limits = spec.limits
         tmp = max(limits.memory_bytes // 2, 16 * _MIB)
         # runc gives the mount the mode of the image's folder, whatever we ask; so let it belong to the user.
-        owner = "U" if self._podman else f"uid={USER_ID},gid={USER_ID}"
+        owner = "U" if self._podman else f"uid={spec.user},gid={spec.user}"
         scratch = f"nosuid,nodev,mode=1777,{owner}"
         env = spec.env
         if not any(one.driver == "nvidia" for one in spec.requests):
@@ -247,7 +251,7 @@ class DockerEngine:
             env = env | {"NVIDIA_VISIBLE_DEVICES": "void"}
         config: dict[str, Any] = {
             "Image": spec.image,
-            "User": f"{USER_ID}:{USER_ID}",
+            "User": f"{spec.user}:{spec.user}",
             "Env": [f"{key}={value}" for key, value in env.items()],
             "Hostname": spec.hostname,
             "Labels": spec.labels,
@@ -255,7 +259,8 @@ class DockerEngine:
             "HostConfig": {
                 "NetworkMode": spec.network.name,
                 "CapDrop": ["ALL"],
-                "SecurityOpt": ["no-new-privileges"],
+                "SecurityOpt": ["no-new-privileges", f"seccomp={_profile(self._podman)}"],
+                "Ulimits": _ulimits(self._podman),
                 "Privileged": False,
                 "ReadonlyRootfs": True,
                 "Tmpfs": {
@@ -288,6 +293,28 @@ class DockerEngine:
         if spec.command:
             config["Cmd"] = spec.command
         return config
+
+
+def _profile(podman: bool) -> str:
+    """The profile as the engine wants it: Podman reads a file of the host, Docker takes the text itself."""
+    return str(_SECCOMP) if podman else _seccomp_text()
+
+
+@cache
+def _ulimits(podman: bool) -> list[dict[str, Any]]:
+    """No core dumps. Podman forgets its own defaults when one is named, and then asks for more than it may give."""
+    limits = {"core": 0}
+    if podman:
+        files, processes = (resource.getrlimit(kind)[1] for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC))
+        most = int(Path("/proc/sys/kernel/pid_max").read_text())
+        limits["nofile"] = _MOST_FILES if files == resource.RLIM_INFINITY else min(files, _MOST_FILES)
+        limits["nproc"] = most if processes == resource.RLIM_INFINITY else min(processes, most)
+    return [{"Name": name, "Soft": limit, "Hard": limit} for name, limit in limits.items()]
+
+
+@cache
+def _seccomp_text() -> str:
+    return _SECCOMP.read_text()
 
 
 class _NotThere(EngineRefused):
