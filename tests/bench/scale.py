@@ -32,9 +32,11 @@ PLACED_WITHIN_S = 300
 @contextlib.contextmanager
 def running_server(dataset: Dataset) -> Iterator[httpx.Client]:
     """The real server on the dataset's database; a client of it as the miner, over one connection that stays."""
-    with tempfile.TemporaryDirectory(prefix="utcloud-bench-", dir="/tmp") as folder:
-        with server_in(Path(folder), dataset.miner_token, UTCLOUD_DATABASE_URL=dataset.url) as client:
-            yield client
+    with (
+        tempfile.TemporaryDirectory(prefix="utcloud-bench-", dir="/tmp") as folder,
+        server_in(Path(folder), dataset.miner_token, UTCLOUD_DATABASE_URL=dataset.url) as client,
+    ):
+        yield client
 
 
 @contextlib.contextmanager

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.billing.support import fund
-from tests.resources.conftest import People
-from tests.resources.support import add_spec
+from tests.support.fixtures import People
+from tests.support.money import fund
+from tests.support.scenario import add_spec
 from utcloud.billing import orders
 from utcloud.common.bounds import INT64
 from utcloud.common.money import MAX_MICRO, format_unc

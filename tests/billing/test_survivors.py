@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from tests.billing.support import NOW, UNC, balances, begin, fund, meter_of
 from tests.billing.test_verify import some_books, tamper
-from tests.workloads.world import PRICE, World
+from tests.support.factories import NOW, PRICE
+from tests.support.money import UNC, balances, begin, fund, meter_of
+from tests.support.scenario import Scenario
 from utcloud.billing import chain, meters
 from utcloud.billing.models import Meter, Posting
 from utcloud.billing.solvency import MS_PER_HOUR, Use
@@ -46,7 +47,7 @@ async def test_an_entry_forged_with_a_hash_of_its_own_is_found_at_the_next_one(d
 @pytest.mark.postgres
 async def test_what_was_credited_does_not_go_back_once_more(db: Database) -> None:
     """A lost node's run is credited; then the node returns and says that it ended an hour earlier."""
-    world = await World.build(db)
+    world = await Scenario.build(db)
     (attempt,) = await world.run(await world.create())
     world.later(3 * 3600)
     async with db.write() as tx:

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 
 from tests.cli.conftest import Cli
-from tests.server.conftest import Served
+from tests.support.served import Served
 
 
 def guess(served: Served, password: str = "wrong") -> int:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import Served
 from tests.support.api import Api
+from tests.support.served import Served
 from utcloud.common import bodies
 from utcloud.server import bodies as middleware
 from utcloud.server.authentication import BEFORE_LOGIN

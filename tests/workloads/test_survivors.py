@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from tests.workloads.world import PRICE, World
+from tests.support.factories import PRICE
+from tests.support.scenario import Scenario
 from utcloud.assets.models import Asset, AssetVersion, VersionFile
 from utcloud.billing.models import Order
 from utcloud.protocol import ObservedReplica, Phase, SiteReport
@@ -17,7 +18,7 @@ from utcloud.workloads.models import Workload
 from utcloud.workloads.schemas import State
 
 
-async def test_nothing_is_kept_for_who_cannot_pay(world: World) -> None:
+async def test_nothing_is_kept_for_who_cannot_pay(world: Scenario) -> None:
     async with world.db.write() as tx:
         pair = await world.add_spec(tx, "pair", {"cpu": 500, "TPU1684X": 2})
     for name in ("one", "two"):  # a chip of each node
@@ -32,7 +33,7 @@ async def test_nothing_is_kept_for_who_cannot_pay(world: World) -> None:
 
 
 @pytest.mark.postgres
-async def test_a_new_price_does_not_touch_what_waits(world: World) -> None:
+async def test_a_new_price_does_not_touch_what_waits(world: Scenario) -> None:
     first = await world.create("first", tasks=3)
     waits = await world.create("waits")
     async with world.db.write() as tx:
@@ -45,7 +46,7 @@ async def test_a_new_price_does_not_touch_what_waits(world: World) -> None:
 
 
 @pytest.mark.postgres
-async def test_an_order_ends_with_the_last_of_its_replicas(world: World) -> None:
+async def test_an_order_ends_with_the_last_of_its_replicas(world: Scenario) -> None:
     async def state() -> str:
         async with world.db.read() as tx:
             return (await tx.scalars(select(Order.state))).one()
@@ -57,7 +58,7 @@ async def test_an_order_ends_with_the_last_of_its_replicas(world: World) -> None
     assert await state() == "settled"
 
 
-async def test_a_site_cannot_speak_for_anothers_work_in_the_same_moment(world: World) -> None:
+async def test_a_site_cannot_speak_for_anothers_work_in_the_same_moment(world: Scenario) -> None:
     """Two sites are heard together; the one names what the other runs and no longer speaks of."""
     ours, silent = await world.run(await world.create(tasks=2))
     before = (await world.meter(silent)).witnessed_until
@@ -74,7 +75,7 @@ async def test_a_site_cannot_speak_for_anothers_work_in_the_same_moment(world: W
     assert (await world.meter(silent)).witnessed_until == before
 
 
-async def test_files_are_for_the_site_that_runs_what_needs_them(world: World) -> None:
+async def test_files_are_for_the_site_that_runs_what_needs_them(world: Scenario) -> None:
     ident = await world.create()
     async with world.db.write() as tx:
         tx.add(Asset(id="alg_1", kind="algorithm", owner_id=world.renter.id, name="net"))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.workloads.world import World, node_report
+from tests.support.factories import node_report
+from tests.support.scenario import Scenario
 from utcloud.common.errors import Conflict
 from utcloud.workloads import quotas
 from utcloud.workloads.schemas import State
@@ -16,7 +17,7 @@ def _three(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(getattr(notebooks, function).__kwdefaults__, "max_waiting", 3)
 
 
-async def fill(world: World) -> list[str]:
+async def fill(world: Scenario) -> list[str]:
     """Work of another's on every chip; the ids."""
     held = []
     for number in range(100):
@@ -32,7 +33,7 @@ async def fill(world: World) -> list[str]:
 
 
 @pytest.mark.postgres
-async def test_a_renter_has_so_many_places_in_a_pools_line(world: World) -> None:
+async def test_a_renter_has_so_many_places_in_a_pools_line(world: Scenario) -> None:
     await fill(world)
     waiting = [await world.create(f"waits-{number}") for number in range(3)]
     with pytest.raises(Conflict, match=r"3 of yours wait in pool 'lab' already: at most 3") as refused:
@@ -44,7 +45,7 @@ async def test_a_renter_has_so_many_places_in_a_pools_line(world: World) -> None
     await world.create("again")
 
 
-async def test_what_was_refused_left_nothing(world: World) -> None:
+async def test_what_was_refused_left_nothing(world: Scenario) -> None:
     await fill(world)
     for number in range(3):
         await world.create(f"waits-{number}")
@@ -56,7 +57,7 @@ async def test_what_was_refused_left_nothing(world: World) -> None:
     assert await world.states(stopped) == [State.STOPPED]
 
 
-async def test_a_workload_counts_once_however_many_tasks_it_has(world: World) -> None:
+async def test_a_workload_counts_once_however_many_tasks_it_has(world: Scenario) -> None:
     await fill(world)
     for number in range(3):
         await world.create(f"gang-{number}", tasks=2)
@@ -64,7 +65,7 @@ async def test_a_workload_counts_once_however_many_tasks_it_has(world: World) ->
         await world.create("one-more")
 
 
-async def test_what_finds_a_place_at_once_is_never_refused(world: World) -> None:
+async def test_what_finds_a_place_at_once_is_never_refused(world: Scenario) -> None:
     """Those who wait for chips do not stand in the way of what needs none."""
     await fill(world)
     for number in range(3):
