@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from tests.support.clock import FakeClock
 from tests.support.web import PASSWORD, Person, client_of, problem
-from utcloud.accounts import service
+from utcloud.accounts import passwords, service
 from utcloud.accounts.models import Application, AuditEvent
 from utcloud.accounts.service import devices, throttle
 from utcloud.common.settings import Settings
@@ -212,14 +212,14 @@ async def test_a_taken_name_costs_the_same_work(
     anyone: httpx.AsyncClient, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither sooner nor later: the password is hashed either way, before anything is looked up."""
-    hashed = []
-    real = service.applications.passwords.hash_password
+    hashed: list[str] = []
+    real = passwords.hash_password
 
     async def counting(password: str) -> str:
         hashed.append(password)
         return await real(password)
 
-    monkeypatch.setattr(service.applications.passwords, "hash_password", counting)
+    monkeypatch.setattr(passwords, "hash_password", counting)
     for name in ("alice", "free-name"):
         await anyone.post("/applications", json=APPLICATION | {"username": name})
     assert len(hashed) == 2

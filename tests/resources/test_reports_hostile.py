@@ -87,7 +87,7 @@ def test_a_hundred_thousand_faults_are_given_up() -> None:
 def test_a_mapping_of_a_hundred_thousand_bad_values_is_one_fault(field: str) -> None:
     many = {f"{number:x}": number for number in range(100_000)}
     with cheaply():
-        found = parse(json.dumps(report(node(**{field: many}))).encode())
+        found = parse(json.dumps(report(node("node-1", **{field: many}))).encode())
     assert len(found.report.nodes[0].labels) == 0
     assert len(found.flags[0]) <= incoming.MOST_FAULTS
 

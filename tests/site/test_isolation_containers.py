@@ -131,9 +131,9 @@ def world() -> Iterator[World]:
         own = [row["local"] for link in json.loads(answer) for row in link["addr_info"] if row["family"] == "inet"]
         yield World(f"{places['lan']}.10:8000", f"{server}:8000", f"{router}:8000", f"{server}:25", port, own)
     finally:
-        for server in servers:
-            server.kill()
-            server.wait()
+        for process in servers:
+            process.kill()
+            process.wait()
         for name in places:
             subprocess.run(["ip", "netns", "del", f"uts{mark}{name}"], check=False, capture_output=True)
             subprocess.run(["ip", "link", "del", f"uvo{mark}{name}"], check=False, capture_output=True)

@@ -38,7 +38,7 @@ BEGIN
     END LOOP;
 END $$
 """
-"""Ends others' sessions, deletes every row without triggers and foreign keys, and enables triggers that a test disabled.
+"""Ends others' sessions, deletes every row without triggers and foreign keys, then enables all triggers.
 
 TRUNCATE would take ten times as long: it makes a file for each table and index.
 """

@@ -19,7 +19,7 @@ def _three(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def fill(world: Scenario) -> list[str]:
     """Work of another's on every chip; the ids."""
-    held = []
+    held: list[str] = []
     for number in range(100):
         ident = await world.create(f"held-{number}", actor=world.other)
         if await world.states(ident) == [State.PENDING]:

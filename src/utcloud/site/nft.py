@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import cast
 
 CURE = "Without it, containers could reach the host. Install nftables (apt-get install nftables) and run as root."
@@ -41,7 +41,7 @@ async def run(script: str) -> str:
     return said.decode(errors="replace")
 
 
-async def removals() -> AsyncIterator[str]:
+async def removals() -> AsyncGenerator[str, None]:
     """Yield a line for each table, chain or rule that somebody removes. Ends when nft does."""
     process = await asyncio.create_subprocess_exec(
         program(),
