@@ -116,8 +116,8 @@ def world() -> Iterator[World]:
             serve = [sys.executable, "-m", "http.server", "8000"]
             servers.append(subprocess.Popen(["ip", "netns", "exec", space, *serve], stderr=subprocess.DEVNULL))
         # The internet lies behind a router that is on a network of the host's.
-        router, server = f"{places['net']}.10", "203.0.113.10"
-        for line in (f"-n uts{mark}net addr add {server}/32 dev lo", f"route add {server}/32 via {router}"):
+        router, public = f"{places['net']}.10", "203.0.113.10"
+        for line in (f"-n uts{mark}net addr add {public}/32 dev lo", f"route add {public}/32 via {router}"):
             subprocess.run(["ip", *line.split()], check=True, capture_output=True)
         mail = [sys.executable, "-m", "http.server", "25"]
         servers.append(subprocess.Popen(["ip", "netns", "exec", f"uts{mark}net", *mail], stderr=subprocess.DEVNULL))
@@ -125,11 +125,11 @@ def world() -> Iterator[World]:
             free.bind(("0.0.0.0", 0))
             port = free.getsockname()[1]
         servers.append(subprocess.Popen([sys.executable, "-m", "http.server", str(port)], stderr=subprocess.DEVNULL))
-        for where in ((f"{places['lan']}.10", 8000), (router, 8000), (server, 8000), (server, 25), ("127.0.0.1", port)):
+        for where in ((f"{places['lan']}.10", 8000), (router, 8000), (public, 8000), (public, 25), ("127.0.0.1", port)):
             _wait_for(*where)
         answer = subprocess.run(["ip", "-j", "addr"], check=True, capture_output=True, text=True).stdout
         own = [row["local"] for link in json.loads(answer) for row in link["addr_info"] if row["family"] == "inet"]
-        yield World(f"{places['lan']}.10:8000", f"{server}:8000", f"{router}:8000", f"{server}:25", port, own)
+        yield World(f"{places['lan']}.10:8000", f"{public}:8000", f"{router}:8000", f"{public}:25", port, own)
     finally:
         for process in servers:
             process.kill()

@@ -26,12 +26,14 @@ from utcloud.common.errors import Conflict, Invalid, NotFound, Problem, TooLarge
 from utcloud.common.ids import new_id
 from utcloud.common.settings import Settings
 from utcloud.db import Database, Tx
+from utcloud.db.database import take_turns
 
 LIFETIME = timedelta(hours=24)
 """An upload is forgotten when no bytes came for this long."""
 _BUFFER = 4 * 2**20
 SILENCE_S = 60
 """So long a stream of bytes may pause."""
+_LOOK_EVERY = 64 * 2**20
 
 
 class Locked(Problem):
@@ -107,6 +109,7 @@ async def create(tx: Tx, now: datetime, actor: Actor, settings: Settings, wish: 
             field="Upload-Length",
             cure="Split it.",
         )
+    await take_turns(tx, "uploads")  # each must see what the others have reserved
     version = await _own_draft(tx, actor, wish.version_id)
     await _make_room(tx, settings, version, wish, length)
     upload = Upload(
@@ -171,8 +174,13 @@ async def _make_room(tx: Tx, settings: Settings, version: AssetVersion, wish: Wi
             field="Upload-Length",
             cure="Split it into several versions.",
         )
+    outstanding = await tx.scalar(select(func.coalesce(func.sum(Upload.length - Upload.offset), 0)))
+    _require_disk(settings, int(outstanding or 0) + length)
+
+
+def _require_disk(settings: Settings, size: int) -> None:
     try:
-        require_disk(folder(settings), length)
+        require_disk(folder(settings), size)
     except Refused as refused:
         raise TooLarge(
             str(refused), field="Upload-Length", cure="Try again when the operator has made room."
@@ -225,7 +233,7 @@ async def append(
         if content_length is not None and offset + content_length > upload.length:
             raise _too_much(upload)
         try:
-            size = await _write(file, size, upload, chunks)
+            size = await _write(settings, file, size, upload, chunks)
         finally:
             size = os.fstat(file).st_size
             async with db.write() as tx:
@@ -236,10 +244,11 @@ async def append(
     return upload
 
 
-async def _write(file: int, size: int, upload: Upload, chunks: AsyncIterator[bytes]) -> int:
+async def _write(settings: Settings, file: int, size: int, upload: Upload, chunks: AsyncIterator[bytes]) -> int:
     """Write in large pieces, in a thread, so that a slow disk holds up nobody else."""
     buffer = bytearray()
     source = aiter(chunks)
+    looked = size
     try:
         while True:
             async with asyncio.timeout(SILENCE_S):
@@ -252,6 +261,9 @@ async def _write(file: int, size: int, upload: Upload, chunks: AsyncIterator[byt
             buffer += chunk
             if len(buffer) >= _BUFFER:
                 full, buffer = buffer, bytearray()
+                if size - looked >= _LOOK_EVERY:
+                    looked = size
+                    _require_disk(settings, 0)
                 await asyncio.to_thread(_write_all, file, full)
     except TimeoutError:
         raise Problem("No bytes came for a minute.", cure="Resume the upload.", code="timeout") from None

@@ -25,7 +25,7 @@ from utcloud.protocol import (
     StrayContainer,
 )
 from utcloud.site.discovery import all_discoveries
-from utcloud.site.discovery.base import Discovery
+from utcloud.site.discovery.base import Discovery, Finding
 from utcloud.site.discovery.lookout import Lookout
 from utcloud.site.disks import Disks
 from utcloud.site.engines.base import (
@@ -343,12 +343,35 @@ class Agent:
             await self._around.firewall.ensure()
         except (EngineAway, EngineRefused, FirewallFailed) as error:
             lacks = str(error)
+        found = await self._clean(found)
         notices = [found.trouble, self._around.volumes.trouble, self._around.firewall.notice]
         found = replace(found, trouble="; ".join(filter(None, notices)))
         before, self._node = self._node, node_report(found, engine, lacks, self._around.drivers)
         self._around.node = self._node.name
         if lasting(self._node) != lasting(before):
             self._changed.set()
+
+    async def _clean(self, found: Finding) -> Finding:
+        """Try again to clear the chips that could not be cleared; until they are, they are not given out."""
+        unclean = self._around.unclean
+        for chip in found.chips:
+            if chip.report.uid in unclean and chip.scrub:
+                try:
+                    await asyncio.to_thread(chip.scrub)
+                except Exception as error:
+                    unclean[chip.report.uid] = str(error) or type(error).__name__
+                else:
+                    del unclean[chip.report.uid]
+        if not unclean:
+            return found
+        chips = [
+            replace(one, report=one.report.model_copy(update={"healthy": False})) if one.report.uid in unclean else one
+            for one in found.chips
+        ]
+        said = "; ".join(
+            f"chip {uid} could not be cleared after its last tenant: {why}" for uid, why in unclean.items()
+        )
+        return replace(found, chips=chips, trouble="; ".join(filter(None, [found.trouble, said])))
 
     async def _try(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do what will be done again soon anyway; the engine being away is no news."""

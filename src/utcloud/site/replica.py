@@ -47,6 +47,7 @@ LOG_LINES = 50
 _LOG_CHARS = 20_000
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _STRAY_GRACE_S = 5
+_SCRUB_S = 60
 _CONTAINER_NAME = re.compile(r"[^a-zA-Z0-9_.-]")
 
 
@@ -67,6 +68,8 @@ class Surroundings:
     site_id: str = ""
     store: Path | None = None
     chips: dict[str, FoundChip] = field(default_factory=dict)
+    unclean: dict[str, str] = field(default_factory=dict)
+    """Chips that still hold what their last tenant left, and why."""
     drivers: frozenset[str] = frozenset()
     """Device drivers of the engine."""
     strays: list[StrayContainer] = field(default_factory=list)
@@ -164,6 +167,7 @@ class Replica:
         self.looked.set()
         if container is None:
             if self._record.started:
+                await self._scrub()
                 self._vanished("The container was removed by somebody else.")
             elif stopping:
                 self._ended("stopped", self.desired.reason or "stopped before it started")
@@ -173,6 +177,7 @@ class Replica:
             await self._witness_end(container)
         elif container.status is Status.CREATED:
             if self._record.started and self._record.boot_id != boot_id():
+                await self._scrub()
                 self._vanished("The node was restarted.", container)
             elif stopping:
                 self._ended("stopped", self.desired.reason or "stopped before it started")
@@ -276,6 +281,7 @@ class Replica:
         await self._engine.stop(container.id, self.desired.stop_grace_s)
         ended = await self._engine.observe(container.id)
         if ended is None:
+            await self._scrub()
             self._vanished("The container was removed by somebody else.")
         elif ended.status is Status.RUNNING:
             raise EngineAway("the container has not ended yet")
@@ -296,6 +302,7 @@ class Replica:
         tail = ""
         with suppress(EngineAway, EngineRefused):
             tail = await self._engine.logs(container.id, LOG_LINES)
+        await self._scrub()
         self._ended(
             cause,
             reason,
@@ -305,6 +312,21 @@ class Replica:
             exit_code=container.exit_code,
             log_tail=tail[-_LOG_CHARS:],
         )
+
+    async def _scrub(self) -> None:
+        """Clear its chips before the end is told, which frees them; one that is not clean counts as unhealthy."""
+        for uid in self.desired.devices:
+            chip = self._around.chips.get(uid)
+            if chip is None or chip.scrub is None:
+                continue
+            try:
+                async with asyncio.timeout(_SCRUB_S):
+                    await asyncio.to_thread(chip.scrub)
+            except Exception as error:
+                self._around.unclean[uid] = str(error) or type(error).__name__
+                log.error("a chip could not be cleared", chip=uid, error=str(error))
+            else:
+                self._around.unclean.pop(uid, None)
 
     def _vanished(self, reason: str, container: Container | None = None) -> None:
         """Nobody can say when it ended: it counts until it was last seen."""

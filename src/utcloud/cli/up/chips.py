@@ -13,7 +13,7 @@ from utcloud.cli.up.progress import say
 # Chip model → the card that carries it, and how many of them.
 CARDS = {"BM1684X": ("SC7", 3)}
 MOST_CHIPS = 64
-LOCAL_MAJORS = range(254, 239, -1)  # Linux keeps these for local and experimental use.
+LOCAL_MAJORS = range(127, 119, -1)  # For local and experimental use; no driver is ever given one of them by itself.
 
 
 class ChipError(ValueError):

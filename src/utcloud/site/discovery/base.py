@@ -3,7 +3,7 @@
 import hashlib
 import math
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +24,8 @@ class FoundChip:
     by_engine: Mapping[str, str] = field(default_factory=dict)
     """How to ask an engine for it, best way first, where that is better than device files: the name of a device driver
     of the Docker API and what that one calls the chip: ``{"cdi": "nvidia.com/gpu=GPU-…", "nvidia": "GPU-…"}``."""
+    scrub: Callable[[], None] | None = None
+    """Clears what the last tenant left in it, blocking; raises when it could not. None: its driver cannot."""
 
 
 @dataclass(frozen=True, slots=True)

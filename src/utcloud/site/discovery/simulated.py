@@ -64,7 +64,8 @@ class SimulatedDiscovery:
             simulated=True,
             telemetry=_measured(chip.index, memory, self._now()) if healthy else None,
         )
-        return FoundChip(report, (chip.host_device,), renumber=True)
+        memory_file = self._file.with_name("simulated-memory") / chip.serial.replace("/", "_")
+        return FoundChip(report, (chip.host_device,), renumber=True, scrub=lambda: memory_file.unlink(missing_ok=True))
 
 
 def _measured(index: int, memory: int, now: float) -> ChipTelemetry:
