@@ -31,7 +31,9 @@ function Page() {
   return (
     <>
       <p>I am {user.username}</p>
-      {data?.items.map((one) => <p key={one.id}>{one.name}</p>)}
+      {data?.items.map((one) => (
+        <p key={one.id}>{one.name}</p>
+      ))}
       <button onClick={() => void logOut()}>Log out</button>
     </>
   );
