@@ -34,8 +34,11 @@ export default defineConfig(({ mode }) => {
         { extends: true, test: { name: "rules", include: ["src/**/*.test.ts"], environment: "node" } },
         {
           extends: true,
+          // Uploads as browsers send them.
+          resolve: { alias: { "tus-js-client": here("node_modules/tus-js-client/lib.esm/browser/index.js") } },
           test: {
             name: "pages",
+            server: { deps: { inline: ["tus-js-client"] } },
             include: ["src/**/*.test.tsx"],
             environment: "happy-dom",
             environmentOptions: { happyDOM: { url: "http://localhost:8080/" } },

@@ -26,6 +26,9 @@ export function useRole(...roles: Role[]): boolean {
 async function restore(): Promise<Session | null> {
   try {
     const session = await ok(api.GET("/api/v1/auth/session"));
+    const before = queryClient.getQueryData<Session | null>(KEY);
+    // Somebody else logged in, in another tab of this browser.
+    if (before && before.user.id !== session.user.id) forgetPages();
     setCsrf(session.csrf_token);
     return session;
   } catch (error) {
@@ -47,9 +50,11 @@ export async function logOut(): Promise<void> {
 const forget = () => begin(null);
 
 /** Forget what another user was shown. The session's own query stays: the gate watches it. */
+const forgetPages = () => queryClient.removeQueries({ predicate: (query) => query.queryKey[0] !== KEY[0] });
+
 function begin(session: Session | null): void {
   setCsrf(session?.csrf_token ?? "");
-  queryClient.removeQueries({ predicate: (query) => query.queryKey[0] !== KEY[0] });
+  forgetPages();
   queryClient.setQueryData(KEY, session);
 }
 

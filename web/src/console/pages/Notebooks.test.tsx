@@ -47,7 +47,11 @@ test("Esc stops nothing", async () => {
 
 test("what a start is refused for is said with its cure, and the button works again", async () => {
   const { press } = await begin({ state: "stopped", replicas: [make.replica({ can_open: false })] });
-  server.on("post", START, refuse(402, { detail: "The wallet has 0 UNC.", cure: "Ask for 1 UNC.", title: "Too little" }));
+  server.on(
+    "post",
+    START,
+    refuse(402, { detail: "The wallet has 0 UNC.", cure: "Ask for 1 UNC.", title: "Too little" }),
+  );
   await press("Start");
   expect(await screen.findByText("The wallet has 0 UNC.")).toBeVisible();
   expect(screen.getByText("Ask for 1 UNC.")).toBeVisible();

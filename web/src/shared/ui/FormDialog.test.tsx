@@ -27,7 +27,9 @@ function Group({ onDone }: { onDone?: (made: unknown) => void }) {
         open={open}
         onClose={() => setOpen(false)}
         rename={{ slug: "name" }}
-        submit={({ name, description = "" }) => ok(api.POST(PATH, { body: { name, description, user_ids: [], manager_ids: [] } }))}
+        submit={({ name, description = "" }) =>
+          ok(api.POST(PATH, { body: { name, description, user_ids: [], manager_ids: [] } }))
+        }
         onDone={onDone}
       >
         <Form.Item label="Name" name="name" rules={[{ required: true, message: "This is needed" }]}>
@@ -128,15 +130,18 @@ test("each of several errors stands at its field until that is changed", async (
   expect(window.getByText("Too rude")).toBeVisible();
 });
 
-test.each([["nowhere"], ["secret"]])("what belongs to no field that is seen stands above the buttons: %s", async (field) => {
-  server.on("post", PATH, refuse(403, { field, detail: "The wallet is empty", cure: "Ask for a recharge." }));
-  const { user, window, name, send } = await begin();
-  await user.type(name, "lab");
-  await send();
-  const alert = await window.findByText("The wallet is empty");
-  expect(alert).toBeVisible();
-  expect(window.getByText("Ask for a recharge.")).toBeVisible();
-});
+test.each([["nowhere"], ["secret"]])(
+  "what belongs to no field that is seen stands above the buttons: %s",
+  async (field) => {
+    server.on("post", PATH, refuse(403, { field, detail: "The wallet is empty", cure: "Ask for a recharge." }));
+    const { user, window, name, send } = await begin();
+    await user.type(name, "lab");
+    await send();
+    const alert = await window.findByText("The wallet is empty");
+    expect(alert).toBeVisible();
+    expect(window.getByText("Ask for a recharge.")).toBeVisible();
+  },
+);
 
 test.each([["nowhere"], ["name"]])("a refusal goes when what it was about changes: %s", async (field) => {
   server.on("post", PATH, refuse(402, { field, detail: "The wallet is empty" }));

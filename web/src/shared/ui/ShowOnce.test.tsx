@@ -14,8 +14,7 @@ import { Tokens } from "./Tokens";
 
 beforeEach(() => server.on("get", "/api/v1/groups", page<never>([])));
 
-const press = async (user: UserEvent, name: string) =>
-  user.click(within(await dialog()).getByRole("button", { name }));
+const press = async (user: UserEvent, name: string) => user.click(within(await dialog()).getByRole("button", { name }));
 
 const SECRETS = {
   "an API token": async () => {
