@@ -77,9 +77,11 @@ async def test_the_fee_is_a_share_of_the_whole_not_of_each_settlement(db: Databa
 async def test_a_silent_site_costs_nothing_more_in_sql_either(db: Database) -> None:
     async with db.write() as tx:
         wallet = await fund(tx, "rita", 10 * UNC)
-        await begin(tx, "rita")
-        for after_s, burn in ((SILENT_AFTER_S, UNC), (SILENT_AFTER_S + 1, 0)):
-            now = NOW + timedelta(seconds=after_s)
+        attempt = await begin(tx, "rita", price=5 * UNC)
+        seen = NOW + timedelta(minutes=1)
+        await meters.witness(tx, [attempt], seen)
+        for after_s, burn in ((SILENT_AFTER_S, 5 * UNC), (SILENT_AFTER_S + 1, 0)):
+            now = seen + timedelta(seconds=after_s)
             use = (await use_of(tx, [wallet.id], now))[wallet.id]
             assert use.burn == burn
             assert use == Use.of(await tx.scalars(select(Meter)), now)

@@ -10,10 +10,10 @@ from utcloud.resources.capacity import Shortage, reserve
 
 
 @pytest.mark.postgres
-async def test_cpu_is_given_until_it_is_used_up_one_transaction_after_another(db: Database) -> None:
+async def test_what_is_left_of_a_cpu_is_what_was_not_given(db: Database) -> None:
     world = await Scenario.bare(db, NOW, node_report(cpu=1000))
     async with db.write() as tx:
-        spec = await add_spec(tx, world.miner, {"cpu": 500})
+        spec = await add_spec(tx, world.miner, {"cpu": 400})
     outcomes = []
     for _ in range(3):
         async with db.write() as tx:
