@@ -51,7 +51,7 @@ def test_texts_are_found_in_every_form() -> None:
         "its container vanished from the engine",  # a value of a table
         "write an amount of UNC such as 1.5, with at most six decimals and no sign",  # a validator's
         "String should have at least {0} character",  # pydantic's
-        "The files need {0} MB and the node's disk has {1} MB free.",  # the site agent's
+        "The files need {0} MB and {1} has {2} MB free.",  # the site agent's
     ):
         assert text in found
     assert not [text for text in found if text.startswith(("SELECT", "attachment"))]

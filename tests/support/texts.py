@@ -28,6 +28,11 @@ NOT_SHOWN_FILES = (
 """Files whose texts no page shows."""
 
 NOT_SHOWN = {
+    "delete element * within *",  # nftables
+    "list table *",
+    "\tset within {",
+    "mount: *",  # what the system said
+    "umount: *",
     "* HTTP/1.1\r\n*",
     "*-src '*",
     "*; charset=*",
