@@ -49,6 +49,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if fast and collection_path == Path(__file__).with_name("e2e") else None
 
 
+_SHARED = {"e2e": "stack", "edge": "edge"}
+"""Folders whose tests share one thing of this machine, and so run in one worker: its name."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Say for pytest-xdist which tests run in the same worker: those of a file, of one stack, of one engine."""
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    group = _SHARED.get(folder) or ("engine" if item.get_closest_marker("containers") else str(item.path))
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what the lane does not run."""
     left_out = lanes.LEFT_OUT[config.getoption("--lane")]
