@@ -32,7 +32,7 @@ class Chips:
         self.cleared += 1
 
     def find(self) -> Finding:
-        return Finding(chips=[self.chip], name="n")
+        return Finding(name="n", chips=[self.chip], name="n")
 
 
 @pytest.mark.parametrize("fault", ["", "the driver hangs"])
@@ -65,6 +65,6 @@ async def test_a_chip_is_cleared_before_its_end_is_told(
 
 def test_a_node_names_the_models_that_are_not_cleared() -> None:
     chip = Chips("/dev/null").chip
-    assert node_report(Finding(chips=[chip]), "", "").labels == {}
+    assert node_report(Finding(name="n", chips=[chip]), "", "").labels == {}
     kept = replace(chip, scrub=None)
-    assert node_report(Finding(chips=[kept]), "", "").labels == {LABEL_NOT_CLEARED: "X"}
+    assert node_report(Finding(name="n", chips=[kept]), "", "").labels == {LABEL_NOT_CLEARED: "X"}
