@@ -132,7 +132,7 @@ def test_three_chips_for_three_notebooks_and_a_reason_for_the_fourth(stack: Stac
         seen = stack.chips_in(container["Id"])
         assert list(seen) == ["/dev/bm-sophon0"], "one chip, number 0, and no other"
         minors.add(seen["/dev/bm-sophon0"])
-        assert stack.user_in(container["Id"]) == 1000
+        assert stack.user_in(container["Id"]) >= 200_000  # an id of its own, nobody's on this machine
     assert len(minors) == 3, "three different chips"
     assert cloud.node["name"] in {one["node"] for one in cloud.operator.all("/replicas")}
     cloud.renter.post(f"/notebooks/{made[0]['id']}/stop")

@@ -32,7 +32,7 @@ class Chips:
         self.cleared += 1
 
     def find(self) -> Finding:
-        return Finding(name="n", chips=[self.chip], name="n")
+        return Finding(name="n", chips=[self.chip])
 
 
 @pytest.mark.parametrize("fault", ["", "the driver hangs"])
