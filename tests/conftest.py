@@ -49,15 +49,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if fast and collection_path.name in ("e2e", "test_openapi_fuzz.py") else None
 
 
-_SHARED = {"e2e": "stack", "edge": "edge"}
+_SHARED = {"edge": "edge"}
 """Folders whose tests share one thing of this machine, and so run in one worker: its name."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Say for pytest-xdist which tests run in the same worker: those of a file, of one stack, of one engine."""
+    """Say for pytest-xdist which tests run in the same worker: those of a file, those with containers."""
     folder = item.path.relative_to(Path(__file__).parent).parts[0]
-    group = _SHARED.get(folder) or ("engine" if item.get_closest_marker("containers") else str(item.path))
+    group = "nftables" if item.get_closest_marker("containers") else _SHARED.get(folder, str(item.path))
     item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -300,7 +300,7 @@ async def check(url: str, site: Site, recharger: Recharger) -> None:
     assert all(order.state == "settled" for order in orders)
     assert balances["wallet"] == 10 * MICRO + len(again) * MICRO // 100 - cost
     assert balances["wallet"] + balances["earnings"] + balances["fee"] + balances["issuance"] == 0
-    assert sum(meter.settled > 0 for meter in meters) >= amount(4, 10), "there was something to lose"
+    assert sum(meter.settled > 0 for meter in meters) >= amount(2, 10), "there was something to lose"
 
 
 def test_nothing_is_lost_and_nothing_doubled(
