@@ -30,6 +30,7 @@ def running(price: int, since_ms: int, settled: int = 0) -> Meter:
         closed=False,
         settled=settled,
         waived=0,
+        silent_ms=0,
     )
 
 

@@ -28,19 +28,32 @@ def make_app(db: Database, clock: Clock, settings: Settings, *routers: APIRouter
 
     FastAPI's own part of it takes a tenth of a second, so it is made once for the same routers: one test has one app.
     """
-    app = _bare_app(*routers)
+    app = _bare_app(tuple(map(_Same, routers)))
     app.state = State()
     app.state.db, app.state.clock, app.state.settings = db, clock, settings
     return app
 
 
+@dataclass(frozen=True, eq=False)
+class _Same:
+    """A router as a key of a cache: it has no hash of its own. Equal when it is the same object."""
+
+    router: APIRouter
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.router is other.router
+
+    def __hash__(self) -> int:
+        return id(self.router)
+
+
 @functools.cache
-def _bare_app(*routers: APIRouter) -> FastAPI:
+def _bare_app(routers: tuple[_Same, ...]) -> FastAPI:
     app = FastAPI(openapi_url="/api/v1/openapi.json")
     errors.install(app)
     app.add_middleware(Authentication)
-    for router in routers:
-        app.include_router(router, prefix="/api/v1")
+    for one in routers:
+        app.include_router(one.router, prefix="/api/v1")
     return app
 
 

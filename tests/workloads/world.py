@@ -11,7 +11,7 @@ from tests.support.clock import FakeClock
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import User
 from utcloud.assets.models import Image
-from utcloud.billing import journal, meters
+from utcloud.billing import journal, meters, payers
 from utcloud.billing.models import Meter
 from utcloud.common.ids import new_id
 from utcloud.common.money import MICRO
@@ -130,6 +130,10 @@ class World:
         lines = [(wallet.id, amount), (issuance.id, -amount)]
         await journal.post(tx, "recharge", new_id("key"), lines, at=self.now)
 
+    async def agree(self, tx: Tx, group_id: str) -> None:
+        """A manager lets the group's wallet pay in the world's pool."""
+        await payers.allow(tx, (await journal.account(tx, "wallet", group_id)).id, [self.pool_id])
+
     def later(self, seconds: float) -> datetime:
         """Let time pass."""
         self.now += timedelta(seconds=seconds)
@@ -146,9 +150,9 @@ class World:
             made = await notebooks.create(tx, self.now, actor or self.renter, wish, fee_ppm=self.fee_ppm)
             return made.id
 
-    async def start(self, ident: str) -> None:
+    async def start(self, ident: str, **fields: Any) -> None:
         async with self.db.write() as tx:
-            await notebooks.start(tx, self.now, self.renter, ident, fee_ppm=self.fee_ppm)
+            await notebooks.start(tx, self.now, self.renter, ident, fee_ppm=self.fee_ppm, **fields)
 
     async def stop(self, ident: str) -> None:
         async with self.db.write() as tx:
@@ -174,8 +178,9 @@ class World:
         )
         async with self.db.write() as tx:
             site = await tx.get_one(Site, self.site_id)
+            before = site.last_seen_at
             await reports.apply(tx, self.now, site, report)
-            await observed.apply(tx, self.now, site, report)
+            await observed.apply(tx, self.now, site, report, before=before)
             return site.revision
 
     async def see(self, attempt_id: str, phase: Phase, **fields: Any) -> ObservedReplica:

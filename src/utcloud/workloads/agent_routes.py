@@ -109,8 +109,9 @@ async def post_report(request: Request, db: Db, now: Now, authorization: Bearer 
     moves = report.replicas or report.strays or report.dropped_volumes
     async with db.write(TURNS if moves else None) as tx:
         site = await _site(tx, authorization)
+        before = site.last_seen_at
         await reports.apply(tx, now, site, incoming)
-        await observed.apply(tx, now, site, report)
+        await observed.apply(tx, now, site, report, before=before)
         return _answer(site.revision, now)
 
 

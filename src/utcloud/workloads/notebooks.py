@@ -106,12 +106,20 @@ async def create(
     audit.record(tx, actor, "notebook.create", "notebook", workload.id, workload.name, {"spec": spec.name})
     announce(tx, workload)
     if wish.start:
-        await _place_or_wait(tx, now, workload, spec, await _replicas(tx, workload.id), fee_ppm, fault_credit)
+        replicas = await _replicas(tx, workload.id)
+        await _place_or_wait(tx, now, workload, spec, replicas, fee_ppm, fault_credit, wish.expected_price)
     return workload
 
 
 async def start(
-    tx: Tx, now: datetime, actor: Actor, ident: str, *, fee_ppm: int, fault_credit: str = "last_hour"
+    tx: Tx,
+    now: datetime,
+    actor: Actor,
+    ident: str,
+    *,
+    fee_ppm: int,
+    fault_credit: str = "last_hour",
+    expected_price: int | None = None,
 ) -> Workload:
     """Start what has ended of a notebook again, each as a new attempt where its files lie."""
     await accounts.require_active(tx, actor)
@@ -134,7 +142,7 @@ async def start(
         replica.queued_at = now
         await move(tx, now, replica, State.PENDING)
     audit.record(tx, actor, "notebook.start", "notebook", workload.id, workload.name)
-    await _place_or_wait(tx, now, workload, spec, ended, fee_ppm, fault_credit)
+    await _place_or_wait(tx, now, workload, spec, ended, fee_ppm, fault_credit, expected_price)
     return workload
 
 
@@ -314,6 +322,7 @@ async def _place_or_wait(
     replicas: Sequence[Replica],
     fee_ppm: int,
     fault_credit: str,
+    expected_price: int | None,
 ) -> None:
     _check_payer(workload)
     order = await orders.place(
@@ -337,6 +346,7 @@ async def _place_or_wait(
             max_cost=workload.max_cost,
             max_ms=workload.max_ms,
             simulated=bool(workload.facts.get("simulated")),
+            expected_price=expected_price,
         ),
     )
     for replica in replicas:

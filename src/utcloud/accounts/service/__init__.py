@@ -23,6 +23,7 @@ from utcloud.accounts.service.groups import (
     group_in_use_checks,
     group_refs,
     list_groups,
+    on_group_created,
     update_group,
     visible_group,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "on_delete_checks",
     "on_freeze",
     "on_grant",
+    "on_group_created",
     "require_active",
     "reset_password",
     "revoke_token",
