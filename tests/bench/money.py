@@ -22,7 +22,7 @@ from tests.bench.scale import running_server
 from tests.bench.world import FEE_PPM, PRICE, Rows, World, add_people, big_world, ident, renter, wallet
 from tests.support.clock import FakeClock
 from tests.support.db import create_all, running_postgres
-from utcloud.billing import chain, loops
+from utcloud.billing import chain, facts, loops
 from utcloud.billing.journal import PLATFORM
 from utcloud.billing.models import Account, Meter
 from utcloud.billing.verify import Verification, verified
@@ -129,7 +129,7 @@ async def _verify(url: str) -> Verification:
 
 def _pages(world: World, books: "Books") -> Figure:
     own = f"/wallets/{wallet(7)}"
-    lists = ["/wallets", "/recharges", "/charges", f"/charges?wallet_id={wallet(7)}", "/ledger/entries"]
+    lists = ["/wallets", "/recharges", "/charges", f"/charges?wallet_id={wallet(7)}", "/journal/entries"]
     his = "/charges?role=payee"
     miners = [his, f"{his}&sort=-paid", f"{his}&search=renter-00", "/recharges?search=renter-00"]
     pages = {
@@ -214,7 +214,7 @@ class Books:
                 await self._copy(connection, range(start, min(start + CHUNK, self.entries + more)))
             self.entries += more
             for account, balance in self.balances.items():
-                await connection.execute("UPDATE ledger_accounts SET balance = $2 WHERE id = $1", account, balance)
+                await connection.execute("UPDATE journal_accounts SET balance = $2 WHERE id = $1", account, balance)
             await connection.execute("VACUUM ANALYZE")
         finally:
             await connection.close()
@@ -224,45 +224,55 @@ class Books:
         rows = Rows()
         for number in numbers:
             at = self.first + timedelta(seconds=20 * number)
-            kind, cause, lines = self._entry(number, at, rows)
-            ids, key = ident("je", number), f"bench:{number}"
-            self.head = chain.entry_hash(
-                self.head, seq=number + 1, ident=ids, key=key, kind=kind, cause_type=cause[0], cause_id=cause[1],
-                note="", actor_id="", actor_name="", at=at, lines=lines,
-            )  # fmt: skip
-            entries.append((ids, number + 1, self.head, key, kind, *cause, "", "", "", to_ms(at)))
+            kind, key, cause, lines, told = self._entry(number, at, rows)
+            ids, told_as = ident("je", number), chain.canonical(told)
+            self.head = chain.entry_hash(self.head, number + 1, ids, key, kind, *cause, "", "", "", at, lines, told_as)
+            entries.append((ids, number + 1, self.head, key, kind, *cause, "", "", "", to_ms(at), told_as))
             for account, amount in lines:
                 self.balances[account] += amount
                 postings.append((ids, account, amount, to_ms(at)))
         self.postings += len(postings)
         async with connection.transaction():
-            names = "id seq hash idempotency_key kind cause_type cause_id note actor_id actor_name at"
+            names = "id seq hash idempotency_key kind cause_type cause_id note actor_id actor_name at facts"
             await connection.copy_records_to_table("journal_entries", records=entries, columns=names.split())
             names = "entry_id account_id amount at"
             await connection.copy_records_to_table("postings", records=postings, columns=names.split())
         await rows.copy(self.world.url)
 
-    def _entry(self, number: int, at: datetime, rows: Rows) -> tuple[str, tuple[str, str], list[tuple[str, int]]]:
+    def _entry(
+        self, number: int, at: datetime, rows: Rows
+    ) -> tuple[str, str, tuple[str, str], list[tuple[str, int]], dict[str, object]]:
         """A recharge of each renter at first, then charges: each attempt's ten come one after another."""
         who = number % RENTERS
         if number < RENTERS:
             amount = 1_000_000 * MICRO
-            return "recharge", ("wallet", wallet(who)), [(wallet(who), amount), (ident("acc", 0), -amount)]
+            lines = [(wallet(who), amount), (ident("acc", 0), -amount)]
+            told = facts.of_transfer(wallet(who), ("wallet", renter(who)), amount)
+            return "recharge", f"bench:{number}", ("wallet", wallet(who)), lines, told
         meter, part = divmod(number - RENTERS, PER_METER)
         payer, miner, fee = meter % RENTERS, meter % MINERS, PRICE * FEE_PPM // MICRO
+        began = self.first + timedelta(seconds=20 * (RENTERS + meter * PER_METER)) - PER_METER * timedelta(hours=1)
+        one = Meter(
+            id=ident("mtr", meter),
+            attempt_id=ident("at", meter),
+            wallet_id=wallet(payer),
+            payer_id=renter(payer),
+            payee_id=self.miner(miner),
+            order_id="",
+            price=PRICE,
+            fee_ppm=FEE_PPM,
+            started_at=began,
+            witnessed_until=began + (part + 1) * timedelta(hours=1),
+        )
+        told = facts.of_meter(one, None, was=part * PRICE, settled=(part + 1) * PRICE, waived=0, credited=0)
         if part == 0:
-            hours = timedelta(hours=PER_METER)
             rows.add(
                 Meter,
-                id=ident("mtr", meter),
-                attempt_id=ident("at", meter),
-                wallet_id=wallet(payer),
-                payer_id=renter(payer),
-                payee_id=self.miner(miner),
+                **{name: getattr(one, name) for name in ("id", "attempt_id", "wallet_id", "payer_id", "payee_id")},
                 workload_id=ident("nb", meter // 3),
                 price=PRICE,
                 fee_ppm=FEE_PPM,
-                started_at=at - hours,
+                started_at=began,
                 witnessed_until=at,
                 ended_at=at,
                 closed=True,
@@ -273,7 +283,7 @@ class Books:
                 labels={"workload": f"notebook-{meter // 3}", "spec": "spec-1", "subtask": "task-0", "attempt": 1},
             )
         lines = [(wallet(payer), -PRICE), (self.earnings(miner), PRICE - fee), (ident("acc", 1), fee)]
-        return "charge", ("meter", ident("mtr", meter)), lines
+        return "charge", f"{ident('mtr', meter)}:{part}", ("meter", ident("mtr", meter)), lines, told
 
 
 def _dsn(url: str) -> str:

@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 from tests.support.db import create_all, running_postgres
 from utcloud.accounts.models import ApiToken, AuditEvent, Group, GroupMember, User
 from utcloud.assets.models import Image
-from utcloud.billing import chain
+from utcloud.billing import chain, facts
 from utcloud.billing.journal import PLATFORM
 from utcloud.billing.models import Account, Entry, Meter, Order, Posting
 from utcloud.common.money import MICRO
@@ -388,57 +388,60 @@ def _money(world: World, rows: Rows) -> None:
     chained = chain.START
     keys = itertools.count(1)
 
-    def entry(kind: str, at: datetime, lines: dict[str, int], meter: str = "") -> None:
+    def entry(kind: str, at: datetime, lines: dict[str, int], told: dict[str, object], meter: str = "") -> None:
         nonlocal chained
         number = next(keys)
-        made, key = ident("je", number), f"bench:{number}"
+        made, key, text = ident("je", number), f"{meter or 'bench'}:{0 if meter else number}", chain.canonical(told)
         cause = {"cause_type": "meter" if meter else "", "cause_id": meter}
-        empty = {"note": "", "actor_id": "", "actor_name": ""}
-        about = {"ident": made, "key": key, "kind": kind, **cause, **empty}
-        chained = chain.entry_hash(chained, seq=number, at=at, lines=lines.items(), **about)
-        rows.add(Entry, id=made, seq=number, hash=chained, idempotency_key=key, kind=kind, at=at, **cause)
+        about = {"note": "", "actor_id": "", "actor_name": "", "facts": text}
+        chained = chain.entry_hash(chained, number, made, key, kind, at=at, lines=lines.items(), **cause, **about)
+        row = {"id": made, "seq": number, "hash": chained, "idempotency_key": key, "kind": kind, "at": at}
+        rows.add(Entry, **row, **cause, facts=text)
         for account, amount in lines.items():
             balances[account] += amount
             rows.add(Posting, entry_id=made, account_id=account, amount=amount, at=at)
 
     full, fee = 1_000_000 * MICRO, PRICE // 20
     for number in range(world.renters):
-        entry("recharge", world.now - timedelta(days=20), {wallet(number): full, accounts["issuance"]: -full})
+        told = facts.of_transfer(wallet(number), ("wallet", renter(number)), full)
+        entry("recharge", world.now - timedelta(days=20), {wallet(number): full, accounts["issuance"]: -full}, told)
     for number in range(2 * world.live):
         closed, who = number >= world.live, number % world.renters
         hours = 1 + (number - world.live) * 300 / world.live if closed else 1
         begin = world.now - timedelta(hours=hours)
         at = begin + timedelta(hours=1)
         meter = ident("mtr", 2 * world.live - number if closed else world.live + 1 + number)
-        entry("charge", at, {wallet(who): -PRICE, accounts["earnings"]: PRICE - fee, accounts["fee"]: fee}, meter)
         pool = world.pool_of(number % world.live // world.live_each)
         labels = {"workload": f"notebook-{number}", "workload_kind": "notebook", "subtask": "task-0"}
         labels |= {"replica": "task-0-0", "spec": f"spec-{pool:02}-{world.kind_of(number % world.live)}"}
-        rows.add(
-            Meter,
-            id=meter,
-            attempt_id=ident("at", number),
-            wallet_id=wallet(who),
-            payer_id=renter(who),
-            payee_id=world.miner_id,
-            workload_id=ident("nb", number),
-            order_id=ident("ord", number) if not closed else "",
-            spec_id=spec(world, pool, world.kind_of(number % world.live)),
-            node_id=ident("nd", number % world.live // world.live_each),
-            price=PRICE,
-            fee_ppm=FEE_PPM,
-            hold=0 if closed else PRICE // 60,
-            started_at=begin,
-            witnessed_until=at,
-            heard_at=at,
-            ended_at=at if closed else None,
-            closed=closed,
-            settled=PRICE,
-            settled_fee=fee,
-            settled_at=at,
-            settlements=1,
-            labels={**labels, "attempt": 1, "simulated": False, "replica_id": ident("rp", number * 100)},
-        )
+        of = {
+            "id": meter,
+            "attempt_id": ident("at", number),
+            "wallet_id": wallet(who),
+            "payer_id": renter(who),
+            "payee_id": world.miner_id,
+            "workload_id": ident("nb", number),
+            "order_id": ident("ord", number) if not closed else "",
+            "spec_id": spec(world, pool, world.kind_of(number % world.live)),
+            "node_id": ident("nd", number % world.live // world.live_each),
+            "price": PRICE,
+            "fee_ppm": FEE_PPM,
+            "hold": 0 if closed else PRICE // 60,
+            "started_at": begin,
+            "witnessed_until": at,
+            "heard_at": at,
+            "ended_at": at if closed else None,
+            "closed": closed,
+            "settled": PRICE,
+            "settled_fee": fee,
+            "settled_at": at,
+            "settlements": 1,
+            "labels": {**labels, "attempt": 1, "simulated": False, "replica_id": ident("rp", number * 100)},
+        }
+        terms = None if closed else facts.Terms("none", None, None)
+        told = facts.of_meter(Meter(**of), terms, was=0, settled=PRICE, waived=0, credited=0)
+        entry("charge", at, {wallet(who): -PRICE, accounts["earnings"]: PRICE - fee, accounts["fee"]: fee}, told, meter)
+        rows.add(Meter, **of)
     for kind, owner in owners.items():
         rows.add(Account, id=accounts[kind], kind=kind, owner_id=owner, balance=balances[accounts[kind]])
     for number in range(world.renters):

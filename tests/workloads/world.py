@@ -128,7 +128,7 @@ class World:
         wallet = await journal.account(tx, "wallet", actor.id)
         issuance = await journal.account(tx, "issuance", journal.PLATFORM)
         lines = [(wallet.id, amount), (issuance.id, -amount)]
-        await journal.post(tx, "recharge", new_id("key"), lines, at=self.now)
+        await journal.post(tx, "recharge" if amount > 0 else "deduct", new_id("key"), lines, at=self.now)
 
     def later(self, seconds: float) -> datetime:
         """Let time pass."""

@@ -7,26 +7,20 @@ from typing import Any, Protocol
 
 from sqlalchemy import select
 
-from utcloud.billing import journal, orders
+from utcloud.billing import facts, journal, orders
 from utcloud.billing.models import Account, Meter
-from utcloud.billing.solvency import Interval, amount
+from utcloud.billing.solvency import amount
 from utcloud.db import Tx
 from utcloud.db.bulk import among, update_rows
 
 
-class Settled(Interval, Protocol):
+class Settled(facts.Metered, Protocol):
     """What settling needs of a meter, or of a row of ``COLUMNS``."""
 
     @property
     def id(self) -> str: ...
     @property
     def wallet_id(self) -> str: ...
-    @property
-    def payee_id(self) -> str: ...
-    @property
-    def order_id(self) -> str: ...
-    @property
-    def fee_ppm(self) -> int: ...
     @property
     def settled(self) -> int: ...
     @property
@@ -39,10 +33,11 @@ class Settled(Interval, Protocol):
     def settlements(self) -> int: ...
 
 
-COLUMNS = [
-    getattr(Meter, name)
-    for name in ("id", "wallet_id", "payee_id", "order_id", "price", "fee_ppm", "started_at", "witnessed_until")
-] + [getattr(Meter, name) for name in ("ended_at", "settled", "settled_fee", "waived", "credited", "settlements")]
+_NAMES = (
+    *("id", "attempt_id", "wallet_id", "payer_id", "group_id", "payee_id", "order_id", "price", "fee_ppm"),
+    *("started_at", "witnessed_until", "ended_at", "settled", "settled_fee", "waived", "credited", "settlements"),
+)
+COLUMNS = [getattr(Meter, name) for name in _NAMES]
 
 
 @dataclass(slots=True)
@@ -95,7 +90,8 @@ async def settle_many(tx: Tx, meters: Sequence[Settled], now: datetime, *, final
         return
     await journal.lock(tx)
     books = await _books(tx, meters)
-    rooms = await orders.rooms(tx, [order_id for order_id in {meter.order_id for meter in meters} if order_id])
+    order_ids = [order_id for order_id in {meter.order_id for meter in meters} if order_id]
+    rooms, terms = await orders.rooms(tx, order_ids), await orders.terms(tx, order_ids)
     drafts: list[journal.Draft] = []
     changes: list[dict[str, Any]] = []
     for meter in meters:
@@ -117,6 +113,14 @@ async def settle_many(tx: Tx, meters: Sequence[Settled], now: datetime, *, final
                     f"{meter.id}:{meter.settlements}",
                     books.lines(meter.wallet_id, meter.payee_id, paid, settled_fee - meter.settled_fee),
                     now,
+                    facts.of_meter(
+                        meter,
+                        terms.get(meter.order_id),
+                        was=meter.settled - meter.credited,
+                        settled=settled,
+                        waived=waived,
+                        credited=meter.credited,
+                    ),
                     cause_type="meter",
                     cause_id=meter.id,
                 )
@@ -146,8 +150,24 @@ async def credit(tx: Tx, meter: Meter, given: int, now: datetime, reason: str) -
     note = reason
     if any(ident == books.issuance.id for ident, _ in lines):
         note += "; the platform pays what the miner no longer has"
+    told = facts.of_meter(
+        meter,
+        (await orders.terms(tx, [meter.order_id])).get(meter.order_id),
+        was=meter.settled - meter.credited,
+        settled=meter.settled,
+        waived=meter.waived,
+        credited=credited,
+    )
     await journal.post(
-        tx, "reversal", f"{meter.id}:credit", lines, at=now, cause_type="meter", cause_id=meter.id, note=note
+        tx,
+        "reversal",
+        f"{meter.id}:credit",
+        lines,
+        at=now,
+        facts=told,
+        cause_type="meter",
+        cause_id=meter.id,
+        note=note,
     )
     meter.credited, meter.settled_fee = credited, settled_fee
     await tx.flush()

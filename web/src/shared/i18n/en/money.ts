@@ -369,7 +369,7 @@ export const money = {
     now: "now",
     empty: "No change of its price was recorded.",
   },
-  ledger: {
+  journal: {
     tab: "Journal",
     about: "Every booking, newest first: each sums to zero, and is chained to the one before.",
     empty: "Nothing is booked yet.",
