@@ -18,6 +18,8 @@ from utcloud.accounts.models import Application, User
 from utcloud.common.settings import Settings
 from utcloud.db import Database, Tx
 
+pytestmark = pytest.mark.postgres
+
 BODY = {"username": "nina", "display_name": "Nina", "email": "nina@example.org", "password": PASSWORD, "note": "thesis"}
 Grants = list[tuple[str, str, int, str]]
 

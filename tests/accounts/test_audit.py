@@ -15,6 +15,8 @@ from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import AuditEvent, User
 from utcloud.db import Database
 
+pytestmark = pytest.mark.postgres
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

@@ -9,6 +9,8 @@ from fastapi import FastAPI
 
 from tests.support.web import Person, person, problem
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 async def mona(app: FastAPI) -> AsyncIterator[Person]:

@@ -18,6 +18,8 @@ from utcloud.accounts.models import AuditEvent, Invitation, User
 from utcloud.accounts.schemas import Role
 from utcloud.db import Database, Tx
 
+pytestmark = pytest.mark.postgres
+
 Grants = list[tuple[str, str, int]]
 
 

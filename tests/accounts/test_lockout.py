@@ -13,6 +13,8 @@ from utcloud.accounts.service import devices, throttle
 from utcloud.common.settings import Settings
 from utcloud.db import Database
 
+pytestmark = pytest.mark.postgres
+
 WRONG = "not the password"
 
 

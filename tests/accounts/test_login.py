@@ -16,6 +16,8 @@ from utcloud.accounts.models import AuditEvent, BrowserSession, LoginFailure, Us
 from utcloud.common.settings import Settings
 from utcloud.db import Database
 
+pytestmark = pytest.mark.postgres
+
 
 async def _log_in(client: httpx.AsyncClient, username: str = "alice", password: str = PASSWORD) -> httpx.Response:
     return await client.post("/auth/session", json={"username": username, "password": password})

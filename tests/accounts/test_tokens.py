@@ -3,6 +3,7 @@
 import time
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from sqlalchemy import event, select
 
@@ -12,6 +13,8 @@ from tests.support.web import PASSWORD, Person, client_of, problem
 from utcloud.accounts import service
 from utcloud.accounts.models import ApiToken
 from utcloud.db import Database
+
+pytestmark = pytest.mark.postgres
 
 
 async def _make(client: httpx.AsyncClient, **more: object) -> dict[str, str]:

@@ -19,6 +19,8 @@ from utcloud.assets.models import Asset
 from utcloud.common.errors import Conflict
 from utcloud.db import Database, Tx
 
+pytestmark = pytest.mark.postgres
+
 
 async def test_the_first_operator_is_made_once(app: FastAPI, db: Database, clock: FakeClock) -> None:
     async with db.write() as tx:

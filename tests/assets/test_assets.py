@@ -25,7 +25,7 @@ from utcloud.common.errors import Conflict, NotFound
 from utcloud.common.settings import Settings
 from utcloud.db import Database, Tx
 
-pytestmark = pytest.mark.usefixtures("processing")
+pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("processing")]
 
 
 async def test_from_upload_to_download(alice: Person, store: FolderStore, settings: Settings, db: Database) -> None:

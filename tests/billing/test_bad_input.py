@@ -4,9 +4,13 @@ import base64
 import json
 from typing import Any
 
+import pytest
+
 from tests.support.factories import CHIP, node_report
 from tests.support.fixtures import People
 from tests.support.scenario import add_site, heard
+
+pytestmark = pytest.mark.postgres
 
 LISTS = ("sites", "nodes", "system-resources", "custom-resources", "specs", "pools", "wallets", "recharges", "charges")
 CURSORS: tuple[list[Any], ...] = (

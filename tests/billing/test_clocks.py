@@ -16,6 +16,8 @@ from utcloud.resources import capacity
 from utcloud.resources.service import attention
 from utcloud.workloads.schemas import State
 
+pytestmark = pytest.mark.postgres
+
 MINUTES = 4
 """What each of the limits below allows."""
 LIMIT = PRICE * MINUTES // 60

@@ -22,6 +22,8 @@ from utcloud.billing import meters, orders
 from utcloud.common import export
 from utcloud.common.money import Unc
 
+pytestmark = pytest.mark.postgres
+
 Json = dict[str, Any]
 LISTS = ["/charges", "/charges?role=payer", "/recharges", "/orders", "/notices", "/wallets?mine=true", "/statements"]
 

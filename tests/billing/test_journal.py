@@ -18,6 +18,8 @@ from utcloud.common.errors import Conflict
 from utcloud.common.ids import new_id
 from utcloud.db import Database
 
+pytestmark = pytest.mark.postgres
+
 
 async def test_entries_sum_to_zero(db: Database) -> None:
     async with db.write() as tx:

@@ -20,6 +20,8 @@ from utcloud.common.ids import new_id
 from utcloud.common.money import amount_for
 from utcloud.db import Database
 
+pytestmark = pytest.mark.postgres
+
 
 def after(**delta: float) -> datetime:
     return NOW + timedelta(**delta)

@@ -63,6 +63,8 @@ from utcloud.workloads import nodes, observed
 from utcloud.workloads.loops import stop_dry
 from utcloud.workloads.models import Attempt
 
+pytestmark = pytest.mark.postgres
+
 T = TypeVar("T")
 HOUR = timedelta(hours=1)
 Connect = Callable[[AsyncExitStack], Awaitable[Database]]

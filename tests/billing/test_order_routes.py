@@ -19,6 +19,8 @@ from utcloud.common.errors import Conflict
 from utcloud.common.money import MICRO
 from utcloud.resources import service as resources
 
+pytestmark = pytest.mark.postgres
+
 Json = dict[str, Any]
 
 

@@ -25,6 +25,8 @@ from utcloud.resources.models import Pool, PoolGroup, Spec
 from utcloud.workloads.loops import stop_dry
 from utcloud.workloads.schemas import State
 
+pytestmark = pytest.mark.postgres
+
 
 async def orders_of(world: Scenario) -> list[Order]:
     async with world.db.read() as tx:

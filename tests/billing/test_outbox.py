@@ -41,6 +41,8 @@ from utcloud.common.ids import new_id
 from utcloud.common.settings import Settings
 from utcloud.db import emit
 
+pytestmark = pytest.mark.postgres
+
 Json = dict[str, Any]
 
 

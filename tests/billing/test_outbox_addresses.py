@@ -7,6 +7,8 @@ import pytest
 
 from utcloud.billing.outbox.addresses import RefusedAddressError, look_up
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.mark.parametrize("found", [["93.184.216.34", "10.0.0.1"], ["10.0.0.1", "93.184.216.34"]])
 async def test_one_private_address_among_public_ones_is_refused(

@@ -19,6 +19,8 @@ from utcloud.billing.models import Entry
 from utcloud.billing.service import earnings_of
 from utcloud.common.errors import Conflict
 
+pytestmark = pytest.mark.postgres
+
 Json = dict[str, Any]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,8 @@ from utcloud.billing.watch import Watch
 from utcloud.common.clock import to_ms
 from utcloud.common.money import amount_for
 from utcloud.db import Database, emit
+
+pytestmark = pytest.mark.postgres
 
 
 def running(price: int, since_ms: int, settled: int = 0) -> Meter:

@@ -17,6 +17,8 @@ from utcloud.billing import meters
 from utcloud.billing.schemas import StatementLineOut, StatementOut
 from utcloud.billing.statement_pdf import _FONT_FILE, render
 
+pytestmark = pytest.mark.postgres
+
 Json = dict[str, Any]
 
 

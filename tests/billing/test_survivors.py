@@ -17,6 +17,8 @@ from utcloud.billing.verify import verified
 from utcloud.db import Database
 from utcloud.protocol import SILENT_AFTER_S
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.mark.postgres
 async def test_an_entry_forged_with_a_hash_of_its_own_is_found_at_the_next_one(db: Database) -> None:

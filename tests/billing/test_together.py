@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from tests.support.factories import CHIP, NOW, node_report
 from tests.support.money import UNC, balances, begin, fund
 from tests.support.scenario import Scenario, add_spec, heard
@@ -10,6 +12,8 @@ from utcloud.billing import loops, meters
 from utcloud.common.ids import new_id
 from utcloud.db import Database
 from utcloud.resources import capacity, service
+
+pytestmark = pytest.mark.postgres
 
 
 async def test_nothing_blocks_for_ever_and_every_micro_unc_is_there(db: Database) -> None:

@@ -17,6 +17,8 @@ from utcloud.common.ids import new_id
 from utcloud.db import Base, Database, Tx
 from utcloud.db.bulk import insert_rows
 
+pytestmark = pytest.mark.postgres
+
 
 async def some_books(db: Database) -> list[Entry]:
     """Recharges, charges and a reversal; the entries in their order."""

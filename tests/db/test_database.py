@@ -8,6 +8,8 @@ from tests.support.money import UNC, fund
 from utcloud.billing.models import Account, Posting
 from utcloud.db import Database
 
+pytestmark = pytest.mark.postgres
+
 
 async def test_a_reader_sees_one_state_whatever_is_written_meanwhile(db: Database) -> None:
     """Else a wallet's balance of now was compared with the use of a moment ago, and work stopped for nothing."""

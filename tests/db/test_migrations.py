@@ -17,6 +17,8 @@ from utcloud.billing.verify import verified
 from utcloud.db import Base, Database
 from utcloud.db.migrations import config, upgrade
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 async def migrated(database_kind: str, request: pytest.FixtureRequest, tmp_path):  # type: ignore[no-untyped-def]

@@ -15,6 +15,8 @@ from utcloud.db import Database
 from utcloud.resources.capacity import Demand, Grant, Room, Shortage, can_ever_fit, release, reserve
 from utcloud.resources.models import Allocation, ChipClaim, Node
 
+pytestmark = pytest.mark.postgres
+
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 

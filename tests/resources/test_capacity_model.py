@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -36,6 +37,8 @@ from utcloud.resources import service
 from utcloud.resources.capacity import Demand, Grant, NodeState, Room, Shortage, load, release, reserve
 from utcloud.resources.models import Allocation, Chip, ChipClaim, CustomResource, Node, Pool
 from utcloud.resources.schemas import Cordon, Drain, NodeMove, WhenBusy
+
+pytestmark = pytest.mark.postgres
 
 CHIPS = ("sophgo.com/bm1684x", "nvidia.com/gpu")
 NAMES = {"TPU": CHIPS[0], "ALSO": CHIPS[0], "GPU": CHIPS[1]}

@@ -1,11 +1,14 @@
 """Nodes that are alike are looked at once: the answer is the same as when each is looked at."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.factories import CustomResourceFactory
 from utcloud.resources.capacity import Names, NodeState
 from utcloud.resources.service.fit import Fits
+
+pytestmark = pytest.mark.postgres
 
 NAMES = ("cpu", "memory", "gpu")
 AMOUNTS = st.dictionaries(st.sampled_from(NAMES), st.integers(0, 3), max_size=3)

@@ -12,6 +12,8 @@ from utcloud.common.ids import new_id
 from utcloud.db import Database
 from utcloud.resources.capacity import Demand, NodeState, load, release, reserve
 
+pytestmark = pytest.mark.postgres
+
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 

@@ -13,6 +13,8 @@ from utcloud.common.errors import Problem
 from utcloud.resources import capacity, service
 from utcloud.resources.service.common import node_users
 
+pytestmark = pytest.mark.postgres
+
 
 async def test_pools_move_nodes_and_bind_groups(people: People) -> None:
     await join(people, people.mina, node_report(chips=1), node_report("node-2"))

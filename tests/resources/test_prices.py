@@ -13,6 +13,8 @@ from utcloud.accounts.models import AuditEvent
 from utcloud.resources.capacity import Names
 from utcloud.resources.service import prices
 
+pytestmark = pytest.mark.postgres
+
 PRICES = [
     {"resource": "cpu", "price": "0.1"},
     {"resource": "memory", "price": "0.05"},

@@ -20,6 +20,8 @@ from utcloud.accounts import audit
 from utcloud.common.settings import Settings
 from utcloud.server.app import create_app
 
+pytestmark = pytest.mark.postgres
+
 CHANGE_NOTHING = {"preview_spec", "create_estimate"}
 """Asked by POST because their question is long."""
 RECORDED_OTHERWISE = {

@@ -21,6 +21,8 @@ from utcloud.db import Database
 from utcloud.protocol import NodeReport, Phase, SiteReport
 from utcloud.server.models import KeptAnswer
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture(scope="module")
 def operator(served: Served) -> Api:

@@ -16,6 +16,8 @@ from utcloud.db import Database
 from utcloud.server import idempotency
 from utcloud.server.models import KeptAnswer
 
+pytestmark = pytest.mark.postgres
+
 
 class Caller:
     """Calls through the middleware an app that counts its calls, and answers when ``answering`` is set."""

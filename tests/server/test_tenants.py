@@ -16,6 +16,8 @@ from tests.support.served import Served
 from utcloud.common.settings import Settings
 from utcloud.server.app import create_app
 
+pytestmark = pytest.mark.postgres
+
 PEOPLE = {"ann": "miner", "bert": "miner", "rita": "renter", "rolf": "renter"}
 """Rita works on Ann's hardware; Bert and Rolf have nothing to do with either."""
 LOOK = {"get_user", "get_user_quota", "get_group", "get_group_quota", "get_wallet", "list_caps"}

@@ -20,7 +20,7 @@ from utcloud.site.discovery.simulated import SimulatedDiscovery
 from utcloud.site.discovery.sophgo import SophgoDiscovery
 from utcloud.site.engines.base import Bind, Device
 from utcloud.site.errors import CannotRun
-from utcloud.site.node import LABEL_BY_FILES, node_report
+from utcloud.site.node import LABEL_BY_FILES, LABEL_NOT_CLEARED, node_report
 
 SOPHGO = Path(__file__).parent / "data" / "sophgo"
 BM_SMI = (SOPHGO / "bm-smi-text-format.txt").read_text()
@@ -210,7 +210,8 @@ def test_a_node_names_the_chips_whose_libraries_must_be_in_the_image() -> None:
     chip = FoundChip(report, ("/dev/nvidia0",), by_engine={"cdi": "nvidia.com/gpu=0", "nvidia": "u"})
     found = Finding(name="n", chips=[chip])
     assert node_report(found, "", "").labels[LABEL_BY_FILES] == "NVIDIA A10"
-    assert LABEL_BY_FILES not in node_report(found, "", "", frozenset({"nvidia"})).labels
+    # What is left says only that its driver cannot clear it between tenants.
+    assert node_report(found, "", "", frozenset({"nvidia"})).labels == {LABEL_NOT_CLEARED: "NVIDIA A10"}
 
 
 def test_a_container_gets_its_chips_in_order_numbered_from_0(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """The databases that other tests stand on."""
 
+import pytest
 from sqlalchemy import func, select
 
 from tests.support.factories import GroupFactory
 from utcloud.accounts.models import Group
 from utcloud.db import Database, emit
+
+pytestmark = pytest.mark.postgres
 
 
 async def _count(db: Database) -> int:

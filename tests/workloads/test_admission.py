@@ -15,6 +15,8 @@ from utcloud.resources.models import PoolSpec
 from utcloud.workloads.models import Workload
 from utcloud.workloads.schemas import NotebookCreate
 
+pytestmark = pytest.mark.postgres
+
 
 async def count(world: Scenario) -> int:
     async with world.db.read() as tx:

@@ -8,6 +8,8 @@ from utcloud.accounts.auth import Actor
 from utcloud.accounts.schemas import Running
 from utcloud.server.wiring import wire
 
+pytestmark = pytest.mark.postgres
+
 OPERATOR = Actor("us_op", "op", is_operator=True)
 
 

@@ -16,6 +16,8 @@ from utcloud.resources.reports import Heard, Incoming
 from utcloud.workloads import heartbeats
 from utcloud.workloads.heartbeats import Heartbeats
 
+pytestmark = pytest.mark.postgres
+
 
 class Sites:
     """The world's own site, which runs a notebook, and two more. Each said what ``report`` makes."""

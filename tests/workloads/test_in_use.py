@@ -22,6 +22,8 @@ from utcloud.server.wiring import wire
 from utcloud.workloads import in_use
 from utcloud.workloads.models import Workload
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 async def operator(world: Scenario) -> AsyncIterator[Person]:

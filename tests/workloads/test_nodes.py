@@ -21,6 +21,8 @@ from utcloud.server.wiring import wire
 from utcloud.workloads import nodes
 from utcloud.workloads.schemas import State
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture(autouse=True)
 def _wired() -> None:

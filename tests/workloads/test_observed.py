@@ -16,6 +16,8 @@ from utcloud.workloads import notebooks
 from utcloud.workloads.models import Attempt, DroppedVolume, TimelineEvent
 from utcloud.workloads.schemas import State
 
+pytestmark = pytest.mark.postgres
+
 
 async def snapshot(world: Scenario) -> dict[str, object]:
     """All that a report may change."""

@@ -34,6 +34,8 @@ from utcloud.resources.schemas import Attention, AttentionKind, NodeStatus, Pool
 from utcloud.workloads.overview import miner_overview
 from utcloud.workloads.schemas import MinerOverviewOut
 
+pytestmark = pytest.mark.postgres
+
 SHARE = PRICE - PRICE * FEE_PPM // 1_000_000
 
 

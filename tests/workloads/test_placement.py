@@ -16,6 +16,8 @@ from utcloud.protocol import Phase
 from utcloud.workloads import placement
 from utcloud.workloads.schemas import State
 
+pytestmark = pytest.mark.postgres
+
 
 async def test_three_tasks_get_three_chips_on_their_nodes(world: Scenario) -> None:
     ident = await world.create(tasks=3)

@@ -9,6 +9,8 @@ from utcloud.workloads import queries
 from utcloud.workloads.queries import Row
 from utcloud.workloads.schemas import NotebookSort, State
 
+pytestmark = pytest.mark.postgres
+
 
 async def listed(
     world: Scenario, sort: NotebookSort, *, limit: int = 50, search: str = "", states: tuple[State, ...] = ()

@@ -17,6 +17,8 @@ from utcloud.workloads.quotas import Subject
 from utcloud.workloads.schemas import NotebookCreate
 from utcloud.workloads.states import TURNS
 
+pytestmark = pytest.mark.postgres
+
 OPERATOR = Actor("us_op", "op", is_operator=True)
 
 

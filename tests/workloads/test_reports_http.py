@@ -27,6 +27,8 @@ from utcloud.server.wiring import wire
 from utcloud.workloads import agent_routes
 from utcloud.workloads.schemas import State
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 def clock(world: Scenario) -> FakeClock:

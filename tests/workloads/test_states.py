@@ -10,6 +10,8 @@ from utcloud.workloads.models import Replica, TimelineEvent
 from utcloud.workloads.schemas import State
 from utcloud.workloads.states import FINAL, IllegalTransitionError, combined, move, move_many
 
+pytestmark = pytest.mark.postgres
+
 ALLOWED = {
     ("pending", "assigned"),
     ("pending", "stopped"),

@@ -14,6 +14,8 @@ from utcloud.workloads.models import Workload
 from utcloud.workloads.schemas import Kind, State, WorkOut, WorkSort
 from utcloud.workloads.work import WorkFilter, list_work
 
+pytestmark = pytest.mark.postgres
+
 
 async def listed(world: Scenario, actor: Actor | None = None, *, limit: int = 50, **wanted: Any) -> list[WorkOut]:
     """All pages of a list."""
