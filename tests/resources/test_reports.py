@@ -162,13 +162,13 @@ async def test_nonsense_is_left_out_and_named(db: Database) -> None:
         "resources": [
             {"name": "cpu", "capacity": 1000},
             {"name": "cpu", "capacity": 9000},
-            {"name": "memory", "capacity": 2**80},
+            {"name": "memory", "capacity": 2**62},
         ],
         "chips": [
             _sent("one"),
             _sent("one", index=1),
-            _sent("two", index=2**70),
-            _sent("three", memory_bytes=2**70),
+            _sent("two", index=2**62),
+            _sent("three", memory_bytes=2**62),
             _sent("four", device_paths=["/dev/\0x"] * 1000),
         ],
     }
@@ -182,6 +182,19 @@ async def test_nonsense_is_left_out_and_named(db: Database) -> None:
     for text in ("resource cpu was reported twice", "resource memory left out", "chip one was", "chip two left out"):
         assert any(flag.startswith(text) for flag in one.flags), one.flags
     assert found["same"].flags == ["was reported twice; the first report holds"]
+
+
+async def test_numbers_that_no_database_holds_are_left_out_and_named(db: Database) -> None:
+    """What cannot be without the number goes with it; a chip stays without a memory of its own size."""
+    chips = [_sent("one"), _sent("two", index=2**70), _sent("three", memory_bytes=2**70)]
+    resources = [{"name": "cpu", "capacity": 1000}, {"name": "memory", "capacity": 2**80}]
+    world = await Scenario.bare(db, NOW)
+    await _send(db, world.site_id, [{"name": "n", "resources": resources, "chips": chips}])
+    one = (await details(db, world))["n"]
+    assert {use.resource: use.capacity for use in one.resources} == {"cpu": 1000, CHIP: 2}
+    assert {chip.uid: chip.memory_bytes for chip in one.chips} == {"one": None, "three": None}
+    for text in ("resource memory: capacity was", "chip two: index was", "chip three: memory_bytes was"):
+        assert any(flag.startswith(f"{text} left out") for flag in one.flags), one.flags
 
 
 async def test_a_lying_clock_is_recorded(db: Database) -> None:
