@@ -24,13 +24,13 @@ status: ## Say what runs
 
 test-fast: ## Run the tests that need no container and no browser, on SQLite, in two minutes. ARGS as below
 	@scripts/python-env test
-	.venv/bin/python -m pytest --lane fast -n auto --dist loadgroup $(ARGS)
+	.venv/bin/python -m pytest --lane fast -n auto $(ARGS)
 
 test: test-setup ## Run the tests, with real containers, a real browser and PostgreSQL. ARGS="tests/billing -k meter" for a part
-	.venv/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
+	.venv/bin/python -m pytest -n auto $(ARGS)
 
 test-long: test-setup ## Run everything at full counts: hours, not minutes
-	.venv/bin/python -m pytest --lane long -n auto --dist loadgroup $(ARGS)
+	.venv/bin/python -m pytest --lane long -n auto $(ARGS)
 
 .PHONY: test-setup
 test-setup:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 import utcloud.db.database
 from tests.support import lanes
 from tests.support.db import PostgresServer, make_sqlite_template, memory_folder, postgres_bin, running_postgres
+from tests.support.spread import ByFile
 from utcloud.db import Database
 
 structlog.configure(
@@ -43,22 +44,15 @@ def pytest_configure(config: pytest.Config) -> None:
     lanes.choose(config.getoption("--lane"))
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Give each worker whole files."""
+    return ByFile(config, log)
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """The fast lane does not read what is slow to read: whole journeys, and requests made of the OpenAPI file."""
     fast = config.getoption("--lane") is lanes.Lane.FAST
     return True if fast and collection_path.name in ("e2e", "test_openapi_fuzz.py") else None
-
-
-_SHARED = {"edge": "edge"}
-"""Folders whose tests share one thing of this machine, and so run in one worker: its name."""
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Say for pytest-xdist which tests run in the same worker: those of a file, those with containers."""
-    folder = item.path.relative_to(Path(__file__).parent).parts[0]
-    group = "nftables" if item.get_closest_marker("containers") else _SHARED.get(folder, str(item.path))
-    item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
