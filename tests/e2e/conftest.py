@@ -13,15 +13,15 @@ from tests.support.stack import ROOT, Stack, Traces, missing, new_stack
 BEFORE = pytest.StashKey[Traces]()
 
 
-@pytest.fixture(scope="session")
-def before(request: pytest.FixtureRequest) -> Traces:
+@pytest.fixture(scope="package")
+def before(request: pytest.FixtureRequest, stack: Stack) -> Traces:
     """This machine before anything was started."""
     return request.config.stash[BEFORE]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """A whole utcloud, as `make up` starts it."""
+    """A whole utcloud, as `make up` starts it. It ends with this folder: other tests flush the firewall's one table."""
     if lacking := missing():
         pytest.skip(lacking)
     one = new_stack()
@@ -34,7 +34,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         one.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def operator(stack: Stack) -> Api:
     return stack.operator()
 

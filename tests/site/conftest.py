@@ -26,6 +26,7 @@ from utcloud.site.agent import Agent
 from utcloud.site.discovery.base import Discovery
 from utcloud.site.discovery.host import HostDiscovery
 from utcloud.site.disks import unmount_all
+from utcloud.site.firewall import Nftables
 
 SERVE = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8888, bind='0.0.0.0')"
 
@@ -133,6 +134,7 @@ async def docker(engine_url: str, home: Path) -> AsyncIterator[Docker]:
             if (network.get("Labels") or {}).get("utcloud.home") == str(home):
                 with suppress(Exception):
                     await (await client.networks.get(network["Name"])).delete()
+    await Nftables().remove()  # an agent that was cancelled leaves it, since its bridges were there still
 
 
 @pytest.fixture
