@@ -207,6 +207,12 @@ async def server(db: Database, settings: Settings, clock: MovableClock) -> Async
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
+    async with another_upstream() as page:
+        yield page
+
+
+@asynccontextmanager
+async def another_upstream() -> AsyncIterator[Upstream]:
     page = Upstream()
     address = own_address()
     async with serving(page.app, host=address, port=0) as server:

@@ -81,8 +81,11 @@ async def log_out(request: Request, response: Response, actor: CurrentActor, db:
 async def change_password(
     request: Request, response: Response, body: PasswordChange, actor: CurrentActor, db: Db, now: Now
 ) -> None:
-    """Change one's own password. All browser sessions end, this one too: log in again."""
-    await service.change_password(db, now, actor, body.current_password, body.new_password)
+    """Change one's own password. Browser sessions end, this one too, and pages that are open close: log in again.
+    API tokens end as well, unless `revoke_tokens` is false."""
+    await service.change_password(
+        db, now, actor, body.current_password, body.new_password, revoke_tokens=body.revoke_tokens
+    )
     _delete_cookie(request, response)
 
 

@@ -10,8 +10,11 @@ from utcloud.accounts.schemas.users import UserOut
 
 
 class PasswordChange(Input):
+    """``revoke_tokens``: API tokens end as well; a thief of the password may have made some."""
+
     current_password: Annotated[str, Field(max_length=256)]
     new_password: Password
+    revoke_tokens: bool = True
 
 
 class Login(Input):

@@ -95,6 +95,12 @@ class FreezeRequest(Input):
     """The user reads it when he tries to log in."""
 
 
+class PasswordResetRequest(Input):
+    """``revoke_tokens``: the user's API tokens end as well."""
+
+    revoke_tokens: bool = True
+
+
 class PasswordReset(BaseModel):
     """The new, generated password; shown once."""
 

@@ -3,6 +3,7 @@
 from utcloud.accounts.service import applications, devices, invitations, members
 from utcloud.accounts.service.credentials import (
     SESSION_LIFETIME,
+    SESSION_MOST,
     LoggedIn,
     authenticate,
     change_password,
@@ -37,6 +38,7 @@ from utcloud.accounts.service.users import (
     get_user,
     group_ids_of,
     list_users,
+    on_access_end,
     on_delete_checks,
     on_freeze,
     on_grant,
@@ -51,6 +53,7 @@ from utcloud.accounts.service.users import (
 
 __all__ = [
     "SESSION_LIFETIME",
+    "SESSION_MOST",
     "LoggedIn",
     "UserHook",
     "actor_of",
@@ -80,6 +83,7 @@ __all__ = [
     "log_in",
     "log_out",
     "members",
+    "on_access_end",
     "on_delete_checks",
     "on_freeze",
     "on_grant",

@@ -18,12 +18,15 @@ from utcloud.accounts.auth import SYSTEM, Actor
 from utcloud.accounts.models import ApiToken, Application, BrowserSession, User
 from utcloud.accounts.schemas import UserStatus
 from utcloud.accounts.service import applications, devices, throttle
-from utcloud.accounts.service.users import actor_of, end_sessions
+from utcloud.accounts.service.users import actor_of, end_access
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Unauthenticated
 from utcloud.common.ids import new_id, new_secret
 from utcloud.db import Database, Tx, emit, paginate
 
 SESSION_LIFETIME = timedelta(days=7)
+"""Since a session was last used."""
+SESSION_MOST = timedelta(days=30)
+"""Since it began: then one logs in again, however often it was used."""
 TOKEN_PREFIX = "utc_"  # noqa: S105 - not a secret
 MAX_TOKENS = 100
 _TOUCH_EVERY = timedelta(minutes=1)
@@ -69,7 +72,7 @@ _BY_TOKEN = (
     .where(_tokens.token_hash == bindparam("hash"))
 )
 _BY_SESSION = (
-    select(_sessions.id, _sessions.expires_at, _sessions.csrf_hash, *_USER_COLUMNS)
+    select(_sessions.id, _sessions.created_at, _sessions.expires_at, _sessions.csrf_hash, *_USER_COLUMNS)
     .join(User.__table__, _users.id == _sessions.user_id)
     .where(_sessions.secret_hash == bindparam("hash"))
 )
@@ -129,11 +132,10 @@ async def _by_session(db: Database, now: datetime, cookie: str, csrf: str | None
             cure="Send the `csrf_token` of GET /auth/session as X-CSRF-Token.",
             code="csrf",
         )
-    if now + SESSION_LIFETIME - row.expires_at >= _TOUCH_EVERY:
+    expires_at = min(now + SESSION_LIFETIME, row.created_at + SESSION_MOST)
+    if expires_at - row.expires_at >= _TOUCH_EVERY:
         async with db.write() as tx:
-            await tx.execute(
-                update(BrowserSession).where(BrowserSession.id == row.id).values(expires_at=now + SESSION_LIFETIME)
-            )
+            await tx.execute(update(BrowserSession).where(BrowserSession.id == row.id).values(expires_at=expires_at))
             await _saw(tx, now, actor.id)
     return actor
 
@@ -277,8 +279,12 @@ async def log_out(tx: Tx, actor: Actor, cookie: str | None) -> None:
     audit.record(tx, actor, "auth.logout", "user", actor.id, actor.username)
 
 
-async def change_password(db: Database, now: datetime, actor: Actor, current: str, new: str) -> None:
-    """Change one's own password; all sessions end, this one too."""
+async def change_password(
+    db: Database, now: datetime, actor: Actor, current: str, new: str, *, revoke_tokens: bool = True
+) -> None:
+    """Change one's own password. All sessions end, this one too, opened pages close, and API tokens are revoked unless
+    told otherwise.
+    """
     if current == new:
         raise Invalid("The new password is the present one.", field="new_password", cure="Choose another one.")
     try:
@@ -290,8 +296,10 @@ async def change_password(db: Database, now: datetime, actor: Actor, current: st
     password_hash = await passwords.hash_password(new)
     async with db.write() as tx:
         user, _ = await _proved(tx, now, proof, password_hash)
-        await end_sessions(tx, user.id)
-        audit.record(tx, actor, "auth.change_password", "user", user.id, user.username, {"outcome": "success"})
+        await end_access(tx, now, actor, user, tokens=revoke_tokens)
+        detail = {"outcome": "success", "revoke_tokens": revoke_tokens}
+        audit.record(tx, actor, "auth.change_password", "user", user.id, user.username, detail)
+        emit(tx, f"ui:{user.id}")
 
 
 # --- API tokens ----------------------------------------------------------------------------------------------------

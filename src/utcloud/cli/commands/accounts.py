@@ -71,15 +71,29 @@ def whoami(as_json: AsJson = False) -> None:
     show(api.me(), fields, as_json)
 
 
-def password(password_stdin: PasswordStdin = False) -> None:
-    """Change one's own password; standard input holds the old one and the new one, a line each."""
+def password(
+    password_stdin: PasswordStdin = False,
+    keep_tokens: Annotated[bool, typer.Option("--keep-tokens", help="Do not revoke your API tokens.")] = False,
+) -> None:
+    """Change one's own password; standard input holds the old one and the new one, a line each.
+
+    Browsers are logged out, opened pages close, and API tokens are revoked, that of this login too.
+    """
+    from utcloud.cli import login_file
     from utcloud.cli.client import connect
     from utcloud.cli.output import say
+    from utcloud.cli.processes import load_settings
 
     api = connect()
     old = ask_password(password_stdin)
-    api.post("auth/password", {"current_password": old, "new_password": ask_password(password_stdin, new=True)})
-    say("Your password is changed. Log in again where you are asked to.")
+    new = ask_password(password_stdin, new=True)
+    api.post("auth/password", {"current_password": old, "new_password": new, "revoke_tokens": not keep_tokens})
+    if keep_tokens:
+        return say("Your password is changed. Your API tokens go on to work.")
+    settings = load_settings()
+    if not settings.token:
+        login_file.forget(settings)
+    return say("Your password is changed, and your API tokens are revoked. Log in again: utcloud login")
 
 
 COMMANDS = [login, logout, whoami, password]

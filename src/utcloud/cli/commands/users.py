@@ -144,12 +144,18 @@ def unfreeze(user: Name, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def reset_password(user: Name, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Give a user a new, generated password, shown once. Sessions and API tokens end."""
+def reset_password(
+    user: Name,
+    keep_tokens: Annotated[bool, typer.Option("--keep-tokens", help="Do not revoke the user's API tokens.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give a user a new, generated password, shown once. Sessions and API tokens end, opened pages close."""
     api = connect()
     found = user_named(api, user)
-    confirm(f"Give {found['username']} a new password? Sessions and API tokens end.", yes)
-    made = api.post(f"users/{found['id']}/reset-password")
+    what = "Sessions end" if keep_tokens else "Sessions and API tokens end"
+    confirm(f"Give {found['username']} a new password? {what}, opened pages close.", yes)
+    made = api.post(f"users/{found['id']}/reset-password", {"revoke_tokens": not keep_tokens})
     report(made, as_json, f"New password of {found['username']}, shown only now: {made['password']}")
 
 

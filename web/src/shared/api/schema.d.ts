@@ -1899,7 +1899,8 @@ export interface paths {
         put?: never;
         /**
          * Change Password
-         * @description Change one's own password. All browser sessions end, this one too: log in again.
+         * @description Change one's own password. Browser sessions end, this one too, and pages that are open close: log in again.
+         *     API tokens end as well, unless `revoke_tokens` is false.
          */
         post: operations["change_password"];
         delete?: never;
@@ -2055,7 +2056,8 @@ export interface paths {
         put?: never;
         /**
          * Reset Password
-         * @description Give a user a new generated password, answered this once. The user's sessions and API tokens end.
+         * @description Give a user a new generated password, answered this once. Sessions end and pages that are open close; API tokens
+         *     end as well, unless `revoke_tokens` is false.
          */
         post: operations["reset_password"];
         delete?: never;
@@ -4633,7 +4635,10 @@ export interface components {
             /** Next Cursor */
             next_cursor?: string | null;
         };
-        /** PasswordChange */
+        /**
+         * PasswordChange
+         * @description ``revoke_tokens``: API tokens end as well; a thief of the password may have made some.
+         */
         PasswordChange: {
             /** Current Password */
             current_password: string;
@@ -4642,6 +4647,11 @@ export interface components {
              * @example correct horse battery
              */
             new_password: string;
+            /**
+             * Revoke Tokens
+             * @default true
+             */
+            revoke_tokens: boolean;
         };
         /**
          * PasswordReset
@@ -4650,6 +4660,17 @@ export interface components {
         PasswordReset: {
             /** Password */
             password: string;
+        };
+        /**
+         * PasswordResetRequest
+         * @description ``revoke_tokens``: the user's API tokens end as well.
+         */
+        PasswordResetRequest: {
+            /**
+             * Revoke Tokens
+             * @default true
+             */
+            revoke_tokens: boolean;
         };
         /**
          * PlatformOut
@@ -22202,7 +22223,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PasswordResetRequest"] | null;
+            };
+        };
         responses: {
             /** @description Successful Response */
             200: {
@@ -22253,6 +22278,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description The body came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description The present state does not allow it */
             409: {
                 headers: {
@@ -22261,6 +22295,24 @@ export interface operations {
                 content: {
                     "application/problem+json": unknown;
                     "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description A field is not valid */

@@ -8,7 +8,7 @@ import {
   SwapOutlined,
   UserOutlined,
 } from "@ant-design/icons";
-import { App, Avatar, Button, Dropdown, Flex, Form, Input } from "antd";
+import { App, Avatar, Button, Checkbox, Dropdown, Flex, Form, Input } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok } from "../api/client";
@@ -94,6 +94,7 @@ export function AccountMenu({ other }: { other: string }) {
 interface PasswordValues {
   current_password: string;
   new_password: string;
+  revoke_tokens: boolean;
 }
 
 function PasswordDialog({ open, onClose }: { open: boolean; onClose: () => void }) {
@@ -106,6 +107,7 @@ function PasswordDialog({ open, onClose }: { open: boolean; onClose: () => void 
       name="change-password"
       open={open}
       onClose={onClose}
+      initialValues={{ revoke_tokens: true }}
       submit={(body) => ok(api.POST("/api/v1/auth/password", { body }))}
       onDone={() => message.success(t("account.passwordChanged"))}
     >
@@ -118,6 +120,9 @@ function PasswordDialog({ open, onClose }: { open: boolean; onClose: () => void 
         rules={[...required, { min: 10, message: t("account.passwordRule") }]}
       >
         <Input.Password autoComplete="new-password" />
+      </Form.Item>
+      <Form.Item name="revoke_tokens" valuePropName="checked" extra={t("account.revokeTokensHint")}>
+        <Checkbox>{t("account.revokeTokens")}</Checkbox>
       </Form.Item>
     </FormDialog>
   );

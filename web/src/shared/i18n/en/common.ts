@@ -46,6 +46,8 @@ export const common = {
     newPassword: "New password",
     passwordRule: "At least ten characters",
     passwordChanged: "The password was changed",
+    revokeTokens: "Revoke my API tokens as well",
+    revokeTokensHint: "Browsers are logged out and opened pages close in any case.",
     tokens: "API tokens",
     logOut: "Log out",
   },

@@ -76,7 +76,7 @@ export const people = {
     runningStopHint: "Files are kept, billing ends.",
     runningKeep: "Let it run on",
     runningKeepHint:
-      "It goes on at the user's cost until it ends or the machine hours do. A terminal that is connected now stays so.",
+      "It goes on at the user's cost until it ends or the machine hours do. Pages and terminals that are open close.",
     freezeReason: "Reason",
     freezeReasonHint: "The user reads it when trying to log in.",
     freezeDone: "Frozen: {{count}}",
@@ -84,7 +84,8 @@ export const people = {
     freezeSelf: "You cannot freeze yourself",
     reset: "Reset password",
     resetAsk: "Reset the password of {{username}}?",
-    resetHint: "A new password is generated; sessions and API tokens end.",
+    resetHint: "A new password is generated; sessions end, and opened pages close.",
+    resetTokens: "Revoke the user's API tokens as well",
     deleteHint: "This cannot be undone. Records of machine hours stay.",
     deleteRefused: "{{name}} cannot be deleted",
     freezeInstead: "Freeze instead",

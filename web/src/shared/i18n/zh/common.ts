@@ -47,6 +47,8 @@ export const common: typeof en = {
     newPassword: "新密码",
     passwordRule: "至少十个字符",
     passwordChanged: "密码已修改",
+    revokeTokens: "同时吊销我的 API 令牌",
+    revokeTokensHint: "无论如何，浏览器都会登出，已打开的页面会关闭。",
     tokens: "API 令牌",
     logOut: "退出登录",
   },
