@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from tests.support.clock import FakeClock
 from tests.support.factories import NOW
 from utcloud.accounts.auth import Actor
+from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.server import idempotency
 from utcloud.server.models import KeptAnswer
@@ -45,7 +46,7 @@ class Caller:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        state = SimpleNamespace(db=self.db, clock=self.clock)
+        state = SimpleNamespace(db=self.db, clock=self.clock, settings=Settings(secret_key="k" * 32))
         scope: dict[str, Any] = {
             "type": "http",
             "method": "POST",

@@ -38,6 +38,7 @@ NOT_SHOWN = {
     "*; charset=*",
     "Bearer *",
     "Value error",
+    "utcloud *",  # the name in an authenticator app
     "There was an error parsing the body",
     "attachment; filename*",
     "frame-ancestors 'none'",

@@ -112,6 +112,14 @@ def ask_password(stdin: bool, *, new: bool = False) -> str:
     return text
 
 
+def ask_code() -> str:
+    """The code of the second step, typed or read as one line."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    text: str = typer.prompt("Code of your authenticator app, or a recovery code")
+    return text.strip()
+
+
 def given(**fields: Any) -> Json:
     """A request's body without what was left out."""
     return {name: value for name, value in fields.items() if value is not None}

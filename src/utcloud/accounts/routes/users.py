@@ -128,3 +128,10 @@ async def reset_password(
     async with db.write() as tx:
         await service.reset_password(tx, now, actor, user_id, password_hash, revoke_tokens=wish.revoke_tokens)
     return PasswordReset(password=password)
+
+
+@router.post("/{user_id}/reset-second-factor")
+async def reset_second_factor(user_id: IdPath, actor: CurrentActor, db: Db) -> UserOut:
+    """Take a user's second factor away who has lost it. The user's browser sessions end."""
+    async with db.write() as tx:
+        return await service.user_out(tx, await service.second_factor.reset(tx, actor, user_id))

@@ -40,6 +40,8 @@ class UserOut(BaseModel):
     created_at: datetime
     last_seen_at: datetime | None = None
     """When a request last came with his credential; to the minute."""
+    second_factor: bool = False
+    """Whether a login takes a second step."""
 
 
 class UserRef(BaseModel):

@@ -1,6 +1,6 @@
 """The rules of users, groups, invitations, applications, sessions and tokens: one face, several files."""
 
-from utcloud.accounts.service import applications, devices, invitations, members
+from utcloud.accounts.service import applications, devices, invitations, members, second_factor
 from utcloud.accounts.service.credentials import (
     SESSION_LIFETIME,
     SESSION_MOST,
@@ -13,6 +13,7 @@ from utcloud.accounts.service.credentials import (
     list_tokens,
     log_in,
     log_out,
+    prove_again,
     revoke_token,
     session_of,
     unlock,
@@ -87,9 +88,11 @@ __all__ = [
     "on_delete_checks",
     "on_freeze",
     "on_grant",
+    "prove_again",
     "require_active",
     "reset_password",
     "revoke_token",
+    "second_factor",
     "session_of",
     "unfreeze_user",
     "unlock",

@@ -96,6 +96,7 @@ async def users_out(tx: Tx, users: Iterable[User]) -> list[UserOut]:
             groups=groups.get(user.id, []),
             created_at=user.created_at,
             last_seen_at=user.last_seen_at,
+            second_factor=user.second_factor_at is not None,
         )
         for user in users
     ]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from utcloud.cli.common import AsJson, PasswordStdin, ask_password, show
+from utcloud.cli.common import AsJson, PasswordStdin, ask_code, ask_password, show
 
 
 def login(
@@ -14,7 +14,10 @@ def login(
     password_stdin: PasswordStdin = False,
     days: Annotated[int, typer.Option(min=1, max=3650, help="The login ends after so many days.")] = 90,
 ) -> None:
-    """Log in; the token is kept in UTCLOUD_HOME/cli.json, readable by you alone."""
+    """Log in; the token is kept in UTCLOUD_HOME/cli.json, readable by you alone.
+
+    With a second factor its code is asked for; standard input holds it on a line after the password.
+    """
     from utcloud.cli import login_file
     from utcloud.cli.client import Api
     from utcloud.cli.output import say
@@ -29,7 +32,7 @@ def login(
         "name": f"cli {platform.node()}"[:64],
         "expires_in_days": days,
     }
-    made = Api(address, None).login(body)
+    made = Api(address, None).login(body, ask_code)
     login_file.write(settings, login_file.Login(address, name, made["token"], made["id"]))
     say(f"Logged in to {address} as {name}.")
 
