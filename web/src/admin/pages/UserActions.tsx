@@ -54,6 +54,15 @@ export function UserActions({ user, onEdit, onFreeze }: Props) {
     });
   };
 
+  const resetSecond = () =>
+    confirm({
+      title: t("users.resetSecondAsk", { username }),
+      content: t("users.resetSecondHint"),
+      okText: t("users.resetSecond"),
+      action: () => ok(api.POST("/api/v1/users/{user_id}/reset-second-factor", path)),
+      done: t("users.resetSecondDone", { username }),
+    });
+
   /** Whose records must stay cannot be deleted: say why, and offer what can be done instead. */
   const refused = (error: unknown) => {
     if (!(error instanceof ApiError) || error.problem.status !== 409) return fail(error);
@@ -101,6 +110,9 @@ export function UserActions({ user, onEdit, onFreeze }: Props) {
                   onClick: onFreeze,
                 },
             { key: "reset", label: t("users.reset"), onClick: reset },
+            ...(user.second_factor
+              ? [{ key: "second", label: t("users.resetSecond"), disabled: self, onClick: resetSecond }]
+              : []),
             { key: "delete", label: t("common.delete"), danger: true, disabled: self, onClick: remove },
           ],
         }}

@@ -129,6 +129,16 @@ test("a new password may leave the tokens alone", async () => {
   expect(server.sent("post", "/api/v1/users/{user_id}/reset-password")).toEqual({ revoke_tokens: false });
 });
 
+test("a second factor that was lost is reset, after a question", async () => {
+  server.on("get", PATH, page([olga, { ...rita, second_factor: true }, fred]));
+  server.on("post", "/api/v1/users/{user_id}/reset-second-factor", rita);
+  const { user, more } = await begin();
+  await more("rita", "Reset second factor");
+  await user.click(within(await dialog()).getByRole("button", { name: "Reset second factor" }));
+  expect(await screen.findByText("A password is enough for rita now")).toBeVisible();
+  expect(server.calls("post", "/api/v1/users/{user_id}/reset-second-factor")[0]?.path.user_id).toBe("usr_rita");
+});
+
 test("a user is deleted only after a question, whose way out has the focus", async () => {
   const { user, more } = await begin();
   await more("rita", "Delete");

@@ -1,4 +1,5 @@
 import { said, together } from "../i18n/said";
+import type { components } from "./schema";
 
 /** RFC 9457 problem details as the server answers them. */
 export interface Problem {
@@ -9,6 +10,7 @@ export interface Problem {
   field?: string | null;
   cure?: string | null;
   errors?: { field: string; detail: string }[];
+  second_factor?: components["schemas"]["SecondFactorAsked"] | null;
 }
 
 /** A problem, said in the reader's language. */

@@ -4,6 +4,7 @@ import {
   LockOutlined,
   LogoutOutlined,
   MoonOutlined,
+  SafetyOutlined,
   SunOutlined,
   SwapOutlined,
   UserOutlined,
@@ -13,6 +14,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok } from "../api/client";
 import { LANGUAGES, type Language, setLanguage } from "../i18n";
+import { Security } from "../security/Security";
 import { logOut, useSession } from "../session";
 import { useDark } from "../theme";
 import { FormDialog } from "./FormDialog";
@@ -39,7 +41,7 @@ export function AccountMenu({ other }: { other: string }) {
   const { t } = useTranslation();
   const { user } = useSession();
   const [dark, setDark] = useDark();
-  const [dialog, setDialog] = useState<"password" | "tokens">();
+  const [dialog, setDialog] = useState<"password" | "security" | "tokens">();
   const act = useAct();
   const close = () => setDialog(undefined);
 
@@ -64,6 +66,12 @@ export function AccountMenu({ other }: { other: string }) {
               onClick: () => setDialog("password"),
             },
             {
+              key: "security",
+              icon: <SafetyOutlined aria-hidden />,
+              label: t("account.security"),
+              onClick: () => setDialog("security"),
+            },
+            {
               key: "tokens",
               icon: <KeyOutlined aria-hidden />,
               label: t("account.tokens"),
@@ -86,6 +94,7 @@ export function AccountMenu({ other }: { other: string }) {
         </Button>
       </Dropdown>
       <PasswordDialog open={dialog === "password"} onClose={close} />
+      <Security open={dialog === "security"} onClose={close} />
       <Tokens open={dialog === "tokens"} onClose={close} />
     </Flex>
   );

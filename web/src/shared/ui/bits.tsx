@@ -87,7 +87,7 @@ export function Moment({ at }: { at: string | null | undefined }) {
 /** Something to be copied as it is: an id, a password. */
 export function Copyable({ text, label }: { text: string; label?: string }) {
   return (
-    <Typography.Text code copyable={{ text }} aria-label={label}>
+    <Typography.Text code copyable={{ text }} aria-label={label} style={{ whiteSpace: "pre-line" }}>
       {text}
     </Typography.Text>
   );
