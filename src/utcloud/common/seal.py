@@ -44,8 +44,7 @@ def _kept_key(path: Path) -> bytes:
     """The key in ``path``, made when there is none; two processes that make one at once agree on one."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
-        draft.unlink(missing_ok=True)
+        draft = path.with_name(f"{path.name}.{new_secret()[:8]}.draft")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(new_secret() + "\n")
             file.flush()

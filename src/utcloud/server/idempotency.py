@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from datetime import timedelta
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import and_, delete, or_, update
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
@@ -48,11 +48,12 @@ class Idempotency:
             ident = hashlib.sha256(f"{actor.id}\0{key}".encode()).hexdigest()
             seal = _seal(scope["app"].state.settings, actor, key)
             kept = await self._claim(scope, ident, key, body)
+            answer = _opened(seal, kept.body) if kept else b""
         except Problem as problem:
             return await from_problem(problem)(scope, receive, send)
         if kept:
             headers = {"Idempotency-Replayed": "true", "Content-Type": kept.content_type}
-            return await Response(seal.decrypt(kept.body), kept.status, headers)(scope, receive, send)
+            return await Response(answer, kept.status, headers)(scope, receive, send)
         return await self._run(scope, body, ident, seal, send)
 
     async def _claim(self, scope: Scope, ident: str, key: str, body: bytes) -> KeptAnswer | None:
@@ -128,6 +129,16 @@ def _seal(settings: Settings, actor: Actor, key: str) -> Fernet:
     """
     secret = derived_key(settings, "idempotency")
     return Fernet(base64.urlsafe_b64encode(hmac.digest(secret, f"answer\0{actor.id}\0{key}".encode(), "sha256")))
+
+
+def _opened(seal: Fernet, kept: bytes) -> bytes:
+    try:
+        return seal.decrypt(kept)
+    except InvalidToken:
+        raise Conflict(
+            "The answer to the first call with this Idempotency-Key can no longer be read.",
+            cure="Look whether it was done; if not, use a new key.",
+        ) from None
 
 
 async def _read(receive: Receive) -> bytes:

@@ -62,7 +62,7 @@ export const common = {
     code: "Code",
     codeHint: "Six digits of your authenticator app, or a recovery code",
     codeMissing: "Enter the code",
-    codeOrPasskey: "Of your authenticator app, or a recovery code. Left empty: your passkey is asked for.",
+    codeOrPasskey: "Of your authenticator app, or a recovery code. With a passkey, leave it empty.",
     codes: "Recovery codes",
     codesLeft: "Codes left: {{count}}. Each lets you in once when you have lost the rest.",
     codesOnce: "Your recovery codes",

@@ -63,7 +63,7 @@ export const common: typeof en = {
     code: "验证码",
     codeHint: "验证器应用的六位数字，或一个恢复码",
     codeMissing: "请输入验证码",
-    codeOrPasskey: "验证器应用的验证码或恢复码。留空则使用通行密钥。",
+    codeOrPasskey: "验证器应用的验证码或恢复码。使用通行密钥时请留空。",
     codes: "恢复码",
     codesLeft: "剩余恢复码：{{count}}。丢失其他方式时，每个可登录一次。",
     codesOnce: "您的恢复码",
