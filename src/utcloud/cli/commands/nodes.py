@@ -72,7 +72,7 @@ FIELDS = [
     Column("Status", "status"),
     Column("Reason", "reason"),
     Column("Since", "since"),
-    Column("Left out", "flags"),
+    Column("Flags", "flags"),
     Column("New work", _work),
     Column("Cordoned for", "cordon_reason"),
     Column("Drained at", "drain_at"),

@@ -12,6 +12,8 @@ class AttentionKind(StrEnum):
     NODE_LOST = "node_lost"
     NODE_FLAGGED = "node_flagged"
     CHIP_UNHEALTHY = "chip_unhealthy"
+    CHIP_TWICE = "chip_twice"
+    SITE_FLAGGED = "site_flagged"
     CLOCK_OFF = "clock_off"
     SPEC_NEVER_FITS = "spec_never_fits"
     POOL_WITHOUT_NODES = "pool_without_nodes"

@@ -52,7 +52,8 @@ def is_cordoned() -> ColumnElement[bool]:
 
 def is_flagged() -> ColumnElement[bool]:
     """That something of its last report made no sense; nobody minds what a node that is gone said."""
-    return and_(cast(Node.flags, Text) != "[]", Node.gone.is_(False))
+    own, work = cast(Node.flags, Text) != "[]", cast(Node.work_flags, Text) != "[]"
+    return and_(or_(own, work), Node.gone.is_(False))
 
 
 def is_unhealthy() -> ColumnElement[bool]:
@@ -177,7 +178,7 @@ def _node_out(
         status=status,
         reason=reason,
         since=since,
-        flags=node.flags,
+        flags=[*node.flags, *node.work_flags],
         cordoned=bool(node.cordoned or node.drain_at or node.moving_to_pool_id),
         cordon_reason=node.cordon_reason,
         drain_at=node.drain_at,

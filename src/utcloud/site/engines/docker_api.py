@@ -17,6 +17,7 @@ from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
 from utcloud.common.settings import Settings
+from utcloud.site.engines import pools
 from utcloud.site.engines.base import (
     LABEL_HOME,
     LABEL_SITE,
@@ -44,6 +45,8 @@ _TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5)
 _LOG_SIZE = "10m"
 _CAPABILITIES = ["gpu", "compute", "utility"]
 """What NVIDIA's driver of the Docker API shall bring: the libraries for computing, and nvidia-smi. CDI ignores it."""
+_RUNC = re.compile(r"\brunc\b.*?((\d+)\.(\d+)\.(\d+)[^\s,;)]*)", re.DOTALL)
+_SAFE_RUNC = (1, 1, 12)
 _SECCOMP = Path(__file__).with_name("seccomp.json")
 """The system calls that a container may make: no namespaces, mounts, keyrings, io_uring, BPF."""
 _MOST_FILES = 2**20
@@ -70,6 +73,7 @@ class DockerEngine:
         self._urls = urls
         self._docker: Docker | None = None
         self._podman = False
+        self._url = ""
         self._info: EngineInfo | None = None
         self._connecting = asyncio.Lock()
 
@@ -90,6 +94,8 @@ class DockerEngine:
             f"{name} {version['Version']}, {runtime}, cgroup v{cgroup}",
             lacks,
             _drivers_of_podman(version["Version"]) if self._podman else _drivers_of_docker(info),
+            pools.of_podman(self._url) if self._podman else pools.of_docker(info),
+            _warnings(version.get("Components") or []),
         )
         return self._info
 
@@ -215,7 +221,7 @@ class DockerEngine:
                     continue
                 parts = version.get("Components") or []
                 self._podman = any("podman" in str(part.get("Name", "")).lower() for part in parts)
-                self._docker = docker
+                self._docker, self._url = docker, url
                 return docker
         tried = ", ".join(self._urls)
         raise EngineAway(f"No container engine answers at {tried}. Start Podman or Docker, or set UTCLOUD_ENGINE_URL.")
@@ -324,6 +330,21 @@ class _NotThere(EngineRefused):
 def _drivers_of_podman(version: str) -> frozenset[str]:
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     return frozenset({"cdi"}) if numbers >= _PODMAN_WITH_CDI else frozenset()
+
+
+def _warnings(components: list[dict[str, Any]]) -> tuple[str, ...]:
+    """A runtime with a known way out of its containers. A distribution may have mended an old one, which nobody can
+    tell by its number: so it is said, and not refused."""
+    for part in components:
+        said = f"{part.get('Name', '')} {part.get('Version', '')}"
+        found = _RUNC.search(said)
+        if found and tuple(map(int, found.group(2, 3, 4))) < _SAFE_RUNC:
+            safe = ".".join(map(str, _SAFE_RUNC))
+            return (
+                f"runc {found[1]} is older than {safe}, which closed a way out of containers (CVE-2024-21626): "
+                "update it, unless your distribution has mended it",
+            )
+    return ()
 
 
 def _drivers_of_docker(info: Mapping[str, Any]) -> frozenset[str]:

@@ -20,6 +20,8 @@ const TARGET: Record<Attention["kind"], string> = {
   node_lost: "/nodes?status=lost",
   node_flagged: "/nodes?fault=flagged",
   chip_unhealthy: "/nodes?fault=unhealthy",
+  chip_twice: "/nodes",
+  site_flagged: "/sites",
   clock_off: "/sites?clock=off",
   spec_never_fits: "/specifications?fit=never",
   pool_without_nodes: "/resource-pools?without=nodes",
@@ -29,7 +31,14 @@ const TARGET: Record<Attention["kind"], string> = {
 };
 
 /** What a reader of any language needs in the server's own words: the rest is said by the kind. */
-const SPECIFIC = new Set<Attention["kind"]>(["node_not_ready", "node_flagged", "clock_off", "work_waiting"]);
+const SPECIFIC = new Set<Attention["kind"]>([
+  "node_not_ready",
+  "node_flagged",
+  "site_flagged",
+  "chip_twice",
+  "clock_off",
+  "work_waiting",
+]);
 
 /** Each line says what is wrong, where, and leads to it. */
 export function HomeAttention({ items }: { items: Attention[] }) {
