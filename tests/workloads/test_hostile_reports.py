@@ -15,7 +15,7 @@ from tests.support.web import client_of, make_app
 from utcloud.accounts.auth import Actor
 from utcloud.assets.store import open_store
 from utcloud.billing.verify import verified
-from utcloud.common.errors import Conflict
+from utcloud.common.errors import Conflict, TooMany
 from utcloud.common.settings import Settings
 from utcloud.edge.models import Route
 from utcloud.protocol import ObservedReplica, Phase
@@ -23,7 +23,7 @@ from utcloud.resources import service as resources
 from utcloud.resources.models import Node, Site
 from utcloud.resources.schemas import SiteNetworks
 from utcloud.server.wiring import wire
-from utcloud.workloads import agent_routes, intake, notebooks, observed
+from utcloud.workloads import agent_routes, notebooks, observed
 from utcloud.workloads.intake import Buckets
 
 pytestmark = pytest.mark.postgres
@@ -289,14 +289,14 @@ def test_a_bucket_lets_so_many_through_and_no_more() -> None:
     for _ in range(60):
         buckets.take("a")
     for _ in range(5):
-        with pytest.raises(intake.TooMany) as refused:
+        with pytest.raises(TooMany) as refused:
             buckets.take("a")
     assert refused.value.retry_after_s == 1
     buckets.take("b")
     now = 1.0
     for _ in range(10):
         buckets.take("a")
-    with pytest.raises(intake.TooMany):
+    with pytest.raises(TooMany):
         buckets.take("a")
     for number in range(20_000):
         buckets.take(f"c{number}")

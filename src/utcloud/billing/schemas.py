@@ -194,7 +194,7 @@ class HeldOut(BaseModel):
 class HeldDecision(Input):
     """``miner``: release it to him. ``payers``: return it to the wallets that paid."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"to": "payers", "reason": "its chips were not there"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"to": "payers", "reason": "fraud"}]})
 
     to: Literal["miner", "payers"]
     reason: Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL)]

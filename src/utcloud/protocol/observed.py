@@ -94,7 +94,7 @@ class NodeReport(BaseModel):
     engine: Text = Field(default="", max_length=200)
     """Such as ``podman 4.3.1, runc, cgroup v1``."""
     warnings: list[Annotated[Line, Field(max_length=300)]] = Field(default=[], max_length=16)
-    """What speaks against it, though it can run containers: an engine with a known way out."""
+    """What its miner had better change, though it can run containers: an engine with a known way out."""
     resources: list[ResourceReport] = Field(default=[], max_length=256)
     chips: list[ChipReport] = Field(default=[], max_length=1024)
 

@@ -97,7 +97,9 @@ class Node(Base):
     own_labels: Mapped[JsonDict] = mapped_column(default=dict, server_default="{}")
     """Its miner's."""
     flags: Mapped[JsonList] = mapped_column(default=list, server_default="[]")
-    """What speaks against it by its last report, and what of that made no sense and was left out."""
+    """What of its last report made no sense and was left out."""
+    advice: Mapped[JsonList] = mapped_column(default=list, server_default="[]")
+    """What its miner had better change there, by its last report; it is no fault."""
     work_flags: Mapped[JsonList] = mapped_column(default=list, server_default="[]")
     """What of the last report of its work was set aside."""
     ready: Mapped[bool] = mapped_column(default=False)

@@ -356,7 +356,8 @@ class Agent:
         """Find out anew what this node has and whether it can run containers."""
         found = await self._lookout.look()
         self._around.chips = {chip.report.uid: chip for chip in found.chips}
-        engine, lacks, warnings = "", "", ()
+        engine, lacks = "", ""
+        warnings: tuple[str, ...] = ()
         try:
             info = await self._engine.info()
             engine, lacks, warnings = info.name, info.lacks, info.warnings

@@ -64,8 +64,10 @@ class BlobCache:
         Raises CannotRun with cause ``files`` when what arrives is not what was promised, ServerAway when it must wait.
         """
         relative = Path("blobs") / entry.sha256[:2] / entry.sha256
-        if store and await asyncio.to_thread(self._has, store / relative, entry):
-            return store / relative
+        if store:
+            kept = store / relative
+            if await asyncio.to_thread(self._has, kept, entry):
+                return kept
         cached = self._folder / relative
         async with self._locks.setdefault(entry.sha256, asyncio.Lock()), self._slots:
             if _size(cached) != entry.size:

@@ -161,11 +161,8 @@ _chips: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
 async def _chips_of(tx: Tx, measured: dict[str, set[str]]) -> dict[str, frozenset[str]]:
     """The chips that each site has, of those that it measures. They are looked for when it measures others than before,
     or not all of them were its own."""
-    asked = {
-        site_id: frozenset(uids)
-        for site_id, uids in measured.items()
-        if site_id not in _chips or _chips[site_id] != (uids, uids)
-    }
+    wanted = {site_id: frozenset(uids) for site_id, uids in measured.items()}
+    asked = {site_id: uids for site_id, uids in wanted.items() if _chips.get(site_id) != (uids, uids)}
     if asked:
         own: dict[str, set[str]] = defaultdict(set)
         query = select(Node.site_id, Chip.uid).join(Node, Node.id == Chip.node_id).where(Node.site_id.in_(asked))

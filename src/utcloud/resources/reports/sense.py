@@ -44,7 +44,7 @@ def sensible(reports: Sequence[NodeReport], flags: Mapping[int, Sequence[str]]) 
         if name in seen:
             seen[name].flags.append("was reported twice; the first report holds")
             continue
-        node = seen[name] = Seen(report, flags=[*report.warnings, *flags.get(place, ())])
+        node = seen[name] = Seen(report, flags=list(flags.get(place, ())))
         _take_labels(node)
         _take_resources(node)
         _take_chips(node, uids)

@@ -18,6 +18,8 @@ from utcloud.resources.service.pools import default_pool
 _BATCH = 500
 MOST_NODES = 2000
 """So many nodes a site has at most, those counted that are gone."""
+MOST_CHIPS = 1024
+"""Of so many chips of a node those that are there no more are remembered."""
 _MOST_FLAGS = 50
 
 
@@ -45,6 +47,7 @@ async def store(tx: Tx, now: datetime, site: Site, incoming: Incoming, *, back: 
             node.reason = "its agent no longer names it"
     await _store_resources(tx, nodes, seen)
     _store_chips(tx, site, nodes, seen, there)
+    await _forget_chips(tx, nodes, seen, there)
     await tx.flush()
     return clear
 
@@ -97,6 +100,7 @@ def _update_node(node: Node, seen: Seen, now: datetime, *, back: bool) -> None:
     node.ready = report.ready
     node.reason = clean(report.reason, 500)
     node.flags = [clean(flag, 300) for flag in dict.fromkeys(seen.flags)][:_MOST_FLAGS]
+    node.advice = [clean(advice, 300) for advice in dict.fromkeys(report.warnings)]
     node.hostname = clean(report.hostname, 253)
     node.ip = clean(report.ip, 64)
     node.os = clean(report.os, 200)
@@ -239,6 +243,21 @@ def _store_chips(
     for uid, standing in there.items():
         if uid not in named and standing.chip.node_id in own:
             standing.chip.present = False
+
+
+async def _forget_chips(
+    tx: Tx, nodes: dict[str, Node], seen: dict[str, Seen], there: dict[str, _Standing]
+) -> None:
+    """Of a node that has had more chips than one can have, forget those that are there no more and that nobody holds."""
+    gone: dict[str, list[_Standing]] = defaultdict(list)
+    for standing in there.values():
+        if not standing.chip.present and not standing.claimed:
+            gone[standing.chip.node_id].append(standing)
+    for name, node in nodes.items():
+        present = len(seen[name].chips) if name in seen else 0
+        if present + len(gone[node.id]) > MOST_CHIPS:
+            for standing in gone[node.id]:
+                await tx.delete(standing.chip)
 
 
 def _batches(values: list[str]) -> Iterable[list[str]]:

@@ -15,6 +15,7 @@ class AttentionKind(StrEnum):
     CHIP_TWICE = "chip_twice"
     SITE_FLAGGED = "site_flagged"
     CLOCK_OFF = "clock_off"
+    NODE_ADVISED = "node_advised"
     SPEC_NEVER_FITS = "spec_never_fits"
     POOL_WITHOUT_NODES = "pool_without_nodes"
     POOL_WITHOUT_GROUPS = "pool_without_groups"

@@ -15,7 +15,7 @@ from utcloud.resources.schemas import Attention, AttentionKind, NodeStatus, Seve
 from utcloud.resources.service.agents import TWICE_FOR, site_flags
 from utcloud.resources.service.common import some, visible, visible_nodes
 from utcloud.resources.service.fit import Fits
-from utcloud.resources.service.nodes import is_flagged, status_of
+from utcloud.resources.service.nodes import is_advised, is_flagged, status_of
 
 MOST_CLOCK_OFFSET_MS = 5000
 Named = list[tuple[str, str]]
@@ -49,7 +49,8 @@ async def attention(tx: Tx, now: datetime, actor: Actor, nodes: Sequence[NodeSta
     else:
         found = [_nothing(AttentionKind.NO_NODES, "No server has joined yet. Make a site and start its agent.")]
     found += await _of_chips_twice(tx, actor)
-    return [*found, *await _of_sites(tx, now, actor), *await _of_offers(tx, actor, inside)]
+    found += [*await _of_sites(tx, now, actor), *await _of_offers(tx, actor, inside)]
+    return [*found, *await _advice(tx, actor)]
 
 
 def _nothing(kind: AttentionKind, detail: str) -> Attention:
@@ -86,6 +87,19 @@ async def _of_nodes(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
             str([*flagged[0].flags, *flagged[0].work_flags][0]) if flagged else "",
         ),
     ]
+
+
+async def _advice(tx: Tx, actor: Actor) -> list[Attention]:
+    """One line for all of it, behind all that is a fault."""
+    query = (
+        select(Node.id, Node.name, Node.advice)
+        .join(Site, Site.id == Node.site_id)
+        .where(visible_nodes(actor), Node.removed_at.is_(None), is_advised())
+        .order_by(Node.name, Node.id)
+    )
+    rows = (await tx.execute(query)).all()
+    nodes = [(row.id, row.name) for row in rows]
+    return item(AttentionKind.NODE_ADVISED, Severity.INFO, "node", nodes, str(rows[0].advice[0]) if rows else "")
 
 
 async def _of_chips(tx: Tx, actor: Actor) -> list[Attention]:

@@ -27,6 +27,7 @@ class NodeFilter:
     site_id: str | None = None
     cordoned: bool | None = None
     flagged: bool | None = None
+    advised: bool | None = None
     unhealthy: bool | None = None
     sort: NodeSort = NodeSort.NAME
 
@@ -56,6 +57,11 @@ def is_flagged() -> ColumnElement[bool]:
     return and_(or_(own, work), Node.gone.is_(False))
 
 
+def is_advised() -> ColumnElement[bool]:
+    """That its miner had better change something there."""
+    return and_(cast(Node.advice, Text) != "[]", Node.gone.is_(False))
+
+
 def is_unhealthy() -> ColumnElement[bool]:
     """That one of its chips is not healthy."""
     sick = select(Chip.node_id).where(Chip.present.is_(True), Chip.healthy.is_(False))
@@ -82,6 +88,8 @@ async def list_nodes(
         query = query.where(is_cordoned() if wanted.cordoned else ~is_cordoned())
     if wanted.flagged is not None:
         query = query.where(is_flagged() if wanted.flagged else ~is_flagged())
+    if wanted.advised is not None:
+        query = query.where(is_advised() if wanted.advised else ~is_advised())
     if wanted.unhealthy is not None:
         query = query.where(is_unhealthy() if wanted.unhealthy else ~is_unhealthy())
     by = {"name": Node.name, "ip": Node.ip}
@@ -179,6 +187,7 @@ def _node_out(
         reason=reason,
         since=since,
         flags=[*node.flags, *node.work_flags],
+        advice=node.advice,
         cordoned=bool(node.cordoned or node.drain_at or node.moving_to_pool_id),
         cordon_reason=node.cordon_reason,
         drain_at=node.drain_at,

@@ -47,6 +47,8 @@ _CAPABILITIES = ["gpu", "compute", "utility"]
 """What NVIDIA's driver of the Docker API shall bring: the libraries for computing, and nvidia-smi. CDI ignores it."""
 _RUNC = re.compile(r"\brunc\b.*?((\d+)\.(\d+)\.(\d+)[^\s,;)]*)", re.DOTALL)
 _SAFE_RUNC = (1, 1, 12)
+_MENDED_RUNC = re.compile(r"1\.1\.5\+ds1-1\+deb12u\d|1\.0\.0~rc93\+ds1-5\+deb11u[3-9]|1\.1\.7-0ubuntu(1~2\d\.04|2)\.[2-9]")
+"""What Debian's and Ubuntu's own packages say of themselves since they were mended."""
 _SECCOMP = Path(__file__).with_name("seccomp.json")
 """The system calls that a container may make: no namespaces, mounts, keyrings, io_uring, BPF."""
 _MOST_FILES = 2**20
@@ -333,16 +335,18 @@ def _drivers_of_podman(version: str) -> frozenset[str]:
 
 
 def _warnings(components: list[dict[str, Any]]) -> tuple[str, ...]:
-    """A runtime with a known way out of its containers. A distribution may have mended an old one, which nobody can
-    tell by its number: so it is said, and not refused."""
+    """A runtime with a known way out of its containers. A distribution may have mended an old one under its old number:
+    so it is advice, and nothing is refused."""
     for part in components:
         said = f"{part.get('Name', '')} {part.get('Version', '')}"
         found = _RUNC.search(said)
+        if _MENDED_RUNC.search(said):
+            continue
         if found and tuple(map(int, found.group(2, 3, 4))) < _SAFE_RUNC:
             safe = ".".join(map(str, _SAFE_RUNC))
             return (
-                f"runc {found[1]} is older than {safe}, which closed a way out of containers (CVE-2024-21626): "
-                "update it, unless your distribution has mended it",
+                f"runc {found[1]} may have a way out of containers (CVE-2024-21626, closed in {safe}): install your "
+                "distribution's security updates, or a newer runc",
             )
     return ()
 

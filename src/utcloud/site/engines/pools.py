@@ -19,7 +19,7 @@ _DOCKER = (*(f"172.{second}.0.0/16" for second in range(17, 32)), "192.168.0.0/1
 def of_podman(url: str, files: Iterable[Path] = _FILES) -> tuple[str, ...]:
     """The pools that the last of its configuration files names, else Podman's own. One that is ours has its own file,
     beside its socket at ``url``."""
-    found = _PODMAN
+    found: tuple[str, ...] = _PODMAN
     for path in (*files, Path(url.removeprefix("unix://")).with_name("containers.conf")):
         for file in sorted(path.glob("*.conf")) if path.is_dir() else [path]:
             try:

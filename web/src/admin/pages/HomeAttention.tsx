@@ -23,6 +23,7 @@ const TARGET: Record<Attention["kind"], string> = {
   chip_twice: "/nodes",
   site_flagged: "/sites",
   clock_off: "/sites?clock=off",
+  node_advised: "/nodes?fault=advised",
   spec_never_fits: "/specifications?fit=never",
   pool_without_nodes: "/resource-pools?without=nodes",
   pool_without_groups: "/resource-pools?without=groups",
@@ -37,6 +38,7 @@ const SPECIFIC = new Set<Attention["kind"]>([
   "site_flagged",
   "chip_twice",
   "clock_off",
+  "node_advised",
   "work_waiting",
 ]);
 
@@ -83,4 +85,7 @@ export function HomeAttention({ items }: { items: Attention[] }) {
   );
 }
 
-type Cured = Exclude<Attention["kind"], "node_not_ready" | "node_flagged" | "clock_off" | "work_waiting">;
+type Cured = Exclude<
+  Attention["kind"],
+  "node_not_ready" | "node_flagged" | "site_flagged" | "chip_twice" | "clock_off" | "node_advised" | "work_waiting"
+>;

@@ -2837,7 +2837,7 @@ export interface components {
          * AttentionKind
          * @enum {string}
          */
-        AttentionKind: "no_nodes" | "no_specs" | "node_not_ready" | "node_lost" | "node_flagged" | "chip_unhealthy" | "chip_twice" | "site_flagged" | "clock_off" | "spec_never_fits" | "pool_without_nodes" | "pool_without_groups" | "work_waiting" | "application_waiting";
+        AttentionKind: "no_nodes" | "no_specs" | "node_not_ready" | "node_lost" | "node_flagged" | "chip_unhealthy" | "chip_twice" | "site_flagged" | "clock_off" | "node_advised" | "spec_never_fits" | "pool_without_nodes" | "pool_without_groups" | "work_waiting" | "application_waiting";
         /** AuditEventOut */
         AuditEventOut: {
             /** Id */
@@ -3919,6 +3919,8 @@ export interface components {
             since: string | null;
             /** Flags */
             flags: string[];
+            /** Advice */
+            advice: string[];
             /** Cordoned */
             cordoned: boolean;
             /** Cordon Reason */
@@ -4006,6 +4008,8 @@ export interface components {
             since: string | null;
             /** Flags */
             flags: string[];
+            /** Advice */
+            advice: string[];
             /** Cordoned */
             cordoned: boolean;
             /** Cordon Reason */
@@ -8600,6 +8604,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description The body came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description The present state does not allow it */
             409: {
                 headers: {
@@ -8608,6 +8621,24 @@ export interface operations {
                 content: {
                     "application/problem+json": unknown;
                     "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description A field is not valid */
@@ -8655,6 +8686,7 @@ export interface operations {
                 site_id?: string | null;
                 cordoned?: boolean | null;
                 flagged?: boolean | null;
+                advised?: boolean | null;
                 unhealthy?: boolean | null;
                 sort?: components["schemas"]["NodeSort"];
                 /** @description `csv` or `jsonl`: all rows as a file. Also by `Accept: text/csv`. */
@@ -17979,6 +18011,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description The body came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description The present state does not allow it */
             409: {
                 headers: {
@@ -17987,6 +18028,24 @@ export interface operations {
                 content: {
                     "application/problem+json": unknown;
                     "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description A field is not valid */

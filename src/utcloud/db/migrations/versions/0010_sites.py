@@ -32,7 +32,8 @@ def _sites() -> None:
     ):
         op.add_column("sites", column)
     op.create_index(op.f("ix_sites_old_token_hash"), "sites", ["old_token_hash"], unique=True)
-    op.add_column("nodes", sa.Column("work_flags", sa.JSON(), nullable=False, server_default="[]"))
+    for name in ("work_flags", "advice"):
+        op.add_column("nodes", sa.Column(name, sa.JSON(), nullable=False, server_default="[]"))
     op.execute("UPDATE sites SET report_digest = ''")  # it is made of more now
 
 
