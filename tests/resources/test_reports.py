@@ -117,12 +117,12 @@ async def test_a_chip_of_another_site_is_flagged_and_not_taken(db: Database) -> 
 
 async def test_another_miners_chip_is_taken_from_nobody_and_told_to_operators(db: Database) -> None:
     """Any renter can read a chip's uid, and a driver may lose the chip for a moment: then another reports it."""
-    one = await Scenario.bare(db, NOW, node_report("a", chips=2, uid="x"))
+    one = await Scenario.bare(db, NOW, node_report("a", chips=2, uid="x", simulated=False))
     async with db.write() as tx:
         await heard(tx, NOW, one.site_id, node_report("a", chips=0))
-    other = await Scenario.bare(db, NOW, node_report("b", chips=2, uid="x"), miner="boris")
+    other = await Scenario.bare(db, NOW, node_report("b", chips=2, uid="x", simulated=False), miner="boris")
     async with db.write() as tx:
-        await heard(tx, NOW, one.site_id, node_report("a", chips=2, uid="x"))
+        await heard(tx, NOW, one.site_id, node_report("a", chips=2, uid="x", simulated=False))
     for world, name in ((one, "a"), (other, "b")):
         shown = (await details(db, world))[name]
         assert [chip.uid for chip in shown.chips] == ["x-0", "x-1"]

@@ -9,6 +9,7 @@ from utcloud.common.texts import clean, plain
 from utcloud.protocol.desired import Phase
 
 _MOST_CODE = 2**31
+"""No engine gives a code of more than 32 bits."""
 
 
 def _plain(value: Any) -> Any:
@@ -22,11 +23,6 @@ def _name(value: Any) -> Any:
 
 def _line(value: Any) -> Any:
     return clean(value, len(value)) if isinstance(value, str) else value
-
-
-def _code(value: Any) -> Any:
-    """No engine gives a code of more than 32 bits; one that lies about it gives none."""
-    return None if isinstance(value, int) and not -_MOST_CODE <= value < 2 * _MOST_CODE else value
 
 
 Text = Annotated[str, BeforeValidator(_plain)]
@@ -114,7 +110,7 @@ class ObservedReplica(BaseModel):
     """``host:port`` at which the edge reaches the page; sent as soon as it is known."""
     started_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
-    exit_code: Annotated[int | None, BeforeValidator(_code)] = None
+    exit_code: Annotated[int, Field(ge=-_MOST_CODE, lt=2 * _MOST_CODE)] | None = None
     log_tail: Text = Field(default="", max_length=20_000)
 
 

@@ -57,7 +57,7 @@ node_history: list[Callable[[], ColumnElement[bool]]] = []
 
 
 async def _make_room(tx: Tx, site: Site, nodes: dict[str, Node], seen: dict[str, Seen]) -> None:
-    """Forget nodes that are gone and have no history, when there would be too many; leave out those beyond that."""
+    """Forget nodes that are not named and have no history, when there would be too many; leave out those beyond that."""
     new = [name for name in seen if name not in nodes]
     removed = await tx.scalar(select(func.count()).where(Node.site_id == site.id, Node.removed_at.is_not(None)))
     count = len(nodes) + (removed or 0)
@@ -65,7 +65,6 @@ async def _make_room(tx: Tx, site: Site, nodes: dict[str, Node], seen: dict[str,
         return
     forgotten = delete(Node).where(
         Node.site_id == site.id,
-        Node.gone.is_(True),
         Node.removed_at.is_(None),
         Node.name.not_in(list(seen)),
         *(~refers() for refers in node_history),
@@ -245,10 +244,8 @@ def _store_chips(
             standing.chip.present = False
 
 
-async def _forget_chips(
-    tx: Tx, nodes: dict[str, Node], seen: dict[str, Seen], there: dict[str, _Standing]
-) -> None:
-    """Of a node that has had more chips than one can have, forget those that are there no more and that nobody holds."""
+async def _forget_chips(tx: Tx, nodes: dict[str, Node], seen: dict[str, Seen], there: dict[str, _Standing]) -> None:
+    """Of a node that has had more chips than one can have, forget those that are gone and that nobody holds."""
     gone: dict[str, list[_Standing]] = defaultdict(list)
     for standing in there.values():
         if not standing.chip.present and not standing.claimed:

@@ -47,7 +47,9 @@ _CAPABILITIES = ["gpu", "compute", "utility"]
 """What NVIDIA's driver of the Docker API shall bring: the libraries for computing, and nvidia-smi. CDI ignores it."""
 _RUNC = re.compile(r"\brunc\b.*?((\d+)\.(\d+)\.(\d+)[^\s,;)]*)", re.DOTALL)
 _SAFE_RUNC = (1, 1, 12)
-_MENDED_RUNC = re.compile(r"1\.1\.5\+ds1-1\+deb12u\d|1\.0\.0~rc93\+ds1-5\+deb11u[3-9]|1\.1\.7-0ubuntu(1~2\d\.04|2)\.[2-9]")
+_MENDED_RUNC = re.compile(
+    r"1\.1\.5\+ds1-1\+deb12u\d|1\.0\.0~rc93\+ds1-5\+deb11u[3-9]|1\.1\.7-0ubuntu(1~2\d\.04|2)\.[2-9]"
+)
 """What Debian's and Ubuntu's own packages say of themselves since they were mended."""
 _SECCOMP = Path(__file__).with_name("seccomp.json")
 """The system calls that a container may make: no namespaces, mounts, keyrings, io_uring, BPF."""
@@ -334,6 +336,11 @@ def _drivers_of_podman(version: str) -> frozenset[str]:
     return frozenset({"cdi"}) if numbers >= _PODMAN_WITH_CDI else frozenset()
 
 
+def _code(said: object) -> int | None:
+    """A code of 32 bits. An engine that says another has none."""
+    return said if isinstance(said, int) and -(2**31) <= said < 2**32 else None
+
+
 def _warnings(components: list[dict[str, Any]]) -> tuple[str, ...]:
     """A runtime with a known way out of its containers. A distribution may have mended an old one under its old number:
     so it is advice, and nothing is refused."""
@@ -366,7 +373,7 @@ def _container(shown: dict[str, Any]) -> Container:
     elif started is None and ended is None and state.get("Status") not in ("exited", "dead"):
         status, code = Status.CREATED, None
     else:
-        status, code = Status.ENDED, state.get("ExitCode")
+        status, code = Status.ENDED, _code(state.get("ExitCode"))
     killed = status is Status.ENDED and code == _SIGKILLED
     oom = bool(state.get("OOMKilled")) or (killed and saw_out_of_memory(str(shown["Id"])))
     networks = (shown.get("NetworkSettings") or {}).get("Networks") or {}
