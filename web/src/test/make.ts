@@ -368,3 +368,11 @@ export const invitation: Make<"InvitationCreated"> = (over) => ({
   url: "http://localhost:8080/console/invitation#once",
   ...over,
 });
+
+export const held: Make<"HeldOut"> = (over) => ({
+  miner_id: "usr_mina",
+  miner_name: "mina",
+  amount: "1.250000",
+  suspended: true,
+  ...over,
+});
