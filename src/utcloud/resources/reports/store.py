@@ -57,7 +57,7 @@ node_history: list[Callable[[], ColumnElement[bool]]] = []
 
 
 async def _make_room(tx: Tx, site: Site, nodes: dict[str, Node], seen: dict[str, Seen]) -> None:
-    """Forget nodes that are not named and have no history, when there would be too many; leave out those beyond that."""
+    """Forget nodes that are not named and had no work, when there would be too many; leave out those beyond that."""
     new = [name for name in seen if name not in nodes]
     removed = await tx.scalar(select(func.count()).where(Node.site_id == site.id, Node.removed_at.is_not(None)))
     count = len(nodes) + (removed or 0)
