@@ -11,7 +11,7 @@ const PATH = "/api/v1/sites";
 const TOKEN = "/api/v1/sites/{site_id}/token";
 const NETWORKS = "/api/v1/sites/{site_id}/networks";
 const miner = make.session({ user: make.user({ roles: ["miner"] }) });
-const { token: _, ...basement } = make.site({ id: "site_1", name: "basement" });
+const basement = make.site({ id: "site_1", name: "basement" });
 const local = {
   ...basement,
   id: "site_0",
