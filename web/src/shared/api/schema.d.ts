@@ -3525,7 +3525,7 @@ export interface components {
          * HeldDecision
          * @description ``miner``: release it to him. ``payers``: return it to the wallets that paid.
          * @example {
-         *       "reason": "its chips were not there",
+         *       "reason": "fraud",
          *       "to": "payers"
          *     }
          */
