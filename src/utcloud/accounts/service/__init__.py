@@ -29,6 +29,7 @@ from utcloud.accounts.service.groups import (
     update_group,
     visible_group,
 )
+from utcloud.accounts.service.standing import HARDWARE_SIGNAL, in_standing, out_of_standing, why_out
 from utcloud.accounts.service.users import (
     UserHook,
     actor_of,
@@ -53,6 +54,7 @@ from utcloud.accounts.service.users import (
 )
 
 __all__ = [
+    "HARDWARE_SIGNAL",
     "SESSION_LIFETIME",
     "SESSION_MOST",
     "LoggedIn",
@@ -77,6 +79,7 @@ __all__ = [
     "group_ids_of",
     "group_in_use_checks",
     "group_refs",
+    "in_standing",
     "invitations",
     "list_groups",
     "list_tokens",
@@ -88,6 +91,7 @@ __all__ = [
     "on_delete_checks",
     "on_freeze",
     "on_grant",
+    "out_of_standing",
     "prove_again",
     "require_active",
     "reset_password",
@@ -102,4 +106,5 @@ __all__ = [
     "usernames",
     "users_out",
     "visible_group",
+    "why_out",
 ]
