@@ -33,11 +33,11 @@ def database_url(sqlite_template: Path, home: Path) -> str:
     return f"sqlite+aiosqlite:///{home / 'utcloud.db'}"
 
 
-async def _put(db: Database, upstream: Upstream | str, replica: str = "rep_1") -> Route:
+async def _put(db: Database, upstream: Upstream | str, replica: str = "rep_1", owner: str = "usr_1") -> Route:
     address = upstream if isinstance(upstream, str) else upstream.address
     async with db.write() as tx:
         return await service.put_route(
-            tx, replica, "usr_1", address, "jupyter-token", site_id="si_1", networks=["0.0.0.0/0"]
+            tx, replica, owner, address, "jupyter-token", site_id="si_1", networks=["0.0.0.0/0"]
         )
 
 
@@ -298,8 +298,7 @@ async def test_open_streams_of_a_rotated_route_close_and_no_others(
     """A thief's terminal ends with the secret by which it was opened; a neighbour's goes on."""
     async with another_upstream() as neighbours:
         mine = await _put(db, upstream)
-        async with db.write() as tx:
-            theirs = await service.put_route(tx, "rep_2", "usr_2", neighbours.address, "t")
+        theirs = await _put(db, neighbours, "rep_2", owner="usr_2")
         await _opened(edge, mine)
         await _opened(edge, theirs)
         async with (
@@ -331,7 +330,7 @@ async def test_a_page_that_took_over_an_address_keeps_its_streams(
     await _opened(edge, await _put(db, upstream))
     async with db.write() as tx:
         await service.drop_route(tx, "rep_1")
-        heir = await service.put_route(tx, "rep_2", "usr_2", upstream.address, "t")
+    heir = await _put(db, upstream, "rep_2", owner="usr_2")
     await _opened(edge, heir)
     async with _socket(edge, heir, f"utcloud_replica={heir.secret}") as socket:
         await _echo(socket, "before")
