@@ -1,6 +1,7 @@
 """The command line against the real server, with a site that witnesses whatever is wanted of it."""
 
 import contextlib
+import functools
 import io
 import os
 import threading
@@ -12,11 +13,22 @@ from unittest import mock
 
 import httpx
 import pytest
+import typer
 
 from tests.support.factories import ObservedReplicaFactory, SiteReportFactory, node_report
 from tests.support.served import Served, serve
+from utcloud.cli import common
 from utcloud.cli.app import run
 from utcloud.protocol import DesiredState, ObservedReplica, Phase
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hasty() -> Iterator[None]:
+    """The tree of commands is made once and not for each call, and the server is asked often how things are going."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        patch.setattr(common, "POLL_S", 0.02)
+        yield
 
 
 @dataclass

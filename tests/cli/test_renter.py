@@ -165,14 +165,14 @@ def test_a_notebook_from_beginning_to_end(renter: Cli, operator: Cli, folder: Pa
 def test_waiting_says_why(renter: Cli, site: SiteDouble) -> None:
     site.paused.set()
     try:
-        threading.Timer(2, site.paused.clear).start()
+        threading.Timer(0.5, site.paused.clear).start()
         done = renter("notebook", "create", "slow", "--spec", SPEC, "--wait", "--timeout", "30")
     finally:
         site.paused.clear()
     assert done.status == 0, done.err
     assert len(done.err.strip().splitlines()) >= 2, done.err
     assert "running" in done.err
-    never = renter("notebook", "create", "four", "--spec", SPEC, "--tasks", "3", "--wait", "--timeout", "2")
+    never = renter("notebook", "create", "four", "--spec", SPEC, "--tasks", "3", "--wait", "--timeout", "1")
     assert never.status == 1
     assert "TPU" in never.err, "the reason why it waits"
     for name in ("slow", "four"):
