@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from tusclient.uploader.uploader import Uploader
 
-from tests.cli.conftest import Cli, SiteDouble
+from tests.cli.conftest import Cli
 from tests.support.api import Api
 from tests.support.served import Served
+from tests.support.site_double import SiteDouble
 from utcloud.cli import upload
 
 SPEC = "1CPU-1GB-1TPU"
@@ -217,11 +218,12 @@ def test_two_of_one_name_are_told_apart_by_id(operator: Cli, served: Served, tmp
         assert _json(operator, "pool", "show", ident)["id"] == ident
 
 
-def test_a_pipe_gets_whole_lines(renter: Cli, served: Served) -> None:
+def test_a_pipe_gets_whole_lines(renter: Cli, served: Served, folder: Path) -> None:
     """A real process, its output not a terminal."""
+    renter.ok("algorithm", "upload", str(folder), "--name", "piped")
     program = Path(sys.executable).parent / "utcloud"
     environment = {"UTCLOUD_HOME": str(renter.home), "UTCLOUD_SERVER_URL": served.origin, "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         [program, "algorithm", "list"], env=environment, capture_output=True, text=True, check=True, timeout=60
     )
-    assert any("net" in line and "renter" in line for line in done.stdout.splitlines())
+    assert any("piped" in line and "renter" in line for line in done.stdout.splitlines())

@@ -11,7 +11,7 @@ from tests.support.stack import Stack, Traces
 from utcloud.cli.up import chips
 from utcloud.site.firewall import PREFIX as BRIDGES
 
-pytestmark = [pytest.mark.containers, pytest.mark.slow]
+pytestmark = [pytest.mark.in_order, pytest.mark.containers, pytest.mark.slow]
 
 QUICK_S = 20
 """The second start; the machine may be busy with other tests."""
