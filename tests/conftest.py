@@ -55,7 +55,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if fast and collection_path.name in ("e2e", "test_openapi_fuzz.py") else None
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Leave out what the lane does not run; undo pytest-randomly's shuffling inside of files marked ``in_order``."""
     as_written: dict[Path, list[pytest.Item]] = {}

@@ -81,6 +81,7 @@ def _zip(entries: dict[str, bytes]) -> bytes:
         ("bomb.zip", _zip({f"zeros-{n}.bin": bytes(64 * 2**20) for n in range(8)})),
         ("nothing.zip", b""),
     ],
+    ids=["climbing", "absolute", "broken", "bomb", "nothing"],  # of the contents, which hold the time, ids would differ
 )
 def test_a_bad_archive_fails_with_a_reason_and_leaves_nothing(cloud: Cloud, name: str, content: bytes) -> None:
     asset, version = _draft(cloud, f"bad-{name}")
