@@ -62,7 +62,7 @@ table %(table)s {
     }
     chain postrouting {
         type nat hook postrouting priority srcnat + 10; policy accept;
-        iifname "%(prefix)s*" oifname != "%(prefix)s*" meta nfproto ipv4 masquerade comment "should the engine's be gone"
+        iifname "%(prefix)s*" oifname != "%(prefix)s*" meta nfproto ipv4 masquerade comment "if the engine's is gone"
         iifname "%(prefix)s*" oifname != "%(prefix)s*" ip6 saddr fc00::/7 masquerade
     }
 }
