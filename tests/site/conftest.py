@@ -134,9 +134,8 @@ async def docker(engine_url: str, home: Path) -> AsyncIterator[Docker]:
             if (network.get("Labels") or {}).get("utcloud.home") == str(home):
                 with suppress(Exception):
                     await (await client.networks.get(network["Name"])).delete()
-    await Nftables(
-        bridge_prefix(home / "site")
-    ).remove()  # an agent that was cancelled leaves it, since its bridges were there still
+    # An agent that was cancelled leaves its table, since its bridges were there still.
+    await Nftables(bridge_prefix(home / "site")).remove()
 
 
 @pytest.fixture
