@@ -124,6 +124,8 @@ class Scenario:
     async def _add_hardware(self, tx: Tx, miner: str, site: str) -> None:
         self.miner = await add_user(tx, miner, is_miner=True)
         self.site_id = await add_site(tx, self.miner, site)
+        place = await tx.get_one(Site, self.site_id)
+        place.local, place.networks = False, ["10.89.0.0/16"]
         self.pool_id = (await service.default_pool(tx, self.miner.id)).id
 
     async def _add_offer(self, tx: Tx) -> None:

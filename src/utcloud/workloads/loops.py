@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 
+from utcloud.accounts.service import HARDWARE_SIGNAL
 from utcloud.common.clock import Clock
 from utcloud.db import Database
 from utcloud.resources.capacity import CAPACITY_SIGNAL
@@ -44,7 +45,7 @@ async def place_waiting(db: Database, clock: Clock, *, fee_ppm: int) -> None:
 
 async def nodes_loop(db: Database, clock: Clock, watch: nodes.Watch) -> None:
     """Fail what was lost, drain and move nodes: when a miner says so, when work has ended, and every few seconds."""
-    with db.listening(NODES_SIGNAL, CAPACITY_SIGNAL) as woken:
+    with db.listening(NODES_SIGNAL, CAPACITY_SIGNAL, HARDWARE_SIGNAL) as woken:
         while True:
             woken.clear()
             await nodes.look(db, clock.now(), watch)
