@@ -203,6 +203,7 @@ def test_everything_else_can_be_listed(operator: Cli) -> None:
     ):  # fmt: skip
         assert operator(*words).status == 0, words
         json.loads(operator.ok(*words, "--json"))
+    operator.ok("user", "create", "audited", "--role", "renter")
     audited = operator.ok("audit", "list", "--action", "user.create", "--actor", "admin")
     assert "user.create" in audited
 

@@ -30,6 +30,7 @@ NOT_SHOWN_FILES = (
 NOT_SHOWN = {
     "delete element * within *",  # nftables
     "list table *",
+    "inet utcloud_*",
     "\tset within {",
     "mount: *",  # what the system said
     "umount: *",

@@ -22,7 +22,12 @@ class Api:
     def __init__(self, server: str, token: str | None) -> None:
         self.server = server
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self.client = httpx.Client(base_url=f"{server}/api/v1", headers=headers, timeout=60)
+        self.client = httpx.Client(
+            base_url=f"{server}/api/v1",
+            headers=headers,
+            timeout=60,
+            verify=not server.startswith("http://"),  # reading all certificates takes longer than most commands
+        )
 
     def login(self, body: Json, ask_code: Callable[[], str] | None = None) -> Json:
         """Make a token against a password, without being logged in. A wrong one is a refusal like any other.
