@@ -40,8 +40,9 @@ def test_from_set_up_to_reset(served: Served, operator: Cli, tmp_path: Path) -> 
     refused = sue("login", "sue", "--password-stdin", stdin=f"{PASSWORD}\n000000\n")
     assert refused.status == 1
     assert "second step is wrong" in refused.err
-    sue.ok("login", "sue", "--password-stdin", stdin=f"{PASSWORD}\n{_code(secret)}\n")
-    again = sue("login", "sue", "--password-stdin", stdin=f"{PASSWORD}\n{_code(secret)}\n")
+    code = _code(secret)
+    sue.ok("login", "sue", "--password-stdin", stdin=f"{PASSWORD}\n{code}\n")
+    again = sue("login", "sue", "--password-stdin", stdin=f"{PASSWORD}\n{code}\n")
     assert again.status == 1, "a code works once"
     sue.ok("login", "sue", "--password-stdin", stdin=f"{PASSWORD}\n{codes[0]}\n")
     made = sue.ok("token", "create", "ci", "--password-stdin", stdin=f"{PASSWORD}\n{codes[1]}\n")
