@@ -1,6 +1,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down status test test-fast test-long lint format docs bench web example
+.PHONY: help up down status test test-fast test-long coverage lint format docs bench web example
 .NOTPARALLEL:
 # Some shells forbid Python to keep what it compiled: each of the test's many processes would compile all of it anew.
 export PYTHONDONTWRITEBYTECODE =
@@ -31,6 +31,10 @@ test: test-setup ## Run the tests, with real containers, a real browser and Post
 
 test-long: test-setup ## Run everything at full counts: hours, not minutes
 	.venv/bin/python -m pytest --lane long -n auto $(ARGS)
+
+coverage: ## Say which lines the tests of make test-fast reach; whole in build/coverage/index.html
+	@scripts/python-env test
+	.venv/bin/python -m pytest --lane fast -n auto --cov=utcloud --cov-report=term:skip-covered --cov-report=html:build/coverage $(ARGS)
 
 .PHONY: test-setup
 test-setup:

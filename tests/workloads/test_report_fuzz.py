@@ -134,6 +134,8 @@ async def agent(world: Scenario, clock: FakeClock, tmp_path: Path) -> AsyncItera
         await world.recharge(tx, world.renter, 10**6 * MICRO)
     async with client_of(app, "utcs_good") as client:
         yield client
+    fault = (await verified(world.db)).fault
+    assert fault is None, fault
 
 
 @pytest.mark.postgres
@@ -162,5 +164,3 @@ async def test_what_is_said_of_one_replica_costs_no_other_its_part(
         answer = await agent.post("agent/reports", content=body, headers=headers)
         assert answer.status_code == 200, (answer.status_code, answer.text, report)
         assert (await world.meter(site.other)).witnessed_until == world.now, report
-    fault = (await verified(world.db)).fault
-    assert fault is None, fault

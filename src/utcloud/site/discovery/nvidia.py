@@ -1,6 +1,7 @@
 """NVIDIA GPUs and their MIG instances, through NVML, the driver's own library.
 
-Written from NVML's documentation and tested against a double of its functions. It has never run on a real chip.
+Tested against a double of NVML's functions. Finding and measuring ran on a real H100 (driver 580); giving one to a
+container never did, nor MIG.
 """
 
 import re
