@@ -30,7 +30,7 @@ from tests.support.factories import (
 )
 from tests.support.money import fund, meter_of
 from utcloud.accounts.auth import Actor
-from utcloud.billing import journal
+from utcloud.billing import journal, payers
 from utcloud.billing.models import Meter
 from utcloud.common.money import MICRO
 from utcloud.db import Database, Tx
@@ -148,6 +148,10 @@ class Scenario:
     async def recharge(self, tx: Tx, actor: Actor, amount: int) -> None:
         await fund(tx, actor.id, amount, self.now)
 
+    async def agree(self, tx: Tx, group_id: str) -> None:
+        """A manager lets the group's wallet pay in the world's pool."""
+        await payers.allow(tx, (await journal.account(tx, "wallet", group_id)).id, [self.pool_id])
+
     def later(self, seconds: float) -> datetime:
         """Let time pass."""
         self.now += timedelta(seconds=seconds)
@@ -164,9 +168,9 @@ class Scenario:
             made = await notebooks.create(tx, self.now, actor or self.renter, wish, fee_ppm=self.fee_ppm)
             return made.id
 
-    async def start(self, ident: str) -> None:
+    async def start(self, ident: str, **fields: Any) -> None:
         async with self.db.write() as tx:
-            await notebooks.start(tx, self.now, self.renter, ident, fee_ppm=self.fee_ppm)
+            await notebooks.start(tx, self.now, self.renter, ident, fee_ppm=self.fee_ppm, **fields)
 
     async def stop(self, ident: str) -> None:
         async with self.db.write() as tx:
@@ -192,8 +196,9 @@ class Scenario:
         )
         async with self.db.write() as tx:
             site = await tx.get_one(Site, self.site_id)
+            before = site.last_seen_at
             await reports.apply(tx, self.now, site, report)
-            await observed.apply(tx, self.now, site, report)
+            await observed.apply(tx, self.now, site, report, before=before)
             return site.revision
 
     async def see(self, attempt_id: str, phase: Phase, **fields: Any) -> ObservedReplica:

@@ -22,7 +22,7 @@ class Actor:
     ip: str = ""
 
     def recharges(self, settings: Settings) -> bool:
-        """Whether he puts machine hours into anybody's wallet and takes them out."""
+        """Whether they put machine hours into others' wallets: an operator into any, a miner into some."""
         return self.is_operator or (self.is_miner and settings.recharge_by == "miners")
 
     def require_operator(self) -> None:

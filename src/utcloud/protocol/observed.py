@@ -84,6 +84,8 @@ class ObservedReplica(BaseModel):
     endpoint: Annotated[str, Field(max_length=255)] | None = None
     """``host:port`` at which the edge reaches the page; sent as soon as it is known."""
     started_at: AwareDatetime | None = None
+    ready_at: AwareDatetime | None = None
+    """When its page answered first."""
     ended_at: AwareDatetime | None = None
     exit_code: Annotated[int, Field(ge=-INT64, le=INT64)] | None = None
     log_tail: str = Field(default="", max_length=20_000)

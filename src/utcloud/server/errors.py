@@ -38,6 +38,10 @@ class ProblemDetails(BaseModel):
     field: str | None = None
     cure: str | None = None
     errors: list[FieldError] = []
+    expected_price: str | None = None
+    """With code `price_changed`: what was expected, in UNC per hour …"""
+    price: str | None = None
+    """… and what it costs now."""
 
 
 def problem_response(problem: ProblemDetails, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -63,6 +67,7 @@ def from_problem(error: Problem) -> JSONResponse:
         field=error.field,
         cure=error.cure,
         errors=[FieldError(field=error.field, detail=error.detail)] if error.field else [],
+        **error.members,
     )
     return problem_response(details, headers)
 

@@ -35,6 +35,7 @@ def _loops(app: FastAPI) -> dict[str, Loop]:
         "place": lambda: workloads.place_loop(db, clock, fee_ppm=fee_ppm(settings.platform_fee_percent)),
         "nodes": lambda: workloads.nodes_loop(db, clock, watch),
         "solvency": lambda: billing.watch_solvency(db, clock, stop),
+        "uptime": lambda: billing.keep_uptime(db, clock),
         "settle": lambda: billing.settle_hourly(db, clock),
         "outbox": lambda: outbox.deliver(db, clock, settings),
         "edge": Pusher(db, settings, clock).run,

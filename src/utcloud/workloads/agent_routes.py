@@ -119,8 +119,9 @@ async def post_report(request: Request, db: Db, now: Now, authorization: Bearer 
         except Unauthenticated:
             heartbeats.forget(token)
             raise
+        before = site.last_seen_at
         await reports.apply(tx, now, site, incoming)
-        await observed.apply(tx, now, site, report)
+        await observed.apply(tx, now, site, report, before=before)
         return _answer(site.revision, now)
 
 

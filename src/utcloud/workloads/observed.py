@@ -19,6 +19,8 @@ from utcloud.workloads.states import FINAL, move
 
 NODE_LOST = "node_lost"
 """The cause of an attempt's end that no site could witness."""
+WITH_PAGE = frozenset({"notebook"})
+"""Kinds of work that are billed from when their page answers, not from when their container starts."""
 PLACE = "placement"
 """The signal that capacity may have come free."""
 
@@ -49,8 +51,12 @@ async def witness(tx: Tx, now: datetime, said: dict[str, SiteReport]) -> None:
         await meters.witness(tx, attempt_ids, until[second], now=now)
 
 
-async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
-    """Store what ``site`` witnessed. The same report again changes nothing."""
+async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport, *, before: datetime | None = None) -> None:
+    """Store what ``site`` witnessed. The same report again changes nothing.
+
+    ``before`` is when the site was heard before this report, by the server's clock: what it did not speak of then, as a
+    report is all that it sees, had not begun.
+    """
     if report.dropped_volumes:
         await tx.execute(
             delete(DroppedVolume).where(
@@ -70,11 +76,11 @@ async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport) -> None:
         if observed is None:
             continue
         if observed.phase == Phase.ENDED:
-            await _ended(tx, now, site, attempt, replica, observed)
+            await _ended(tx, now, site, attempt, replica, observed, before)
             continue
         if _is_over(attempt, replica):
             continue  # it was lost, and is to end: the site will hear so
-        await _alive(tx, now, attempt, replica, observed)
+        await _alive(tx, now, attempt, replica, observed, report.sent_at, before)
         if attempt.started_at is not None:
             alive.append(attempt.id)
     if alive:
@@ -94,18 +100,37 @@ def _is_over(attempt: Attempt, replica: Replica) -> bool:
     return replica.attempt_id != attempt.id or State(replica.state) in FINAL or replica.state == State.PENDING
 
 
-async def _started(tx: Tx, now: datetime, attempt: Attempt, observed: ObservedReplica) -> None:
+async def _started(tx: Tx, now: datetime, attempt: Attempt, observed: ObservedReplica, before: datetime | None) -> None:
+    """Its container was started; where there is no page to wait for, that is from when it is billed."""
     if observed.started_at and attempt.started_at is None:
         attempt.started_at = min(max(observed.started_at, attempt.created_at), now)
-        await meters.start(tx, attempt.id, attempt.started_at, now=now)
+        if (await tx.get_one(Workload, attempt.workload_id)).kind not in WITH_PAGE:
+            await _bill(tx, now, attempt, observed.started_at, before)
 
 
-async def _alive(tx: Tx, now: datetime, attempt: Attempt, replica: Replica, observed: ObservedReplica) -> None:
-    await _started(tx, now, attempt, observed)
+async def _bill(tx: Tx, now: datetime, attempt: Attempt, since: datetime, before: datetime | None) -> None:
+    told = max(before, attempt.created_at) if before else attempt.created_at
+    await meters.start(tx, attempt.id, since, now=now, told=told)
+
+
+async def _alive(
+    tx: Tx,
+    now: datetime,
+    attempt: Attempt,
+    replica: Replica,
+    observed: ObservedReplica,
+    sent_at: datetime,
+    before: datetime | None,
+) -> None:
+    await _started(tx, now, attempt, observed, before)
     if observed.endpoint and observed.endpoint != attempt.endpoint and attempt.desired == Phase.RUNNING:
         attempt.endpoint = observed.endpoint
         workload = await tx.get_one(Workload, attempt.workload_id)
         await edge.put_route(tx, replica.id, workload.owner_id, observed.endpoint, attempt.token)
+    if observed.phase == Phase.RUNNING and replica.state != State.RUNNING:
+        workload = await tx.get_one(Workload, attempt.workload_id)
+        if workload.kind in WITH_PAGE:
+            await _bill(tx, now, attempt, observed.ready_at or sent_at, before)
     if replica.state == State.STOPPING:
         return
     if observed.phase == Phase.RUNNING:
@@ -116,11 +141,19 @@ async def _alive(tx: Tx, now: datetime, attempt: Attempt, replica: Replica, obse
 
 
 async def _ended(
-    tx: Tx, now: datetime, site: Site, attempt: Attempt, replica: Replica, observed: ObservedReplica
+    tx: Tx,
+    now: datetime,
+    site: Site,
+    attempt: Attempt,
+    replica: Replica,
+    observed: ObservedReplica,
+    before: datetime | None,
 ) -> None:
     lost = attempt.cause == NODE_LOST
     if not lost:
-        await _started(tx, now, attempt, observed)
+        await _started(tx, now, attempt, observed, before)
+        if observed.ready_at and replica.state != State.RUNNING and not _is_over(attempt, replica):
+            await _bill(tx, now, attempt, observed.ready_at, before)  # it answered and ended between two reports
         attempt.cause = observed.cause
     if attempt.started_at is not None:
         known = observed.ended_at or await meters.seen_until(tx, attempt.id) or attempt.started_at

@@ -24,6 +24,7 @@ from utcloud.accounts.service.groups import (
     group_in_use_checks,
     group_refs,
     list_groups,
+    on_group_created,
     update_group,
     visible_group,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "on_delete_checks",
     "on_freeze",
     "on_grant",
+    "on_group_created",
     "require_active",
     "reset_password",
     "revoke_token",

@@ -1327,6 +1327,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/orders/{order_id}/credit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Credit Order
+         * @description Give back some of what was paid for an order that has ended, with a reason that all read; for operators.
+         */
+        post: operations["credit_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/orders/{order_id}/rating": {
         parameters: {
             query?: never;
@@ -1469,7 +1489,7 @@ export interface paths {
         head?: never;
         /**
          * Update Wallet
-         * @description Say below what a wallet's owner is warned.
+         * @description Say below what a wallet's owner is warned, and where a group's wallet pays.
          */
         patch: operations["update_wallet"];
         trace?: never;
@@ -1488,7 +1508,7 @@ export interface paths {
         get: operations["list_caps"];
         /**
          * Put Cap
-         * @description Set the spending caps of a wallet, or of a member of the group that owns it.
+         * @description Set the spending caps of a wallet, or of members of the group that owns it.
          */
         put: operations["put_cap"];
         post?: never;
@@ -2832,13 +2852,19 @@ export interface components {
         By: "day" | "spec" | "node" | "renter" | "miner" | "workload";
         /**
          * CapOut
-         * @description The most that may be spent from a wallet: by all together, or by one member of the group that owns it.
+         * @description The most that may be spent from a wallet: by all together, by one member of the group that owns it, or (``*``) by
+         *     each that has none of their own.
          */
         CapOut: {
             /** Wallet Id */
             wallet_id: string;
             /** User Id */
             user_id: string | null;
+            /**
+             * Set By
+             * @enum {string}
+             */
+            set_by: "keeper" | "operator";
             /** User Name */
             user_name: string;
             daily: components["schemas"]["CapSpent"] | null;
@@ -2874,7 +2900,9 @@ export interface components {
          */
         CapUpdate: {
             /** User Id */
-            user_id?: string | null;
+            user_id?: string | "*" | null;
+            /** Set By */
+            set_by?: ("keeper" | "operator") | null;
             /** Daily */
             daily?: string | null;
             /** Monthly */
@@ -3037,6 +3065,19 @@ export interface components {
              * @default
              * @example testing a new driver
              */
+            reason: string;
+        };
+        /**
+         * CreditCreate
+         * @description What an operator gives back of an order that has ended: at most what was paid for it.
+         */
+        CreditCreate: {
+            /**
+             * Amount
+             * @example 1.5
+             */
+            amount: string;
+            /** Reason */
             reason: string;
         };
         /** CustomResourceCreate */
@@ -3986,6 +4027,12 @@ export interface components {
              */
             tasks: number;
             /**
+             * Expected Price
+             * @description The price per hour of one subtask that you were shown, such as an estimate's `unit_price`. When it is another by now, nothing is ordered: 409 `price_changed` names both. Left out: whatever it costs.
+             * @example 1.5
+             */
+            expected_price?: string | null;
+            /**
              * Start
              * @default true
              */
@@ -4106,11 +4153,20 @@ export interface components {
          * @enum {string}
          */
         NotebookSort: "-created_at" | "created_at" | "name" | "-name" | "state" | "-state";
+        /** NotebookStart */
+        NotebookStart: {
+            /**
+             * Expected Price
+             * @description The price per hour of one subtask that you were shown, such as an estimate's `unit_price`. When it is another by now, nothing is ordered: 409 `price_changed` names both. Left out: whatever it costs.
+             * @example 1.5
+             */
+            expected_price?: string | null;
+        };
         /**
          * NoticeKind
          * @enum {string}
          */
-        NoticeKind: "low_balance" | "stop_announced" | "workload_stopped" | "order_settled" | "recharged";
+        NoticeKind: "low_balance" | "stop_announced" | "workload_stopped" | "order_settled" | "recharged" | "credited";
         /**
          * NoticeOut
          * @description Something that happened to one's money.
@@ -4913,6 +4969,10 @@ export interface components {
              * @default []
              */
             errors: components["schemas"]["FieldError"][];
+            /** Expected Price */
+            expected_price?: string | null;
+            /** Price */
+            price?: string | null;
         };
         /**
          * Quantity
@@ -5937,19 +5997,42 @@ export interface components {
             low_balance: string;
             /** Low */
             low: boolean;
+            /** Max Price */
+            max_price?: string | null;
+            /**
+             * Pools
+             * @default []
+             */
+            pools: components["schemas"]["WalletPoolOut"][];
+        };
+        /**
+         * WalletPoolOut
+         * @description A pool in which a group's wallet pays at any price.
+         */
+        WalletPoolOut: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Miner Name */
+            miner_name: string;
         };
         /**
          * WalletSort
          * @enum {string}
          */
         WalletSort: "-created_at" | "created_at" | "balance" | "-balance";
-        /** WalletUpdate */
+        /**
+         * WalletUpdate
+         * @description Changes what is given. ``max_price`` and ``pool_ids`` are for groups' wallets; ``max_price`` null: none.
+         */
         WalletUpdate: {
-            /**
-             * Low Balance
-             * @example 1.5
-             */
-            low_balance: string;
+            /** Low Balance */
+            low_balance?: string | null;
+            /** Max Price */
+            max_price?: string | null;
+            /** Pool Ids */
+            pool_ids?: string[] | null;
         };
         /**
          * WebhookCreate
@@ -5968,7 +6051,8 @@ export interface components {
              *       "stop_announced",
              *       "workload_stopped",
              *       "order_settled",
-             *       "recharged"
+             *       "recharged",
+             *       "credited"
              *     ]
              */
             kinds: components["schemas"]["NoticeKind"][];
@@ -7025,7 +7109,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NotebookStart"] | null;
+            };
+        };
         responses: {
             /** @description Successful Response */
             200: {
@@ -16912,6 +17000,112 @@ export interface operations {
                     "application/json": components["schemas"]["Page_EntryOut_"];
                     "text/csv": string;
                     "application/jsonl": string;
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    credit_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreditCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderOut"];
                 };
             };
             /** @description Nobody is logged in */

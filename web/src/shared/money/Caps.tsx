@@ -1,9 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
-import { App, Button, Card, Flex, Form, Input, Progress, Select, Skeleton, Typography } from "antd";
+import { App, Button, Card, Flex, Form, Input, Progress, Select, Skeleton, Tag, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
 import { formatUnc } from "../format";
+import { useRole, useSession } from "../session";
 import { When } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 import { FormDialog } from "../ui/FormDialog";
@@ -14,6 +15,8 @@ type Period = "daily" | "monthly" | "total";
 const PERIODS: Period[] = ["daily", "monthly", "total"];
 /** Stands for all together where a member can be chosen. */
 const ALL = "all";
+/** Stands for each member who has no caps of their own. */
+const EACH = "*";
 
 const keyOf = (wallet: Wallet) => ["wallets", wallet.id, "caps"];
 const load = (wallet: Wallet) =>
@@ -45,7 +48,7 @@ export function Caps({ wallet, canChange }: { wallet: Wallet; canChange: boolean
         <Flex vertical gap="small">
           {data.items.length === 0 && <Typography.Text>{t("caps.none")}</Typography.Text>}
           {data.items.map((cap) => (
-            <CapBars key={cap.user_id} cap={cap} named={wallet.owner === "group"} />
+            <CapBars key={`${cap.user_id} ${cap.set_by}`} cap={cap} named={wallet.owner === "group"} />
           ))}
           <Typography.Text type="secondary">
             {data.items.length > 0 && t("caps.about")} {!canChange && t("caps.noPermission")}
@@ -61,7 +64,14 @@ function CapBars({ cap, named }: { cap: Cap; named: boolean }) {
   const { t } = useTranslation();
   return (
     <>
-      {named && <Typography.Text strong>{cap.user_name || t("caps.all")}</Typography.Text>}
+      <span className="tags">
+        {named && (
+          <Typography.Text strong>
+            {cap.user_id === EACH ? t("caps.each") : cap.user_name || t("caps.all")}
+          </Typography.Text>
+        )}
+        {cap.set_by === "operator" && <Tag>{t("caps.byOperator")}</Tag>}
+      </span>
       {PERIODS.map((period) => {
         const one = cap[period];
         if (!one) return null;
@@ -110,8 +120,11 @@ function CapDialog(props: { wallet: Wallet; caps: Cap[]; open: boolean; onClose:
   const { t } = useTranslation();
   const { message } = App.useApp();
   const group = wallet.owner === "group";
+  const operator = useRole();
+  const { user } = useSession();
+  const level = operator && wallet.owner_id !== user.id ? "operator" : "keeper";
   const limits = (who: string) => {
-    const cap = caps.find(({ user_id }) => (user_id ?? ALL) === who);
+    const cap = caps.find(({ user_id, set_by }) => (user_id ?? ALL) === who && set_by === level);
     return Object.fromEntries(PERIODS.map((period) => [period, cap?.[period]?.limit ?? ""])) as Omit<Values, "who">;
   };
   const submit = ({ who, ...values }: Values) =>
@@ -120,6 +133,7 @@ function CapDialog(props: { wallet: Wallet; caps: Cap[]; open: boolean; onClose:
         params: { path: { wallet_id: wallet.id } },
         body: {
           user_id: who === ALL ? null : who,
+          set_by: level,
           ...Object.fromEntries(PERIODS.map((period) => [period, values[period]?.trim() || null])),
         },
       }),
@@ -182,7 +196,7 @@ function MemberChoice(props: {
       id={id}
       showSearch={{ optionFilterProp: "label" }}
       value={value}
-      options={[{ value: ALL, label: t("caps.all") }, ...members]}
+      options={[{ value: ALL, label: t("caps.all") }, { value: EACH, label: t("caps.each") }, ...members]}
       onChange={(who) => {
         onChange?.(who);
         onPick(who);
