@@ -1,11 +1,13 @@
 """A site's word against what the server itself saw: no start in the past, no pay for silence, none past the guards."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from tests.billing.test_orders import cap, look
+from tests.support.clock import FakeClock
 from tests.support.factories import PRICE
 from tests.support.scenario import Scenario
 from utcloud.billing import loops, service, uptime
@@ -15,6 +17,7 @@ from utcloud.billing.solvency import elapsed_ms
 from utcloud.billing.verify import verified
 from utcloud.common.money import MICRO, amount_for
 from utcloud.protocol import SILENT_AFTER_S, Phase
+from utcloud.workloads import loops as workloads
 from utcloud.workloads.models import Workload
 from utcloud.workloads.schemas import State
 
@@ -259,7 +262,7 @@ async def test_a_clock_that_leaps_is_no_time_in_which_anybody_listened(world: Sc
 # Guards, when nobody was there to stop in time
 
 
-async def gone(world: Scenario, hours: float, **fields: object) -> str:
+async def gone(world: Scenario, hours: float, **fields: Any) -> str:
     """Work that went on while no server was there; its end was told when one came back. Its attempt."""
     notebook = await world.create(**fields)
     (attempt,) = await world.run(notebook)
@@ -342,3 +345,95 @@ async def test_a_maximum_cost_says_why_it_was_waived(world: Scenario) -> None:
     meter = await world.meter(attempt)
     assert (meter.settled, meter.waived) == (2 * MICRO, 13 * MICRO)
     assert meter.note.endswith("13 UNC are waived: its maximum cost of 2 UNC was reached")
+
+
+# Pages
+
+
+class Edge:
+    """Answers for the pages that it is told of, and remembers what it was asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answers = True
+        self.asked: list[dict[str, tuple[str, str]]] = []
+        monkeypatch.setattr(workloads, "answering", self._answering)
+
+    async def _answering(self, pages: dict[str, tuple[str, str]], path: str) -> set[str]:
+        assert path == "/api"
+        self.asked.append(pages)
+        return set(pages) if self.answers else set()
+
+
+@pytest.fixture
+def edge(monkeypatch: pytest.MonkeyPatch, world: Scenario) -> Edge:
+    world.edge_answers = False
+    return Edge(monkeypatch)
+
+
+async def test_a_site_cannot_claim_that_a_page_answers(world: Scenario, edge: Edge) -> None:
+    edge.answers = False
+    notebook = await world.create()
+    (attempt,) = await world.run(notebook)
+    pages, clock = workloads.Pages(), FakeClock(world.now)
+    for _ in range(12):
+        assert await pages.look(world.db, clock), "it does not answer yet"
+        world.later(10)
+        clock.advance(seconds=10)
+        await world.report()
+    assert (await world.meter(attempt)).started_at is None
+    assert await world.states(notebook) == [State.RUNNING]
+    assert await pages.look(world.db, clock)
+    assert await world.states(notebook) == [State.STOPPING]
+    assert (await world.replicas(notebook))[0].reason == "Its page did not answer at the edge within 120 seconds."
+    assert not await pages.look(world.db, clock), "what is to end is asked no more"
+    await world.end(attempt)
+    meter = await world.meter(attempt)
+    assert (meter.started_at, meter.settled, meter.closed) == (None, 0, True)
+
+
+async def test_a_page_is_billed_from_when_it_answers_at_the_edge(world: Scenario, edge: Edge) -> None:
+    notebook = await world.create()
+    (attempt,) = await world.run(notebook)
+    pages, clock = workloads.Pages(), FakeClock(world.now)
+    edge.answers = False
+    world.later(7)
+    clock.advance(seconds=7)
+    assert await pages.look(world.db, clock)
+    edge.answers = True
+    world.later(1)
+    clock.advance(seconds=1)
+    assert not await pages.look(world.db, clock)
+    row = await world.attempt(attempt)
+    assert edge.asked[-1] == {attempt: (row.endpoint, row.token)}
+    assert (await world.meter(attempt)).started_at == world.now - timedelta(seconds=1), "when it was last asked in vain"
+    assert not await pages.look(world.db, clock)
+    assert len(edge.asked) == 2, "once is enough"
+    world.later(10)
+    await world.end(attempt)
+    assert (await world.meter(attempt)).settled == amount_for(PRICE, 11_000)
+
+
+async def test_a_page_that_answers_at_once_loses_its_site_nothing(world: Scenario, edge: Edge) -> None:
+    await world.create()
+    attempt = await attempt_of(world)
+    ready = world.later(5)
+    await world.report()
+    ready = world.now + timedelta(milliseconds=200)
+    world.later(0.3)
+    await world.see(attempt, Phase.RUNNING, started_at=ready, ready_at=ready, endpoint="10.89.0.2:8888")
+    world.later(0.1)
+    assert not await workloads.Pages().look(world.db, FakeClock(world.now))
+    assert (await world.meter(attempt)).started_at == ready
+
+
+async def test_a_page_that_no_server_saw_is_billed_only_while_none_was_there(world: Scenario, edge: Edge) -> None:
+    for away, billed in ((0, 0), (600, 580)):  # the 20 s in which a server listened count for nothing
+        await world.create(f"away-{away}")
+        attempt = await attempt_of(world)
+        await listen(world, 10)
+        await world.see(attempt, Phase.STARTING, started_at=world.now)
+        ready = world.now + timedelta(seconds=10)
+        world.later(away)
+        await listen(world, 20)
+        await world.end(attempt, ready_at=ready, ended_at=world.now - timedelta(seconds=10 if away else 5))
+        assert round(elapsed_ms(await world.meter(attempt)) / 1000) == billed, away

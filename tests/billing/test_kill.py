@@ -53,6 +53,10 @@ import gc, os, signal, sys
 import utcloud.server.app, uvicorn, uvloop, httptools
 from utcloud.common.settings import Settings
 from utcloud.server import run
+from utcloud.workloads import loops
+async def all_of_them(pages, path):
+    return set(pages)
+loops.answering = all_of_them  # there are no containers
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 gc.freeze()
 for line in sys.stdin:

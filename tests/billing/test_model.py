@@ -60,7 +60,7 @@ from utcloud.db import Database
 from utcloud.protocol import SILENT_AFTER_S, Phase, SiteReport
 from utcloud.resources import reports
 from utcloud.resources.models import Site, Spec
-from utcloud.workloads import nodes, observed
+from utcloud.workloads import nodes, observed, pages
 from utcloud.workloads.loops import stop_dry
 from utcloud.workloads.models import Attempt
 
@@ -407,6 +407,8 @@ class MoneyMachine(RuleBasedStateMachine):
             before = site.last_seen_at
             await reports.apply(tx, now, site, report)
             await observed.apply(tx, now, site, report, before=before)
+            await pages.answered(tx, now, list(await tx.scalars(select(Attempt.id))))
+            await observed.witness(tx, now, {site.id: report})
         await self.world.place_waiting()
 
     @rule(late=st.sampled_from([200, 400, 4000]), up=st.booleans())

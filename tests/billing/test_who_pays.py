@@ -101,7 +101,8 @@ async def test_a_groups_wallet_pays_anywhere_up_to_its_highest_price(world: Scen
 async def test_a_persons_own_wallet_is_bound_to_no_pool(world: Scenario) -> None:
     async with world.db.read() as tx:
         wallet = await service.wallet_of(tx, world.now, world.renter.id)
-    for body in ({"max_price": "1"}, {"pool_ids": []}):
+    bodies: list[dict[str, Any]] = [{"max_price": "1"}, {"pool_ids": []}]
+    for body in bodies:
         with pytest.raises(Invalid) as caught:
             await change(world, wallet.id, world.renter, **body)
         assert caught.value.field in body

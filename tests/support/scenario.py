@@ -37,7 +37,7 @@ from utcloud.db import Database, Tx
 from utcloud.protocol import DesiredState, NodeReport, ObservedReplica, Phase
 from utcloud.resources import reports, service
 from utcloud.resources.models import ChipClaim, Site
-from utcloud.workloads import loops, notebooks, observed
+from utcloud.workloads import loops, notebooks, observed, pages
 from utcloud.workloads.desired import desired_state
 from utcloud.workloads.models import Attempt, Replica, Workload
 from utcloud.workloads.schemas import NotebookCreate, State
@@ -91,6 +91,8 @@ class Scenario:
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     fee_ppm: int = FEE_PPM
     nodes: list[NodeReport] = field(default_factory=lambda: [node_report("node-a", 2), node_report("node-b", 1)])
+    edge_answers: bool = True
+    """Whether a page answers at the edge as soon as its site says so."""
     seen: dict[str, ObservedReplica] = field(default_factory=dict)
     """The site's memory: what it will say of each attempt, by attempt id."""
     renter: Actor = field(init=False)
@@ -199,6 +201,9 @@ class Scenario:
             before = site.last_seen_at
             await reports.apply(tx, self.now, site, report)
             await observed.apply(tx, self.now, site, report, before=before)
+            if self.edge_answers:
+                await pages.answered(tx, self.now, list(await tx.scalars(select(Attempt.id))))
+                await observed.witness(tx, self.now, {self.site_id: report})
             return site.revision
 
     async def see(self, attempt_id: str, phase: Phase, **fields: Any) -> ObservedReplica:

@@ -126,7 +126,7 @@ class Limits:
         """How much of ``due`` leaves ``cap`` kept in each day or month that it is for."""
         net = meter.settled - meter.credited
         before_it = max(cost_until(meter, cap.changed_at + GRACE) - net, 0)  # what came before it was set is owed
-        limit, front, most = getattr(cap, period), net, net + due
+        limit, front, most = int(getattr(cap, period)), net, net + due
         payer = "" if cap.user_id == "" else meter.payer_id
         moment = _front(meter, net)
         while moment is not None and front < most:

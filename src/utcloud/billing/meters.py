@@ -40,8 +40,6 @@ from utcloud.protocol import SILENT_AFTER_S
 SILENT_MS = SILENT_AFTER_S * 1000
 """So much of a site's silence is billed on its word: a report or two may be lost."""
 
-LATE_MS = 300_000
-"""What is witnessed later than this is noted: the site was silent, or a clock was moved."""
 
 BACK_MS = 10_000
 """An end this much before the last sign of life is ordinary: the report that spoke of life was under way meanwhile."""
@@ -218,7 +216,7 @@ async def start(
 ) -> None:
     """The attempt is at work since ``started_at``, by its site's clock. The first word holds.
 
-    ``told`` is when the site last said that it was not: no start before that is believed. Nor is one in a silence of
+    ``told`` is when it was known last that it was not: no start before that is believed. Nor is one in a silence of
     the site's that is longer than is billed. ``now`` is when that was heard, ``started_at`` unless given.
     """
     now = now or started_at
@@ -229,6 +227,8 @@ async def start(
     clipped = to_ms(started_at) - to_ms(said)
     late = f"it is counted {clipped / 1000:g} s later than its site said: it was not seen to run before; "
     note = late if clipped > BACK_MS else ""
+    if (unheard := to_ms(now) - to_ms(started_at)) > SILENT_MS:
+        note += f"{unheard // 1000}{_LATE.format(_moment(now))}"
     await tx.execute(
         update(Meter)
         .where(Meter.attempt_id == attempt_id, Meter.started_at.is_(None), Meter.closed.is_(False))
@@ -247,10 +247,14 @@ async def witness(tx: Tx, attempt_ids: Iterable[str], until: datetime, *, now: d
     idents = sorted(attempt_ids)
     if not idents:
         return
-    moment = f"{until:%Y-%m-%d %H:%M:%S} UTC"
+    moment = _moment(until)
     said = {"idents": idents, "until": until, "until_ms": to_ms(until), "heard": now or until}
     said |= {"heard_ms": to_ms(now or until), "late": _LATE.format(moment), "silent": _SILENT.format(moment)}
     await tx.execute(_WITNESS, said)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 _LATE = " s until {} were witnessed late; "
@@ -265,13 +269,14 @@ _silence = case(
     (_unbilled <= 0, 0),
     else_=sums.least(_unbilled, _until_ms - _seen),
 )
+_leap = _until_ms - _seen - _silence
 _LONG = 500
 """A note of so many characters gets no longer, however often a site comes and goes."""
 _room = func.length(_meters.c.note) < _LONG
 
 
 def _told(ms: ColumnElement[int], about: str) -> ColumnElement[str]:
-    return _meters.c.note + cast(ms // 1000, String) + bindparam(about, type_=String)
+    return cast(ms // 1000, String) + bindparam(about, type_=String)
 
 
 _WITNESS = (
@@ -286,11 +291,9 @@ _WITNESS = (
         witnessed_until=case((_seen < _until_ms, bindparam("until", type_=Timestamp)), else_=_meters.c.witnessed_until),
         heard_at=bindparam("heard"),
         silent_ms=_meters.c.silent_ms + _silence,
-        note=case(
-            ((_heard < _heard_ms - SILENT_MS) & _room & (_silence >= 1000), _told(_silence, "silent")),
-            ((_seen < _until_ms - LATE_MS) & _room, _told(_until_ms - _seen, "late")),
-            else_=_meters.c.note,
-        ),
+        note=_meters.c.note
+        + case(((_silence >= 1000) & _room, _told(_silence, "silent")), else_="")
+        + case(((_leap > SILENT_MS) & (_heard < _heard_ms) & _room, _told(_leap, "late")), else_=""),
     )
 )
 """Built once: every site's every report needs it."""
@@ -319,8 +322,10 @@ async def close(
             meter.note = joined(meter.note, late)
         if silent := await _silence_before(tx, meter, now or meter.ended_at):
             meter.silent_ms += silent
-            about = _SILENT.format(f"{meter.ended_at:%Y-%m-%d %H:%M:%S} UTC").strip("; ")
-            meter.note = joined(meter.note, f"{silent // 1000}{about}")
+            meter.note = joined(meter.note, f"{silent // 1000}{_SILENT.format(_moment(meter.ended_at))}".strip("; "))
+        if not again and -back - silent > SILENT_MS and meter.heard_at and meter.heard_at < (now or meter.ended_at):
+            told = f"{(-back - silent) // 1000}{_LATE.format(_moment(meter.ended_at))}"
+            meter.note = joined(meter.note, told.strip("; "))
         meter.witnessed_until = meter.ended_at
         meter.cause = meter.cause or cause
         await settle(tx, meter, now or meter.ended_at, final=True)

@@ -35,6 +35,13 @@ async def covered_ms(tx: Tx, since: datetime, now: datetime) -> int:
     return int(await tx.scalar(select(covered(*moments))) or 0)
 
 
+async def listened_ms(tx: Tx, since: datetime, now: datetime) -> int:
+    """``covered_ms`` for a server that listens at ``now``, whose last beat was a few seconds ago."""
+    last = await tx.scalar(select(func.max(Uptime.until)).where(Uptime.until.between(now - KEEPS, now)))
+    beaten = await covered_ms(tx, since, now)
+    return beaten if last is None else beaten + max(to_ms(now) - to_ms(max(last, since)), 0)
+
+
 def covered(since: ColumnElement[int], now: ColumnElement[int]) -> ColumnElement[int]:
     """``covered_ms`` in SQL, for statements about many rows."""
     begin = case((_began > since, _began), else_=since)

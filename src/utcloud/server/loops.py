@@ -34,6 +34,7 @@ def _loops(app: FastAPI) -> dict[str, Loop]:
     return {
         "place": lambda: workloads.place_loop(db, clock, fee_ppm=fee_ppm(settings.platform_fee_percent)),
         "nodes": lambda: workloads.nodes_loop(db, clock, watch),
+        "pages": lambda: workloads.pages_loop(db, clock),
         "solvency": lambda: billing.watch_solvency(db, clock, stop),
         "uptime": lambda: billing.keep_uptime(db, clock),
         "settle": lambda: billing.settle_hourly(db, clock),

@@ -13,14 +13,13 @@ from utcloud.protocol import ObservedReplica, Phase, SiteReport
 from utcloud.resources import capacity
 from utcloud.resources import service as resources
 from utcloud.resources.models import Site
+from utcloud.workloads import pages
 from utcloud.workloads.models import Attempt, DroppedVolume, Replica, Workload
 from utcloud.workloads.schemas import State
 from utcloud.workloads.states import FINAL, move
 
 NODE_LOST = "node_lost"
 """The cause of an attempt's end that no site could witness."""
-WITH_PAGE = frozenset({"notebook"})
-"""Kinds of work that are billed from when their page answers, not from when their container starts."""
 PLACE = "placement"
 """The signal that capacity may have come free."""
 
@@ -104,13 +103,13 @@ async def _started(tx: Tx, now: datetime, attempt: Attempt, observed: ObservedRe
     """Its container was started; where there is no page to wait for, that is from when it is billed."""
     if observed.started_at and attempt.started_at is None:
         attempt.started_at = min(max(observed.started_at, attempt.created_at), now)
-        if (await tx.get_one(Workload, attempt.workload_id)).kind not in WITH_PAGE:
-            await _bill(tx, now, attempt, observed.started_at, before)
+        if (await tx.get_one(Workload, attempt.workload_id)).kind not in pages.KINDS:
+            await meters.start(tx, attempt.id, observed.started_at, now=now, told=_told(attempt, before))
 
 
-async def _bill(tx: Tx, now: datetime, attempt: Attempt, since: datetime, before: datetime | None) -> None:
-    told = max(before, attempt.created_at) if before else attempt.created_at
-    await meters.start(tx, attempt.id, since, now=now, told=told)
+def _told(attempt: Attempt, before: datetime | None) -> datetime:
+    """Until when it was known that the attempt had not begun."""
+    return max(before, attempt.created_at) if before else attempt.created_at
 
 
 async def _alive(
@@ -127,14 +126,12 @@ async def _alive(
         attempt.endpoint = observed.endpoint
         workload = await tx.get_one(Workload, attempt.workload_id)
         await edge.put_route(tx, replica.id, workload.owner_id, observed.endpoint, attempt.token)
-    if observed.phase == Phase.RUNNING and replica.state != State.RUNNING:
-        workload = await tx.get_one(Workload, attempt.workload_id)
-        if workload.kind in WITH_PAGE:
-            await _bill(tx, now, attempt, observed.ready_at or sent_at, before)
     if replica.state == State.STOPPING:
         return
     if observed.phase == Phase.RUNNING:
         if replica.state != State.RUNNING:
+            if (await tx.get_one(Workload, attempt.workload_id)).kind in pages.KINDS:
+                pages.look_at(tx, attempt, min(observed.ready_at or sent_at, now), _told(attempt, before))
             await move(tx, now, replica, State.RUNNING)
     elif replica.state in (State.ASSIGNED, State.STARTING):
         await move(tx, now, replica, State.STARTING, observed.reason)
@@ -153,7 +150,8 @@ async def _ended(
     if not lost:
         await _started(tx, now, attempt, observed, before)
         if observed.ready_at and replica.state != State.RUNNING and not _is_over(attempt, replica):
-            await _bill(tx, now, attempt, observed.ready_at, before)  # it answered and ended between two reports
+            attempt.page_since, attempt.page_told = min(observed.ready_at, now), _told(attempt, before)
+        await pages.ended(tx, now, attempt)
         attempt.cause = observed.cause
     if attempt.started_at is not None:
         known = observed.ended_at or await meters.seen_until(tx, attempt.id) or attempt.started_at

@@ -317,6 +317,5 @@ async def _drop_accounts(tx: Tx, owner_id: str) -> None:
 
 on_delete_checks.append(_refuse_owner_with_history)
 group_in_use_checks.append(_group_with_history)
-for _hooks, _hook in ((on_group_created, _cap_new_group), (on_groups_bound, _agree_to_pool)):
-    if _hook not in _hooks:
-        _hooks.append(_hook)  # type: ignore[attr-defined]
+on_group_created.append(_cap_new_group)
+on_groups_bound.append(_agree_to_pool)

@@ -8,7 +8,7 @@ from alembic import op
 from utcloud.common.ids import new_id
 from utcloud.db.base import Timestamp
 
-revision = "0010"
+revision = "0011"
 down_revision = "0009"
 branch_labels = None
 depends_on = None
@@ -28,6 +28,12 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_server_uptime_until"), "server_uptime", ["until"])
     op.add_column("meters", sa.Column("silent_ms", sa.BigInteger(), server_default="0", nullable=False))
+    for name in ("page_since", "page_told"):
+        op.add_column("attempts", sa.Column(name, Timestamp(), nullable=True))
+    unseen = sa.text("page_since IS NOT NULL")
+    op.create_index(
+        op.f("ix_attempts_page_since"), "attempts", ["page_since"], sqlite_where=unseen, postgresql_where=unseen
+    )
     op.add_column("ledger_accounts", sa.Column("max_price", sa.BigInteger(), nullable=True))
     op.create_table(
         "wallet_pools",
