@@ -83,7 +83,7 @@ async def test_a_groups_wallet_pays_anywhere_up_to_its_highest_price(world: Scen
     group = await a_group(world, world.other)
     wallet = await forbid(world, group)
     await change(world, wallet, world.other, max_price="1.499999")
-    with pytest.raises(Forbidden, match=r"at more than 1\.499999 UNC per hour"):
+    with pytest.raises(Forbidden, match=r"pays 1\.499999 UNC per hour at most"):
         await world.create(payer="group", group_id=group)
     await change(world, wallet, world.other, max_price="1.5")
     notebook = await world.create(payer="group", group_id=group)

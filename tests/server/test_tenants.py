@@ -34,6 +34,7 @@ ADDRESS = "10.1.2.3"
 PASSWORD = "a long enough password"
 BODIES: dict[str, Json] = {
     "add_group_member": {"username": "someone"},
+    "credit_order": {"amount": "1", "reason": "because"},
     "drain_node": {"reason": "because"},
     "move_node": {"pool_id": "pool_x"},
     "put_cap": {"daily": "1"},

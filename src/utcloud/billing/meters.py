@@ -228,7 +228,7 @@ async def start(
     late = f"it is counted {clipped / 1000:g} s later than its site said: it was not seen to run before; "
     note = late if clipped > BACK_MS else ""
     if (unheard := to_ms(now) - to_ms(started_at)) > SILENT_MS:
-        note += f"{unheard // 1000}{_LATE.format(_moment(now))}"
+        note += f"{unheard // 1000}{_late(now)}"
     await tx.execute(
         update(Meter)
         .where(Meter.attempt_id == attempt_id, Meter.started_at.is_(None), Meter.closed.is_(False))
@@ -247,18 +247,23 @@ async def witness(tx: Tx, attempt_ids: Iterable[str], until: datetime, *, now: d
     idents = sorted(attempt_ids)
     if not idents:
         return
-    moment = _moment(until)
     said = {"idents": idents, "until": until, "until_ms": to_ms(until), "heard": now or until}
-    said |= {"heard_ms": to_ms(now or until), "late": _LATE.format(moment), "silent": _SILENT.format(moment)}
+    said |= {"heard_ms": to_ms(now or until), "late": _late(until), "silent": _silent(until)}
     await tx.execute(_WITNESS, said)
 
 
 def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{at:%Y-%m-%d %H:%M:%S}"
 
 
-_LATE = " s until {} were witnessed late; "
-_SILENT = " s of its site's silence until {} are not billed; "
+def _late(until: datetime) -> str:
+    return f" s until {_moment(until)} UTC were witnessed late; "
+
+
+def _silent(until: datetime) -> str:
+    return f" s of its site's silence until {_moment(until)} UTC are not billed; "
+
+
 _meters = typing.cast(Table, Meter.__table__)
 _seen, _heard = (type_coerce(column, BigInteger) for column in (_meters.c.witnessed_until, _meters.c.heard_at))
 _until_ms, _heard_ms = (bindparam(name, type_=BigInteger) for name in ("until_ms", "heard_ms"))
@@ -322,9 +327,9 @@ async def close(
             meter.note = joined(meter.note, late)
         if silent := await _silence_before(tx, meter, now or meter.ended_at):
             meter.silent_ms += silent
-            meter.note = joined(meter.note, f"{silent // 1000}{_SILENT.format(_moment(meter.ended_at))}".strip("; "))
+            meter.note = joined(meter.note, f"{silent // 1000}{_silent(meter.ended_at)}".strip("; "))
         if not again and -back - silent > SILENT_MS and meter.heard_at and meter.heard_at < (now or meter.ended_at):
-            told = f"{(-back - silent) // 1000}{_LATE.format(_moment(meter.ended_at))}"
+            told = f"{(-back - silent) // 1000}{_late(meter.ended_at)}"
             meter.note = joined(meter.note, told.strip("; "))
         meter.witnessed_until = meter.ended_at
         meter.cause = meter.cause or cause

@@ -28,9 +28,11 @@ async def refusal(
         return None
     if await tx.get(WalletPool, (wallet.id, pool_id)) is not None:
         return None
-    most = "" if wallet.max_price is None else f" at more than {format_unc(wallet.max_price)} UNC per hour"
+    detail = f"The group's wallet does not pay in pool {pool!r}."
+    if wallet.max_price is not None:
+        detail = f"The group's wallet pays {format_unc(wallet.max_price)} UNC per hour at most in pool {pool!r}."
     return Forbidden(
-        f"The group's wallet does not pay in pool {pool!r}{most}.",
+        detail,
         field="payer",
         cure="Ask a manager of the group to allow this pool or a higher price, or pay for it yourself.",
         code="pool_not_allowed",

@@ -34,10 +34,9 @@ class Settled(Limited, Protocol):
     def note(self) -> str: ...
 
 
-_NAMES = "id wallet_id payer_id payee_id order_id price fee_ppm started_at witnessed_until ended_at silent_ms"
-COLUMNS = [getattr(Meter, name) for name in _NAMES.split()] + [
-    getattr(Meter, name) for name in ("settled", "settled_fee", "waived", "credited", "settlements", "note")
-]
+_FACTS = ("id", "wallet_id", "payer_id", "payee_id", "order_id", "price", "fee_ppm", "started_at", "witnessed_until")
+_STATE = ("ended_at", "silent_ms", "settled", "settled_fee", "waived", "credited", "settlements", "note")
+COLUMNS = [getattr(Meter, name) for name in _FACTS + _STATE]
 
 
 @dataclass(slots=True)

@@ -25,8 +25,10 @@ async def _answers(upstream: str, token: str, path: str) -> bool:
         async with asyncio.timeout(PATIENCE_S):
             reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
             try:
-                lines = (f"GET {path} HTTP/1.1", f"Host: {upstream}", f"Authorization: token {token}")
-                writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode())
+                request = (
+                    f"GET {path} HTTP/1.1\r\nHost: {upstream}\r\nAuthorization: token {token}\r\nConnection: close"
+                )
+                writer.write(f"{request}\r\n\r\n".encode())
                 line = await reader.readline()
             finally:
                 writer.close()
