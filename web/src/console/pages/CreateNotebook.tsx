@@ -44,7 +44,7 @@ export function CreateNotebook({ open, onClose }: { open: boolean; onClose: () =
   const { message } = App.useApp();
   const required = [{ required: true, message: t("common.required") }];
   const groups = useMyGroups();
-  const offers = useOffers();
+  const offers = useOffers(open);
   const agreed = useAgreedPrice();
   const submit = ({ offer, ...values }: Values) => {
     const [pool_id = "", spec_id = ""] = offer.split("/");

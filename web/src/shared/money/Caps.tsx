@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { App, Button, Card, Flex, Form, Input, Progress, Select, Skeleton, Tag, Typography } from "antd";
+import { App, Button, Card, Flex, Form, Input, Progress, Segmented, Select, Skeleton, Tag, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
@@ -108,8 +108,11 @@ function CapBars({ cap, named }: { cap: Cap; named: boolean }) {
   );
 }
 
+type Level = Cap["set_by"];
+
 interface Values {
   who: string;
+  level: Level;
   daily?: string;
   monthly?: string;
   total?: string;
@@ -122,12 +125,16 @@ function CapDialog(props: { wallet: Wallet; caps: Cap[]; open: boolean; onClose:
   const group = wallet.owner === "group";
   const operator = useRole();
   const { user } = useSession();
-  const level = operator && wallet.owner_id !== user.id ? "operator" : "keeper";
-  const limits = (who: string) => {
+  const both = operator && wallet.owner_id !== user.id;
+  const own: Level = both ? "operator" : "keeper";
+  const limits = (who: string, level: Level) => {
     const cap = caps.find(({ user_id, set_by }) => (user_id ?? ALL) === who && set_by === level);
-    return Object.fromEntries(PERIODS.map((period) => [period, cap?.[period]?.limit ?? ""])) as Omit<Values, "who">;
+    return Object.fromEntries(PERIODS.map((period) => [period, cap?.[period]?.limit ?? ""])) as Omit<
+      Values,
+      "who" | "level"
+    >;
   };
-  const submit = ({ who, ...values }: Values) =>
+  const submit = ({ who, level, ...values }: Values) =>
     ok(
       api.PUT("/api/v1/wallets/{wallet_id}/caps", {
         params: { path: { wallet_id: wallet.id } },
@@ -144,8 +151,8 @@ function CapDialog(props: { wallet: Wallet; caps: Cap[]; open: boolean; onClose:
       name="caps"
       open={open}
       onClose={onClose}
-      initialValues={{ who: ALL, ...limits(ALL) }}
-      rename={{ user_id: "who" }}
+      initialValues={{ who: ALL, level: own, ...limits(ALL, own) }}
+      rename={{ user_id: "who", set_by: "level" }}
       submit={submit}
       onDone={() => message.success(t("wallet.changed"))}
       intro={<Typography.Paragraph type="secondary">{t("caps.about")}</Typography.Paragraph>}
@@ -155,7 +162,16 @@ function CapDialog(props: { wallet: Wallet; caps: Cap[]; open: boolean; onClose:
           <Form.Item name="who" label={t("caps.who")} hidden={!group}>
             <MemberChoice
               group={group && open ? wallet.owner_id : undefined}
-              onPick={(who) => form.setFieldsValue(limits(who))}
+              onPick={(who) => form.setFieldsValue(limits(who, form.getFieldValue("level") as Level))}
+            />
+          </Form.Item>
+          <Form.Item name="level" label={t("caps.level")} extra={t("caps.levelHint")} hidden={!both}>
+            <Segmented<Level>
+              options={[
+                { value: "operator", label: t("caps.levels.operator") },
+                { value: "keeper", label: t("caps.levels.keeper") },
+              ]}
+              onChange={(level) => form.setFieldsValue(limits(form.getFieldValue("who") as string, level))}
             />
           </Form.Item>
           {PERIODS.map((period) => (

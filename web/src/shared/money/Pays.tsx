@@ -32,12 +32,12 @@ export function Pays({ wallet, canChange }: { wallet: Schemas["WalletOut"]; canC
     >
       <Flex vertical gap="small">
         <span className="tags">
-          {wallet.pools?.map((pool) => (
+          {wallet.pools.map((pool) => (
             <Tag key={pool.id}>
               {pool.name} · {pool.miner_name}
             </Tag>
           ))}
-          {!wallet.pools?.length && <Typography.Text>{t("wallet.paysNoPool")}</Typography.Text>}
+          {wallet.pools.length === 0 && <Typography.Text>{t("wallet.paysNoPool")}</Typography.Text>}
         </span>
         {wallet.max_price ? (
           <span>
@@ -53,7 +53,7 @@ export function Pays({ wallet, canChange }: { wallet: Schemas["WalletOut"]; canC
         name="pays"
         open={editing}
         onClose={() => setEditing(false)}
-        initialValues={{ pool_ids: wallet.pools?.map(({ id }) => id) ?? [], max_price: wallet.max_price ?? "" }}
+        initialValues={{ pool_ids: wallet.pools.map(({ id }) => id), max_price: wallet.max_price ?? "" }}
         submit={({ pool_ids, max_price }) =>
           ok(
             api.PATCH("/api/v1/wallets/{wallet_id}", {
