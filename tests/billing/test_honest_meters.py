@@ -381,7 +381,8 @@ async def test_a_site_cannot_claim_that_a_page_answers(world: Scenario, edge: Ed
         clock.advance(seconds=10)
         await world.report()
     assert (await world.meter(attempt)).started_at is None
-    assert await world.states(notebook) == [State.RUNNING]
+    assert await world.states(notebook) == [State.STARTING]
+    assert (await world.replicas(notebook))[0].reason == "waiting for its page to answer at the edge"
     assert await pages.look(world.db, clock)
     assert await world.states(notebook) == [State.STOPPING]
     assert (await world.replicas(notebook))[0].reason == "Its page did not answer at the edge within 120 seconds."
@@ -403,6 +404,7 @@ async def test_a_page_is_billed_from_when_it_answers_at_the_edge(world: Scenario
     world.later(1)
     clock.advance(seconds=1)
     assert not await pages.look(world.db, clock)
+    assert await world.states(notebook) == [State.RUNNING]
     row = await world.attempt(attempt)
     assert edge.asked[-1] == {attempt: (row.endpoint, row.token)}
     assert (await world.meter(attempt)).started_at == world.now - timedelta(seconds=1), "when it was last asked in vain"

@@ -87,7 +87,7 @@ class Pages:
         self.silent_since = {ident: self.silent_since.get(ident, asked_at) for ident in silent}
         patience = timedelta(seconds=READY_TIMEOUT_S)
         late = [ident for ident, since in self.silent_since.items() if asked_at - since >= patience]
-        async with db.write(TURNS if late else None) as tx:
+        async with db.write(TURNS) as tx:
             await pages.answered(tx, clock.now(), found)
             await pages.silent(tx, silent, asked_at)
             await stop_attempts(tx, clock.now(), late, _NO_ANSWER)

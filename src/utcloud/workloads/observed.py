@@ -129,10 +129,13 @@ async def _alive(
     if replica.state == State.STOPPING:
         return
     if observed.phase == Phase.RUNNING:
-        if replica.state != State.RUNNING:
-            if (await tx.get_one(Workload, attempt.workload_id)).kind in pages.KINDS:
-                pages.look_at(tx, attempt, min(observed.ready_at or sent_at, now), _told(attempt, before))
+        if replica.state == State.RUNNING:
+            return
+        if (await tx.get_one(Workload, attempt.workload_id)).kind not in pages.KINDS:
             await move(tx, now, replica, State.RUNNING)
+        elif attempt.page_since is None:
+            since = min(observed.ready_at or sent_at, now)
+            await pages.look_at(tx, now, attempt, replica, since, _told(attempt, before))
     elif replica.state in (State.ASSIGNED, State.STARTING):
         await move(tx, now, replica, State.STARTING, observed.reason)
 
@@ -149,7 +152,8 @@ async def _ended(
     lost = attempt.cause == NODE_LOST
     if not lost:
         await _started(tx, now, attempt, observed, before)
-        if observed.ready_at and replica.state != State.RUNNING and not _is_over(attempt, replica):
+        unseen = attempt.page_since is None and replica.state != State.RUNNING and not _is_over(attempt, replica)
+        if observed.ready_at and unseen:
             attempt.page_since, attempt.page_told = min(observed.ready_at, now), _told(attempt, before)
         await pages.ended(tx, now, attempt)
         attempt.cause = observed.cause

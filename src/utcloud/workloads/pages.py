@@ -1,7 +1,7 @@
 """When a page answers where the edge reaches it: from then on its work is billed, whatever its site says.
 
 A site says that a page answers; the server asks it itself, at the address and with the token that the edge uses. Until
-that has had an answer, nothing is billed.
+that has had an answer, it does not count as running, and nothing is billed.
 """
 
 from collections.abc import Collection
@@ -14,27 +14,36 @@ from utcloud.common.clock import to_ms
 from utcloud.db import Tx, emit
 from utcloud.edge.models import Route
 from utcloud.protocol import Phase
-from utcloud.workloads.models import Attempt
+from utcloud.workloads.models import Attempt, Replica
+from utcloud.workloads.schemas import State
+from utcloud.workloads.states import move
 
 KINDS = frozenset({"notebook"})
 """Kinds of work that have a page, and are billed from when it answers."""
 SIGNAL = "pages"
 
 
-def look_at(tx: Tx, attempt: Attempt, since: datetime, told: datetime) -> None:
+async def look_at(tx: Tx, now: datetime, attempt: Attempt, replica: Replica, since: datetime, told: datetime) -> None:
     """Its site says that its page answers since ``since``; until ``told`` it had not."""
     attempt.page_since, attempt.page_told = since, told
+    await move(tx, now, replica, State.STARTING, "waiting for its page to answer at the edge")
     emit(tx, SIGNAL)
 
 
 async def answered(tx: Tx, now: datetime, attempt_ids: Collection[str]) -> None:
-    """The pages of these attempts answered at the edge: they are billed from when their sites say, within what was
-    known."""
-    query = select(Attempt).where(Attempt.id.in_(attempt_ids), Attempt.page_since.is_not(None), Attempt.done.is_(False))
-    for attempt in (await tx.scalars(query)).all():
+    """The pages of these attempts answered at the edge: they run, and are billed from when their sites say, within what
+    was known."""
+    query = (
+        select(Attempt, Replica)
+        .join(Replica, Replica.id == Attempt.replica_id)
+        .where(Attempt.id.in_(attempt_ids), Attempt.page_since.is_not(None), Attempt.done.is_(False))
+    )
+    for attempt, replica in (await tx.execute(query)).all():
         if attempt.page_since is not None:
             await meters.start(tx, attempt.id, attempt.page_since, now=now, told=attempt.page_told)
         attempt.page_since = None
+        if replica.attempt_id == attempt.id and replica.state == State.STARTING:
+            await move(tx, now, replica, State.RUNNING)
 
 
 async def ended(tx: Tx, now: datetime, attempt: Attempt) -> None:
