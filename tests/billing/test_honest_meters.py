@@ -1,5 +1,6 @@
 """A site's word against what the server itself saw: no start in the past, no pay for silence, none past the guards."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -426,6 +427,20 @@ async def test_a_page_that_answers_at_once_loses_its_site_nothing(world: Scenari
     world.later(0.1)
     assert not await workloads.Pages().look(world.db, FakeClock(world.now))
     assert (await world.meter(attempt)).started_at == ready
+
+
+async def test_pages_are_asked_at_once_when_their_site_says_that_they_answer(world: Scenario, edge: Edge) -> None:
+    loop = asyncio.create_task(workloads.pages_loop(world.db, FakeClock(world.now)))
+    try:
+        await asyncio.sleep(0.05)  # it has looked, and waits for a signal
+        notebook = await world.create()
+        (attempt,) = await world.run(notebook)
+        async with asyncio.timeout(2):  # less than the safety net
+            while await world.states(notebook) != [State.RUNNING]:
+                await asyncio.sleep(0.01)
+        assert (await world.meter(attempt)).started_at == world.now
+    finally:
+        loop.cancel()
 
 
 async def test_a_page_that_no_server_saw_is_billed_only_while_none_was_there(world: Scenario, edge: Edge) -> None:
