@@ -199,8 +199,8 @@ def _every_chip_is_free(stack: Stack, cloud: Cloud) -> None:
 
 
 def _billed_exactly_once(stack: Stack, cloud: Cloud, witness: Witness) -> None:
-    """Every container that ran has one charge record of its own interval, from when its page answered; the journal holds
-    just that."""
+    """Every container that ran has one charge record of its own interval, from when its page answered; the journal
+    holds just that."""
     charges = {one["attempt_id"]: one for one in cloud.renter.all("/charges")}
     for attempt, seen in witness.seen.items():
         if "started_at" not in seen:
