@@ -77,7 +77,7 @@ class SiteDouble:
         self._thread.join(10)
 
     def _work(self) -> None:
-        while not self._ended.wait(0.05):
+        while not self._ended.wait(0.15):
             if not self.paused.is_set():
                 answer = self._http.get("desired")
                 answer.raise_for_status()
@@ -111,7 +111,10 @@ class SiteDouble:
 
     def _report(self) -> None:
         report = SiteReportFactory.build(
-            sent_at=datetime.now(UTC), nodes=[node_report("node-1", 3)], replicas=list(self._seen.values())
+            sent_at=datetime.now(UTC),
+            networks=["10.89.0.0/16"],
+            nodes=[node_report("node-1", 3)],
+            replicas=list(self._seen.values()),
         )
         answer = self._http.post("reports", content=report.model_dump_json())
         assert answer.is_success, answer.text

@@ -85,7 +85,8 @@ class Upstream:
 
     def __init__(self) -> None:
         self.app = FastAPI()
-        self.address = ""
+        self.address = self.second = ""
+        """Two places at which it listens: no two routes have one."""
         self.seen: list[dict[str, str]] = []
         self.cookies: list[str | None] = []
 
@@ -209,10 +210,17 @@ async def server(db: Database, settings: Settings, clock: MovableClock) -> Async
 async def upstream() -> AsyncIterator[Upstream]:
     page = Upstream()
     address = own_address()
-    async with serving(page.app, host=address, port=0) as server:
-        port = server.servers[0].sockets[0].getsockname()[1]
-        page.address = f"{address}:{port}"
+    async with serving(page.app, host=address, port=0) as server, serving(page.app, host=address, port=0) as other:
+        page.address, page.second = (
+            f"{address}:{one.servers[0].sockets[0].getsockname()[1]}" for one in (server, other)
+        )
         yield page
+
+
+@pytest.fixture
+def own_address_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The upstream stands for a container, and has only this machine's own address to listen at."""
+    monkeypatch.setattr("utcloud.common.addresses.is_own", lambda _: False)
 
 
 @pytest.fixture

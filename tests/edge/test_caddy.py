@@ -23,7 +23,7 @@ from utcloud.db import Database
 from utcloud.edge import caddy, service
 from utcloud.edge.models import Route
 
-pytestmark = pytest.mark.usefixtures("server", "pusher")
+pytestmark = pytest.mark.usefixtures("server", "own_address_allowed", "pusher")
 
 
 @pytest.fixture
@@ -36,7 +36,9 @@ def database_url(sqlite_template: Path, home: Path) -> str:
 async def _put(db: Database, upstream: Upstream | str, replica: str = "rep_1") -> Route:
     address = upstream if isinstance(upstream, str) else upstream.address
     async with db.write() as tx:
-        return await service.put_route(tx, replica, "usr_1", address, "jupyter-token")
+        return await service.put_route(
+            tx, replica, "usr_1", address, "jupyter-token", site_id="si_1", networks=["0.0.0.0/0"]
+        )
 
 
 def _host(route: Route) -> str:
@@ -127,7 +129,7 @@ async def test_the_page_sees_its_token_and_none_of_our_cookies(db: Database, edg
 
 
 async def test_the_page_is_closed_to_everybody_else(db: Database, edge: Caddy, upstream: Upstream) -> None:
-    route, other = await _put(db, upstream), await _put(db, upstream, "rep_2")
+    route, other = await _put(db, upstream), await _put(db, upstream.second, "rep_2")
     await _opened(edge, route)
     reached = len(upstream.seen)
     async with edge.client(_host(route)) as stranger:
@@ -178,7 +180,7 @@ async def test_a_web_socket_outlives_all_changes(db: Database, edge: Caddy, upst
     async with _socket(edge, route, f"utcloud_replica={route.secret}") as socket:
         await _echo(socket, "before")
         for number in range(5):
-            other = await _put(db, upstream, f"rep_other_{number}")
+            other = await _put(db, upstream.second, f"rep_other_{number}")
             await _opened(edge, other)
             await _echo(socket, f"after {number}")
         await edge.reload()
@@ -212,13 +214,15 @@ async def test_a_new_route_works_at_once(
     db: Database, edge: Caddy, upstream: Upstream, record_property: Callable[[str, object], None]
 ) -> None:
     for number in range(50):
-        await _put(db, upstream, f"rep_old_{number}")
+        await _put(db, f"10.89.7.{number + 2}:8888", f"rep_old_{number}")
     await _opened(edge, await _put(db, upstream, "rep_warm"))
     times = []
     for number in range(9):
         async with edge.client("x") as client:
             async with db.write() as tx:
-                route = await service.put_route(tx, f"rep_{number}", "usr_1", upstream.address, "t")
+                route = await service.put_route(
+                    tx, f"rep_{number}", "usr_1", upstream.address, "t", site_id="si_1", networks=["0.0.0.0/0"]
+                )
                 headers = {"Host": f"{_host(route)}:{edge.settings.port}", **_cookie(route)}
             committed = time.perf_counter()
             while (await client.get("/lab", headers=headers)).status_code != 200:
@@ -233,7 +237,7 @@ async def test_a_restarted_caddy_has_its_routes_at_once(db: Database, edge: Cadd
     route = await _put(db, upstream)
     await _opened(edge, route)
     await edge.kill()
-    late = await _put(db, upstream, "rep_while_away")
+    late = await _put(db, upstream.second, "rep_while_away")
     await asyncio.sleep(0.1)
     await edge.start()
     for each in (route, late):
@@ -269,7 +273,7 @@ async def test_a_cookie_cannot_climb_or_guess(
 
 
 async def test_a_dropped_or_rotated_route_closes(db: Database, edge: Caddy, upstream: Upstream) -> None:
-    first, second = await _put(db, upstream), await _put(db, upstream, "rep_2")
+    first, second = await _put(db, upstream), await _put(db, upstream.second, "rep_2")
     one, two = await _opened(edge, first), await _opened(edge, second)
     async with db.write() as tx:
         await service.drop_route(tx, "rep_1")
@@ -411,3 +415,55 @@ async def test_a_domain_means_https(tmp_path: Path, db: Database, edge: Caddy, s
             ("", 404),
         ):
             assert (await client.get("/edge/ask", params={"domain": host})).status_code == status
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["[2001:db8::1%a]@{upstream}@t", "x@{upstream}@t", "@{upstream}@t", "10.89.0.2:1@{upstream}", "{upstream}@t@"],
+)
+async def test_a_forged_file_name_cannot_make_caddy_dial_elsewhere(
+    db: Database, settings: Settings, edge: Caddy, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Whatever a bug let into the name: all of it must be one address and one token, or Caddy goes nowhere."""
+    route = await _put(db, upstream)
+    client = await _opened(edge, route)
+    folder = settings.edge_routes / route.host_label / route.secret
+    before = len(upstream.seen)
+    monkeypatch.setattr(caddy.Pusher, "_found", lambda _: set())  # the forged file is to stay
+    (folder / f"{upstream.address}@jupyter-token").unlink()
+    (folder / name.format(upstream=upstream.address)).touch()
+    for _ in range(20):
+        answer = await client.get("/lab")
+        assert answer.status_code != 200, answer.text
+    assert len(upstream.seen) == before
+
+
+async def test_what_the_table_should_not_have_comes_to_no_file(
+    db: Database, settings: Settings, edge: Caddy, upstream: Upstream
+) -> None:
+    route = await _put(db, upstream)
+    forged = f"[2001:db8::1%a]@{upstream.address}"
+    async with db.write() as tx:
+        tx.add(
+            Route(
+                replica_id="rep_2",
+                owner_id="usr_1",
+                host_label="forged",
+                secret="s" * 43,
+                upstream=forged,
+                site_id="si",
+            )
+        )
+        tx.add(
+            Route(
+                replica_id="rep_3",
+                owner_id="usr_1",
+                host_label="inward",
+                secret="s" * 43,
+                upstream="127.0.0.1:1",
+                site_id="si",
+            )
+        )
+    await _put(db, upstream)  # sends the signal
+    await _opened(edge, route)
+    assert {file.name for file in settings.edge_routes.iterdir()} == {route.host_label}

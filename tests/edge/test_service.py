@@ -16,9 +16,13 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(port=8080)
 
 
-async def _put(db: Database, replica: str = "rep_1", upstream: str = "10.89.0.2:8888", token: str = "t") -> Route:
+async def _put(db: Database, replica: str = "rep_1", upstream: str | None = None, token: str = "t") -> Route:
+    if upstream is None:
+        upstream = f"10.89.0.2:888{replica[-1]}"
     async with db.write() as tx:
-        return await service.put_route(tx, replica, "usr_1", upstream, token)
+        return await service.put_route(
+            tx, replica, "usr_1", upstream, token, site_id="si_1", networks=["10.89.0.0/16", "fd00:1::/64"]
+        )
 
 
 async def _issue(db: Database, path: str = "/lab") -> tuple[str, str]:
@@ -52,7 +56,13 @@ async def test_a_host_says_nothing_and_stays_over_attempts(db: Database) -> None
 
 @pytest.mark.parametrize(
     "upstream",
-    ["127.0.0.1:5432", "[::1]:80", "169.254.169.254:80", "0.0.0.0:80", "224.0.0.1:80", "unix//run/server.sock",
+    ["[2001:db8::1%a]@127.0.0.1:9090", "[2001:db8::1%a]@169.254.169.254:80", "[fd00:1::2%a]:80", "[64:ff9b::7f00:1]:80",
+     "[64:ff9b:1::a59:2]:80", "[2002:7f00:1::]:80", "[::127.0.0.1]:80", "[::ffff:10.89.0.2]:80",
+     "[::ffff:0:10.89.0.2]:80", "10.89.0.2:８０", "１０.89.0.2:80", "10.89.0.02:80", "10.89.0.2:+80", "10.89.0.2: 80",
+     "10.89.0.2:80\n", "10.89.0.2:080",
+     "192.168.1.1:80", "8.8.8.8:53", "10.88.0.2:8888", "[fd00:2::2]:80", "[fe80::1]:80", "255.255.255.255:80",
+     "[fd00:ec2::254]:80", "100.100.100.200:80", "10.89.0.2:80@t", "@10.89.0.2:80", "10.89.0.2:8888:1",
+     "127.0.0.1:5432", "[::1]:80", "169.254.169.254:80", "0.0.0.0:80", "224.0.0.1:80", "unix//run/server.sock",
      "{env.HOME}:80", "localhost:80", "10.0.0.2", "10.0.0.2:0", "10.0.0.2:99999", "::1:80", "[10.0.0.2]:80", "",
      "10.0.0.2:80/../x", "[::ffff:127.0.0.1]:80"],
 )  # fmt: skip

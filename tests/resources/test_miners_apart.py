@@ -28,6 +28,7 @@ LISTS = (
 )
 CHANGES: list[tuple[str, str, Json | None]] = [
     ("DELETE", "/sites/{site_id}", None),
+    ("POST", "/sites/{site_id}/token", None),
     ("PATCH", "/nodes/{node_id}", {"own_labels": {"rack": "mine"}}),
     ("POST", "/nodes/{node_id}/cordon", {"reason": "mine"}),
     ("POST", "/nodes/{node_id}/uncordon", None),
@@ -42,6 +43,7 @@ CHANGES: list[tuple[str, str, Json | None]] = [
     ("PATCH", "/pools/{pool_id}", {"description": "mine"}),
     ("DELETE", "/pools/{pool_id}", None),
 ]
+OPERATORS_ALONE: list[tuple[str, str, Json]] = [("PUT", "/sites/{site_id}/networks", {"networks": ["10.7.0.0/16"]})]
 OF_ALL = {  # without an id: what is made is one's own
     ("POST", "/sites"),
     ("POST", "/custom-resources"),
@@ -114,7 +116,8 @@ async def two(people: People) -> AsyncIterator[Two]:
 
 def test_every_route_is_walked() -> None:
     """A new route of this room stands in one of the lists above, or this fails."""
-    known = {(method, path) for method, path, _ in CHANGES} | {("GET", path) for path in (*LISTS, *SHOWN)} | OF_ALL
+    changes = [*CHANGES, *OPERATORS_ALONE]
+    known = {(method, path) for method, path, _ in changes} | {("GET", path) for path in (*LISTS, *SHOWN)} | OF_ALL
     app = FastAPI()
     app.include_router(resources)
     there = {(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods}
@@ -170,6 +173,18 @@ async def test_anothers_are_not_found_and_stay_as_they_are(two: Two) -> None:
         sent = await two.boris.person.client.request(method, two.mina.path(template), json=body)
         problem(sent, 404, "not_found")
     assert {path: await two.mina.get(two.mina.path(path)) for path in SHOWN} == before
+
+
+async def test_what_operators_alone_may_do(two: Two) -> None:
+    for method, template, body in OPERATORS_ALONE:
+        path = two.mina.path(template)
+        problem(await two.boris.person.client.request(method, path, json=body), 404, "not_found")
+        problem(await two.mina.person.client.request(method, path, json=body), 403, "forbidden")
+        await ok(two.oscar.client.request(method, path, json=body))
+    assert (await two.mina.get(two.mina.path("/sites/{site_id}")))["page_networks"] == ["10.7.0.0/16"]
+    path = two.mina.path("/sites/{site_id}/networks")
+    refused = await two.oscar.client.put(path, json={"networks": ["10.0.0.0/8", "127.0.0.0/8"]})
+    problem(refused, 422, "invalid", field="networks.1")
 
 
 async def test_each_changes_his_own(two: Two) -> None:

@@ -13,11 +13,13 @@ from sqlalchemy import event, select
 from tests.support.factories import CHIP, chip_report, node_report
 from tests.support.lanes import examples
 from tests.support.scenario import Scenario, add_site, add_spec, heard
+from utcloud.accounts.auth import Actor
 from utcloud.db import Database
 from utcloud.protocol import SiteReport
 from utcloud.resources import capacity, reports, service
 from utcloud.resources.models import Chip, Node, NodeResource, Pool, Site
-from utcloud.resources.schemas import NodeDetail, NodeStatus
+from utcloud.resources.schemas import Attention, AttentionKind, NodeDetail, NodeStatus, SiteCreate
+from utcloud.resources.service.attention import attention
 
 pytestmark = pytest.mark.postgres
 
@@ -94,24 +96,46 @@ async def test_not_ready_and_gone_are_told_with_since(db: Database) -> None:
     assert [one.name for one in gone] == ["node-2"]
 
 
-async def test_a_chip_of_another_node_is_flagged_and_not_taken(db: Database) -> None:
+async def test_a_chip_of_another_site_is_flagged_and_not_taken(db: Database) -> None:
     one = await Scenario.bare(db, NOW, node_report("a", chips=2, uid="x"))
-    other = await Scenario.bare(db, NOW, node_report("b", chips=2, uid="x"), miner="boris")
-    theirs = (await details(db, other))["b"]
+    async with db.write() as tx:
+        made = await service.create_site(tx, NOW, one.miner, SiteCreate(name="second"))
+        await heard(tx, NOW, made.id, node_report("b", chips=2, uid="x"))
+    theirs = (await details(db, one))["b"]
     assert theirs.chips == []
-    why = "stands on another miner's node already; if it is yours, ask the operator to remove it there"
+    why = "stands on node a of another site already; if it was moved here, remove that node"
     assert theirs.flags == [f"chip x-{number} left out: it {why}" for number in (0, 1)]
     assert (await details(db, one))["a"].flags == []
     assert len((await details(db, one))["a"].chips) == 2
     async with db.write() as tx:
-        spec = await add_spec(tx, other.miner, {CHIP: 1})
-        shortage = await capacity.can_ever_fit(tx, other.pool_id, spec)
-        assert shortage, "a chip that was left out is no capacity"
-        # Once its first owner no longer names it, it may stand elsewhere, without a change of the report.
+        # Once its first site no longer names it, it may stand elsewhere, without a change of the report.
         await heard(tx, NOW, one.site_id, node_report("a", chips=1, uid="x"))
-        await heard(tx, NOW, other.site_id, node_report("b", chips=2, uid="x"))
-    assert [chip.uid for chip in (await details(db, other))["b"].chips] == ["x-1"]
+        await heard(tx, NOW, made.id, node_report("b", chips=2, uid="x"))
+    assert [chip.uid for chip in (await details(db, one))["b"].chips] == ["x-1"]
     assert [chip.uid for chip in (await details(db, one))["a"].chips] == ["x-0"]
+
+
+async def test_another_miners_chip_is_taken_from_nobody_and_told_to_operators(db: Database) -> None:
+    """Any renter can read a chip's uid, and a driver may lose the chip for a moment: then another reports it."""
+    one = await Scenario.bare(db, NOW, node_report("a", chips=2, uid="x", simulated=False))
+    async with db.write() as tx:
+        await heard(tx, NOW, one.site_id, node_report("a", chips=0))
+    other = await Scenario.bare(db, NOW, node_report("b", chips=2, uid="x", simulated=False), miner="boris")
+    async with db.write() as tx:
+        await heard(tx, NOW, one.site_id, node_report("a", chips=2, uid="x", simulated=False))
+    for world, name in ((one, "a"), (other, "b")):
+        shown = (await details(db, world))[name]
+        assert [chip.uid for chip in shown.chips] == ["x-0", "x-1"]
+        assert shown.flags == []
+
+    async def told(actor: Actor) -> list[Attention]:
+        async with db.read() as tx:
+            nodes = await capacity.load(tx, NOW)
+            return [one for one in await attention(tx, NOW, actor, nodes) if one.kind == AttentionKind.CHIP_TWICE]
+
+    (twice,) = await told(Actor("us_op", "op", is_operator=True))
+    assert (twice.object_name, twice.count) == ("a, b", 2)
+    assert await told(one.miner) == []
 
 
 async def test_a_serial_number_on_two_sites_is_flagged_where_it_comes_second(db: Database) -> None:
@@ -265,7 +289,7 @@ async def test_whatever_is_reported_the_tables_stay_sound(
             rows = (await tx.scalars(select(Node).where(Node.site_id == worlds[which].id, Node.gone.is_(False)))).all()
             assert {row.name for row in rows} == {one["name"] for one in nodes}
         chips = (await tx.scalars(select(Chip))).all()
-        assert len({one.uid for one in chips}) == len(chips)
+        assert len({(one.miner_id, one.uid) for one in chips}) == len(chips)
         for state in await capacity.load(tx, NOW):
             assert all(value >= 0 for value in state.free.values())
             present = [one for one in chips if one.node_id == state.id and one.present]

@@ -33,6 +33,8 @@ READ_BY_MINERS = {"list_users", "list_groups", "list_wallets", "list_recharges"}
 ADDRESS = "10.1.2.3"
 PASSWORD = "a long enough password"
 BODIES: dict[str, Json] = {
+    "set_site_networks": {"networks": ["10.7.0.0/16"]},
+    "decide_held_earnings": {"to": "miner", "reason": "because"},
     "add_group_member": {"username": "someone"},
     "credit_order": {"amount": "1", "reason": "because"},
     "drain_node": {"reason": "because"},
@@ -78,6 +80,7 @@ def platform(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Platfo
     served.anonymous().post("/applications", {"username": f"asks-{mark}", "password": PASSWORD})
     (application,) = operator.all("/applications", search=mark)
     platform_ids = {"image_id": image_id, "invitation_id": invitation["id"], "application_id": application["id"]}
+    platform_ids["miner_id"] = users["ann"]["id"]
 
     not_for_renters = {hardware[key] for key in ("site_id", "node_id", "pool_id", "resource_id")} | {ADDRESS}
     all_of_it = {*hardware.values(), *work.values(), *private.values(), ADDRESS, mark}

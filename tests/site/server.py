@@ -36,6 +36,7 @@ class SmallServer:
         self.blobs: dict[str, bytes] = {}
         self.blob_requests: list[str] = []
         self.fail_with: int | None = None
+        self.headers: dict[str, str] = {}
         self.flight = 0
         self.most_in_flight = 0
         self._changed = asyncio.Condition()
@@ -109,7 +110,7 @@ class SmallServer:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         if self.fail_with:
-            return web.Response(status=self.fail_with, text="told to fail")
+            return web.Response(status=self.fail_with, text="told to fail", headers=self.headers)
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return web.Response(status=401)
         return await handler(request)

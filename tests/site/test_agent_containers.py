@@ -18,6 +18,7 @@ from aiodocker import Docker
 
 from tests.site.conftest import AgentProcess
 from tests.site.server import SmallServer
+from utcloud.common import addresses
 from utcloud.common.settings import Settings
 from utcloud.protocol import DesiredMount, DesiredReplica, Limits, Phase
 from utcloud.site.agent import Agent
@@ -56,11 +57,15 @@ async def gone(check: Callable[[], object], timeout_s: float = 20) -> None:
 async def test_a_replica_lives_from_starting_to_running_to_stopped(
     server: SmallServer, agent_of: Start, real_settings: Settings, docker: Docker, replica: Make, home: Path
 ) -> None:
-    agent_of(real_settings)
+    agent = agent_of(real_settings)
     wish = replica()
     began = datetime.now(UTC)
     await server.want(wish)
     running = await server.until_phase(wish.attempt_id, "running")
+    place = addresses.endpoint(running.endpoint or "")
+    assert place is not None and str(place) == running.endpoint
+    assert addresses.is_within(place.address, agent.report().networks), "else the edge would not go to its page"
+    assert not addresses.is_never(place.address) and not addresses.is_own(place.address)
     assert running.started_at is not None and began <= running.started_at <= datetime.now(UTC)
     assert running.endpoint is not None and running.endpoint.endswith(":8888")
     before = [row for row in server.seen_attempts[wish.attempt_id] if row.phase is Phase.STARTING]

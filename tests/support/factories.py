@@ -213,11 +213,21 @@ class ChipFactory(TableFactory[Chip]):
     __parents__: ClassVar = {"node_id": NodeFactory}
 
     id = _id("chip")
+    miner_id = Require()
     uid = _numbered("chip")
     node_id = Require()
     resource = CHIP
     index = 0
     model = CHIP_MODEL
+
+    @classmethod
+    async def insert(cls, tx: Tx, /, **values: Any) -> Chip:
+        """Put a chip into the database, of the miner whose node it stands in."""
+        if "node_id" not in values:
+            values["node_id"] = (await NodeFactory.insert(tx)).id
+        node = await tx.get_one(Node, values["node_id"])
+        values.setdefault("miner_id", (await tx.get_one(Site, node.site_id)).miner_id)
+        return await super().insert(tx, **values)
 
 
 class CustomResourceFactory(TableFactory[CustomResource]):

@@ -126,6 +126,8 @@ class Scenario:
     async def _add_hardware(self, tx: Tx, miner: str, site: str) -> None:
         self.miner = await add_user(tx, miner, is_miner=True)
         self.site_id = await add_site(tx, self.miner, site)
+        place = await tx.get_one(Site, self.site_id)
+        place.local, place.networks = False, ["10.89.0.0/16"]
         self.pool_id = (await service.default_pool(tx, self.miner.id)).id
 
     async def _add_offer(self, tx: Tx) -> None:
@@ -202,9 +204,20 @@ class Scenario:
             await reports.apply(tx, self.now, site, report)
             await observed.apply(tx, self.now, site, report, before=before)
             if self.edge_answers:
-                await pages.answered(tx, self.now, list(await tx.scalars(select(Attempt.id))))
+                await pages.answered(tx, self.now, await self._seen_by_the_edge(tx))
                 await observed.witness(tx, self.now, {self.site_id: report})
             return site.revision
+
+    async def pages_answer(self) -> None:
+        """The edge asks the pages that are said to answer; they do."""
+        async with self.db.write() as tx:
+            await pages.answered(tx, self.now, await self._seen_by_the_edge(tx))
+
+    async def _seen_by_the_edge(self, tx: Tx) -> list[str]:
+        """All but what names a place where the edge does not go."""
+        waiting = await tx.scalars(select(Attempt.id).where(Attempt.page_since.is_not(None)))
+        routed = {ident for ident, (upstream, _) in (await pages.waiting(tx)).items() if upstream}
+        return [one for one in waiting if one in routed or one not in self.seen or not self.seen[one].endpoint]
 
     async def see(self, attempt_id: str, phase: Phase, **fields: Any) -> ObservedReplica:
         """Witness something of one attempt, remember it and report it with all else."""

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.support.clock import FakeClock
-from tests.support.factories import SiteReportFactory, node_report
+from tests.support.factories import ChipFactory, NodeFactory, SiteReportFactory, node_report
 from tests.support.scenario import Scenario
 from utcloud.protocol import ChipTelemetry
 from utcloud.resources import service
@@ -35,6 +35,8 @@ class Sites:
                 site = await tx.get_one(Site, world.site_id)
                 if number:
                     site, _ = await service.ensure_site(tx, world.miner.id, f"site-{number}")
+                node = await NodeFactory.insert(tx, site_id=site.id, pool_id=world.pool_id)
+                await ChipFactory.insert(tx, node_id=node.id, uid=f"node-{number}-chip-0")
                 site.token_hash = f"token-{number}"
                 sites.ids.append(site.id)
                 sites.tokens.append(site.token_hash)

@@ -12,13 +12,14 @@ from utcloud.db import Base, Id, JsonDict, JsonList, MicroUnc, ShortText, utcnow
 class Account(Base):
     """One side of the journal. ``balance`` is the sum of its postings, kept in the same transaction.
 
-    Kinds: ``wallet`` (machine hours of a user or a group, never below zero), ``earnings`` (a miner's), ``fee`` (the
-    platform's), ``issuance`` (where recharges come from; it alone goes below zero).
+    Kinds: ``wallet`` (machine hours of a user or a group, never below zero), ``earnings`` (a miner's), ``held`` (what a
+    miner earned while he may not have work, until an operator decides), ``fee`` (the platform's), ``issuance`` (where
+    recharges come from; it alone goes below zero).
     """
 
     __tablename__ = "ledger_accounts"
     __table_args__ = (
-        CheckConstraint("kind in ('wallet', 'earnings', 'fee', 'issuance')", name="kind"),
+        CheckConstraint("kind in ('wallet', 'earnings', 'held', 'fee', 'issuance')", name="kind"),
         CheckConstraint("balance >= 0 or kind = 'issuance'", name="not_negative"),
         UniqueConstraint("kind", "owner_id"),
     )

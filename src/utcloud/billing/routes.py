@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from utcloud.accounts.auth import CurrentActor
 from utcloud.accounts.schemas import Cursor, Ident, IdPath, IdQuery, Moment, Search
-from utcloud.billing import order_routes, service
+from utcloud.billing import held_routes, order_routes, service
 from utcloud.billing.schemas import (
     CapOut,
     CapUpdate,
@@ -28,6 +28,7 @@ from utcloud.db.web import AppSettings, Db, Now
 
 router = APIRouter()
 router.include_router(order_routes.router)
+router.include_router(held_routes.router)
 
 
 @router.get("/wallets", tags=["wallets"], response_model=Page[WalletOut], responses=export.RESPONSES)

@@ -4,9 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from utcloud.accounts.schemas import Ident, Input, Text
+from utcloud.accounts.schemas import NO_NUL, Ident, Input, Text
 from utcloud.common.money import Unc, UncInput
 
 
@@ -197,8 +197,29 @@ class EarningsOut(BaseModel):
     miner_name: str
     balance: Unc
     accrued: Unc
+    held: Unc
+    """Earned while he may not have work: an operator decides who gets it."""
     today: Unc
     this_month: Unc
+
+
+class HeldOut(BaseModel):
+    """What is held of a miner's earnings."""
+
+    miner_id: str
+    miner_name: str
+    amount: Unc
+    suspended: bool
+    """He may not have work now."""
+
+
+class HeldDecision(Input):
+    """``miner``: release it to him. ``payers``: return it to the wallets that paid."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"to": "payers", "reason": "fraud"}]})
+
+    to: Literal["miner", "payers"]
+    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL)]
 
 
 class PlatformOut(BaseModel):

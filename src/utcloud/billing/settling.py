@@ -1,6 +1,6 @@
 """Settling: what of a meter's amount is not in the journal yet goes there, split between miner and platform."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from sqlalchemy import select
 
 from utcloud.accounts.auth import SYSTEM, Actor
+from utcloud.accounts.service import out_of_standing
 from utcloud.billing import journal
 from utcloud.billing.limits import Limited, Limits
 from utcloud.billing.models import Account, Meter
@@ -45,7 +46,8 @@ class _Books:
 
     fee: Account
     issuance: Account
-    earnings: dict[str, Account]
+    miners: dict[str, list[str]]
+    """By payee, the accounts where his part goes and from which it comes back, in this order."""
     balances: dict[str, int]
 
     def lines(self, wallet_id: str, payee_id: str, paid: int, fee: int) -> list[tuple[str, int]]:
@@ -55,11 +57,13 @@ class _Books:
         """
         lines = [(wallet_id, -paid)]
         issued = 0
-        for ident, part in ((self.earnings[payee_id].id, paid - fee), (self.fee.id, fee)):
-            possible = max(part, -self.balances[ident])
-            issued += part - possible
-            if possible:
-                lines.append((ident, possible))
+        for accounts, part in ((self.miners[payee_id], paid - fee), ([self.fee.id], fee)):
+            for ident in accounts:
+                possible = max(part, -self.balances[ident])
+                part -= possible
+                if possible:
+                    lines.append((ident, possible))
+            issued += part
         if issued:
             lines.append((self.issuance.id, issued))
         for ident, part in lines:
@@ -71,11 +75,23 @@ async def _books(tx: Tx, meters: Sequence[Settled]) -> _Books:
     wallet_ids = {meter.wallet_id for meter in meters}
     query = select(Account.id, Account.balance).where(among(tx, Account.id.expression, wallet_ids))
     balances = {ident: balance for ident, balance in await tx.execute(query)}  # noqa: C416 - mypy knows rows
-    earnings = await journal.accounts(tx, "earnings", {meter.payee_id for meter in meters})
+    payees = {meter.payee_id for meter in meters}
+    earnings = await journal.accounts(tx, "earnings", payees)
+    suspended = await out_of_standing(tx, payees)
+    held = await _held(tx, payees, suspended)
     fee = await journal.account(tx, "fee", journal.PLATFORM)
     issuance = await journal.account(tx, "issuance", journal.PLATFORM)
-    balances |= {one.id: one.balance for one in (*earnings.values(), fee)}
-    return _Books(fee, issuance, earnings, balances)
+    balances |= {one.id: one.balance for one in (*earnings.values(), *held.values(), fee)}
+    miners = {payee: [earnings[payee].id, *([held[payee].id] if payee in held else [])] for payee in payees}
+    for payee in suspended:
+        miners[payee].reverse()
+    return _Books(fee, issuance, miners, balances)
+
+
+async def _held(tx: Tx, payees: Collection[str], suspended: Collection[str]) -> dict[str, Account]:
+    """The accounts of what is held: of those who may not have work, and of those of whom something still is."""
+    known = select(Account.owner_id).where(Account.kind == "held", Account.owner_id.in_(payees))
+    return await journal.accounts(tx, "held", {*await tx.scalars(known), *suspended})
 
 
 async def settle_many(tx: Tx, meters: Sequence[Settled], now: datetime, *, final: bool = False) -> None:
@@ -142,11 +158,11 @@ def joined(note: str, line: str) -> str:
 
 
 async def credit(
-    tx: Tx, meter: Meter, given: int, now: datetime, reason: str, *, by: Actor | None = None, key: str = ""
+    tx: Tx, meter: Meter, given: int, now: datetime, reason: str, *, by: Actor | None = None, key: str | None = None
 ) -> None:
     """Give ``given`` micro-UNC of what ``meter`` took back, from miner and platform as they got it, with the reason.
 
-    ``by`` is the operator who does so by hand, and ``key`` what makes it one of several.
+    ``by`` is the operator who does so by hand. ``key``: the entry's, where it is not the one credit of a fault.
     """
     await journal.lock(tx)
     books = await _books(tx, [meter])
@@ -159,7 +175,7 @@ async def credit(
     await journal.post(
         tx,
         "credit" if by else "reversal",
-        f"{meter.id}:credit{key}",
+        key or f"{meter.id}:credit",
         lines,
         at=now,
         cause_type="meter",

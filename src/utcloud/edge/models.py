@@ -2,23 +2,30 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from utcloud.db import Base, Id, ShortText, utcnow_column
+
+_IS_LIVE = text("upstream <> ''")
 
 
 class Route(Base):
     """A replica's web page. It opens only to the cookie that carries ``secret``."""
 
     __tablename__ = "edge_routes"
+    __table_args__ = (
+        Index("uq_edge_routes_upstream", "upstream", unique=True, sqlite_where=_IS_LIVE, postgresql_where=_IS_LIVE),
+    )
 
     replica_id: Mapped[Id] = mapped_column(primary_key=True)
     owner_id: Mapped[Id] = mapped_column(index=True)
+    site_id: Mapped[str] = mapped_column(String(40), default="", server_default="")
+    """The site that named ``upstream``."""
     host_label: Mapped[str] = mapped_column(String(63), unique=True)
     """First label of its host name; not guessable, and says nothing."""
     upstream: Mapped[ShortText]
-    """``host:port`` of the page."""
+    """``address:port`` of the page, as ``addresses.Endpoint`` writes it; no other route has the same."""
     upstream_token: Mapped[ShortText] = mapped_column(default="")
     """Sent along as ``Authorization: token …``, so the page itself also asks for a credential."""
     secret: Mapped[ShortText]

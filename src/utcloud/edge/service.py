@@ -4,13 +4,14 @@ Every change sends the signal ``edge``, on which ``caddy.Pusher`` makes what Cad
 """
 
 import hashlib
-import ipaddress
 import re
 import secrets
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
+from utcloud.common import addresses
 from utcloud.common.errors import Conflict, Invalid
 from utcloud.common.ids import new_secret
 from utcloud.common.settings import Settings
@@ -18,6 +19,8 @@ from utcloud.db import Tx, emit
 from utcloud.edge.models import OpeningCode, Route
 
 SIGNAL = "edge"
+OUTSIDE = "endpoint_outside"
+"""Code of the refusal of a place that is sound, and not in the networks of its site."""
 CODE_LIFETIME = timedelta(seconds=60)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _BASE32 = _LETTERS + "234567"
@@ -26,13 +29,25 @@ _CODE = re.compile(r"[A-Za-z0-9_-]{43}")
 _LOCAL_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,250}")
 
 
-async def put_route(tx: Tx, replica_id: str, owner_id: str, upstream: str, upstream_token: str) -> Route:
+async def put_route(
+    tx: Tx,
+    replica_id: str,
+    owner_id: str,
+    upstream: str,
+    upstream_token: str,
+    *,
+    site_id: str,
+    networks: Iterable[str],
+) -> Route:
     """Make or update the route to a replica's page.
 
-    ``upstream`` is ``address:port``; raises Invalid for one that could lead into the platform itself, since a site
-    names it. Host and secret stay the same over a replica's attempts, so a tab that is open goes on after a restart.
+    ``upstream`` is ``address:port`` by the word of site ``site_id``, whose pages may lie in ``networks``. Raises
+    Invalid with code ``endpoint`` for one that no page can have, ``endpoint_taken`` for one that another site's page
+    has, and ``endpoint_outside`` for one that lies elsewhere. Within a site the newest word holds. Host and secret stay
+    the same over a replica's attempts, so a tab that is open goes on after a restart.
     """
-    _check_upstream(upstream)
+    place = _place(upstream, networks)
+    await _take_over(tx, replica_id, site_id, place)
     if not _TOKEN.fullmatch(upstream_token):
         raise Invalid("The page's token has characters that it must not have.", field="token", cure="Make a new one.")
     route = await tx.get(Route, replica_id)
@@ -40,7 +55,7 @@ async def put_route(tx: Tx, replica_id: str, owner_id: str, upstream: str, upstr
         label = secrets.choice(_LETTERS) + "".join(secrets.choice(_BASE32) for _ in range(19))
         route = Route(replica_id=replica_id, host_label=label, secret=new_secret())
         tx.add(route)
-    route.owner_id, route.upstream, route.upstream_token = owner_id, upstream, upstream_token
+    route.owner_id, route.site_id, route.upstream, route.upstream_token = owner_id, site_id, place, upstream_token
     await tx.flush()
     emit(tx, SIGNAL)
     return route
@@ -121,30 +136,57 @@ async def all_routes(tx: Tx) -> list[Route]:
     return list((await tx.scalars(select(Route).order_by(Route.replica_id))).all())
 
 
+async def has_route(tx: Tx, replica_id: str) -> bool:
+    """Whether the edge leads to the replica's page."""
+    return await tx.scalar(select(Route.replica_id).where(Route.replica_id == replica_id)) is not None
+
+
 async def is_host(tx: Tx, label: str) -> bool:
     """Whether some replica's page has this host label."""
     return await tx.scalar(select(Route.replica_id).where(Route.host_label == label)) is not None
 
 
-def _check_upstream(upstream: str) -> None:
-    """A container's bridge address is fine; the platform's own loopback or a cloud's metadata service is not."""
-    host, _, port = upstream.rpartition(":")
-    try:
-        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
-        good = (host[:1] == "[") == (address.version == 6) and port.isdecimal() and 0 < int(port) < 65536
-    except ValueError:
-        good = False
-    if not good:
+def _place(upstream: str, networks: Iterable[str]) -> str:
+    """The address and port that ``upstream`` names, written anew: nothing else of a site's words comes to Caddy."""
+    found = addresses.endpoint(upstream)
+    if found is None:
         raise Invalid(
             f"{upstream[:80]!r} is not the address and port of a page.",
             field="endpoint",
             cure="Report the container's address, such as 10.89.0.2:8888.",
+            code="endpoint",
         )
-    address = getattr(address, "ipv4_mapped", None) or address
-    if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
+    if addresses.is_never(found.address) or addresses.is_own(found.address):
         raise Invalid(
-            f"{upstream!r} is no container's address.", field="endpoint", cure="Report the container's bridge address."
+            f"{found} is no container's address.",
+            field="endpoint",
+            cure="Report the container's bridge address.",
+            code="endpoint",
         )
+    if not addresses.is_within(found.address, networks):
+        raise Invalid(
+            f"{found} lies outside the networks where pages of its site may be.",
+            field="endpoint",
+            cure="Ask an operator to enter the networks of the site's containers.",
+            code=OUTSIDE,
+        )
+    return str(found)
+
+
+async def _take_over(tx: Tx, replica_id: str, site_id: str, place: str) -> None:
+    """Let nobody else have ``place``: a container of the same site that had it is gone; another site keeps it."""
+    holder = await tx.scalar(select(Route).where(Route.upstream == place, Route.replica_id != replica_id))
+    if holder is None:
+        return
+    if holder.site_id != site_id:
+        raise Invalid(
+            f"{place} is the address of a page of another site.",
+            field="endpoint",
+            cure="Give the sites' containers networks of their own.",
+            code="endpoint_taken",
+        )
+    await drop_route(tx, holder.replica_id)
+    tx.expunge(holder)
 
 
 def _hash(code: str) -> str:

@@ -17,6 +17,23 @@ class Site(Base):
     name: Mapped[str] = mapped_column(String(64), unique=True)
     miner_id: Mapped[Id] = mapped_column(ForeignKey("users.id"), index=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    old_token_hash: Mapped[str | None] = mapped_column(String(64), unique=True, index=True)
+    """Of the token before, which is good until ``old_token_until``."""
+    old_token_until: Mapped[datetime | None]
+    agent_id: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """Which run of an agent spoke last."""
+    agent_before: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """Which spoke before that one. Should it speak again, there are two."""
+    local: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """It is on the server's own host, by the platform's own doing: what its agent says of networks is believed."""
+    networks: Mapped[JsonList] = mapped_column(default=list, server_default="[]")
+    """Where its pages may be, as CIDRs: an operator's word. Elsewhere the edge goes nowhere for it."""
+    engine_networks: Mapped[JsonList] = mapped_column(default=list, server_default="[]")
+    """The same by its own engine's word; only of a ``local`` one."""
+    two_agents_at: Mapped[datetime | None]
+    """When it was heard last that two agents speak with its token."""
+    suspended_at: Mapped[datetime | None]
+    """Since when its miner may not have work: what runs there ends, and nothing new comes."""
     revision: Mapped[int] = mapped_column(default=0)
     agent_version: Mapped[str] = mapped_column(String(50), default="")
     clock_offset_ms: Mapped[int] = mapped_column(default=0)
@@ -81,6 +98,10 @@ class Node(Base):
     """Its miner's."""
     flags: Mapped[JsonList] = mapped_column(default=list, server_default="[]")
     """What of its last report made no sense and was left out."""
+    advice: Mapped[JsonList] = mapped_column(default=list, server_default="[]")
+    """What its miner had better change there, by its last report; it is no fault."""
+    work_flags: Mapped[JsonList] = mapped_column(default=list, server_default="[]")
+    """What of the last report of its work was set aside."""
     ready: Mapped[bool] = mapped_column(default=False)
     """As its agent last said. A silent site's nodes are not ready, whatever stands here."""
     reason: Mapped[str] = mapped_column(Text, default="")
@@ -111,12 +132,18 @@ class NodeResource(Base):
 
 
 class Chip(Base):
-    """One AI chip. ``uid`` is its own lasting mark; the same chip cannot stand in two places."""
+    """One AI chip. ``uid`` is its own lasting mark; the same chip of a miner cannot stand in two places.
+
+    Any renter can read a uid, so that of another miner's chip proves nothing: it is flagged, and nobody loses his.
+    """
 
     __tablename__ = "chips"
+    __table_args__ = (UniqueConstraint("miner_id", "uid"),)
 
     id: Mapped[Id] = mapped_column(primary_key=True)
-    uid: Mapped[ShortText] = mapped_column(unique=True)
+    miner_id: Mapped[Id] = mapped_column(ForeignKey("users.id"))
+    """Of the site on which it stands."""
+    uid: Mapped[ShortText] = mapped_column(index=True)
     node_id: Mapped[Id] = mapped_column(ForeignKey("nodes.id", ondelete="CASCADE"), index=True)
     resource: Mapped[ShortText]
     index: Mapped[int]

@@ -21,9 +21,10 @@ from utcloud.billing.schemas import RechargeCreate
 from utcloud.common.clock import SystemClock
 from utcloud.db import Tx, take_turns
 from utcloud.resources.models import CustomResource, Node, Pool, Site, Spec
+from utcloud.resources.reports.store import node_history
 from utcloud.resources.service import common as resources
-from utcloud.resources.service import on_nodes_removed
-from utcloud.workloads import in_use, nodes, notebooks
+from utcloud.resources.service import on_networks, on_nodes_removed
+from utcloud.workloads import in_use, nodes, notebooks, pages
 from utcloud.workloads.models import Replica, Workload
 from utcloud.workloads.schemas import State
 from utcloud.workloads.states import ACTIVE, TURNS
@@ -79,6 +80,8 @@ def wire() -> None:
         (resources.spec_use_counts, in_use.count_of_specs),
         (resources.node_users, in_use.on_nodes),
         (on_nodes_removed, nodes.free),
+        (on_networks, pages.reroute),
+        (node_history, in_use.of_node),
         (assets.asset_in_use_checks, in_use.of_asset),
         (assets.version_in_use_checks, in_use.of_version),
         (assets.image_in_use_checks, in_use.of_image),

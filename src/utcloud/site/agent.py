@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import random
+import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from utcloud.protocol import (
     HEARTBEAT_S,
     DesiredState,
     NodeReport,
+    ObservedReplica,
     Phase,
     SiteReport,
     StrayContainer,
@@ -48,6 +50,7 @@ from utcloud.site.link import Link
 from utcloud.site.node import lasting, node_report
 from utcloud.site.records import Records
 from utcloud.site.replica import Replica, Surroundings
+from utcloud.site.telling import tell, with_short_logs
 from utcloud.site.volumes import Volumes
 
 log = structlog.get_logger()
@@ -82,6 +85,10 @@ class Agent:
         self._link = link or Link(settings)
         self._lookout = Lookout(all_discoveries(settings) if discoveries is None else discoveries)
         self._node = NodeReport(name="unknown", ready=False, reason="starting")
+        self._pools: tuple[str, ...] = ()
+        self._aside: dict[str, ObservedReplica] = {}
+        """What the server refused of single attempts."""
+        self._id = secrets.token_hex(16)
         self._replicas: dict[str, Replica] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._desired: DesiredState | None = None
@@ -203,8 +210,9 @@ class Agent:
             await asyncio.sleep(_COALESCE_S)
             self._changed.clear()
             report = self.report()
+            seen = {ident: replica.observed for ident, replica in self._replicas.items()}
             try:
-                await self._link.report(report)
+                self._set_aside(await tell(self._link, report), seen)
             except (ServerAway, ServerRefused) as error:
                 self._changed.set()
                 await pause.after(error, "the server does not take the report")
@@ -217,12 +225,24 @@ class Agent:
         """All that is seen now."""
         return SiteReport(
             agent_version=_own_version(),
+            agent_id=self._id,
             sent_at=datetime.now(UTC),
+            networks=list(self._pools),
             nodes=[self._node],
-            replicas=[replica.observed for replica in self._replicas.values() if not replica.released],
+            replicas=with_short_logs(self._observed()),
             strays=list(self._around.strays),
             dropped_volumes=sorted(self._dropped),
         )
+
+    def _observed(self) -> list[ObservedReplica]:
+        """What is seen of each attempt, without what the server has refused just so."""
+        seen = [replica.observed for replica in self._replicas.values() if not replica.released]
+        return [one for one in seen if self._aside.get(one.attempt_id) is not one]
+
+    def _set_aside(self, refused: set[str], seen: dict[str, ObservedReplica]) -> None:
+        """Say of the refused attempts nothing more until something else is seen of them."""
+        kept = {ident: observed for ident, observed in self._aside.items() if ident in self._replicas}
+        self._aside = kept | {ident: seen[ident] for ident in refused if ident in seen}
 
     async def _follow_engine(self) -> None:
         pause = _Pause()
@@ -337,16 +357,18 @@ class Agent:
         found = await self._lookout.look()
         self._around.chips = {chip.report.uid: chip for chip in found.chips}
         engine, lacks = "", ""
+        warnings: tuple[str, ...] = ()
         try:
             info = await self._engine.info()
-            engine, lacks, self._around.drivers = info.name, info.lacks, info.drivers
+            engine, lacks, warnings = info.name, info.lacks, info.warnings
+            self._around.drivers, self._pools = info.drivers, info.pools
             await self._around.firewall.ensure()
         except (EngineAway, EngineRefused, FirewallFailed) as error:
             lacks = str(error)
         found = await self._clean(found)
         notices = [found.trouble, self._around.volumes.trouble, self._around.firewall.notice]
         found = replace(found, trouble="; ".join(filter(None, notices)))
-        before, self._node = self._node, node_report(found, engine, lacks, self._around.drivers)
+        before, self._node = self._node, node_report(found, engine, lacks, self._around.drivers, warnings)
         self._around.node = self._node.name
         if lasting(self._node) != lasting(before):
             self._changed.set()
@@ -395,7 +417,8 @@ class _Pause:
     async def after(self, error: Exception, what: str) -> None:
         if self._next == _SHORTEST_PAUSE_S:
             log.warning(what, error=str(error))
-        await asyncio.sleep(self._next * random.uniform(0.5, 1))  # noqa: S311
+        asked = getattr(error, "retry_after_s", 0.0)
+        await asyncio.sleep(max(asked, self._next * random.uniform(0.5, 1)))  # noqa: S311
         self._next = min(self._next * 2, _LONGEST_PAUSE_S)
 
 

@@ -24,6 +24,7 @@ from utcloud.site.firewall import Firewall, FirewallFailed, Nftables
 from utcloud.site.link import Link
 from utcloud.site.records import Records
 from utcloud.site.replica import LOG_LINES, describe_exit
+from utcloud.site.telling import tell, with_short_logs
 
 log = structlog.get_logger()
 REASON = "the site was shut down"
@@ -104,8 +105,8 @@ async def _end(row: Brief, engine: Engine, records: Records, grace_s: int) -> Ob
 
 
 async def _tell(link: Link, observed: list[ObservedReplica], timeout_s: float) -> None:
-    report = SiteReport(sent_at=datetime.now(UTC), replicas=observed)
+    report = SiteReport(sent_at=datetime.now(UTC), replicas=with_short_logs(observed))
     try:
-        await link.report(report, timeout_s=min(timeout_s, 5.0))
+        await tell(link, report, timeout_s=min(timeout_s, 5.0))
     except (ServerAway, ServerRefused) as error:
         log.warning("the server did not hear of the end; the next agent will tell it", error=str(error))

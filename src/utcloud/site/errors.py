@@ -11,7 +11,11 @@ class CannotRun(Exception):  # noqa: N818 - the caller's sentence, not a mistake
 
 
 class ServerAway(Exception):  # noqa: N818
-    """The server cannot be reached now, or answers with an error of its own."""
+    """The server cannot be reached now, or answers with an error of its own. ``retry_after_s``: not before that."""
+
+    def __init__(self, detail: str, retry_after_s: float = 0.0):
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class ServerRefused(Exception):  # noqa: N818

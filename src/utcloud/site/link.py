@@ -79,7 +79,7 @@ class Link:
                 method, base + path, params=params, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 if response.status >= 500 or response.status == 429:
-                    raise ServerAway(f"the server answered {response.status}")
+                    raise ServerAway(f"the server answered {response.status}", _retry_after(response))
                 if response.status >= 300 and response.status != 304:
                     raise ServerRefused(response.status, (await response.text())[:500])
                 yield response
@@ -99,6 +99,14 @@ class Link:
             return self._settings.token_file.read_text().strip()
         except OSError as error:
             raise ServerAway(f"no token at {self._settings.token_file}: {error.strerror}") from error
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float:
+    """For how many seconds the server wants to be left alone; no more than a minute, whatever it says."""
+    try:
+        return min(max(float(response.headers.get("Retry-After", "0")), 0.0), 60.0)
+    except ValueError:
+        return 0.0
 
 
 def _parse(kind: type[M], content: bytes) -> M:

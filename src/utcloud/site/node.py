@@ -1,5 +1,7 @@
 """What is told of the node: what was found on it, and its engine."""
 
+from collections.abc import Sequence
+
 from utcloud.protocol import ChipReport, NodeReport, ResourceReport
 from utcloud.site.devices import best_driver
 from utcloud.site.discovery.base import Finding
@@ -11,7 +13,9 @@ LABEL_NOT_CLEARED = "utcloud.io/memory-not-cleared"
 """Names the models whose memory is not cleared between tenants, because their driver has no way to do it."""
 
 
-def node_report(found: Finding, engine: str, lacks: str, drivers: frozenset[str] = frozenset()) -> NodeReport:
+def node_report(
+    found: Finding, engine: str, lacks: str, drivers: frozenset[str] = frozenset(), warnings: Sequence[str] = ()
+) -> NodeReport:
     """The node as it is. What it ``lacks`` to run containers makes it not ready; trouble with a chip does not."""
     chips = [chip.report for chip in found.chips]
     by_files = sorted({chip.report.model for chip in found.chips if chip.by_engine and not best_driver(chip, drivers)})
@@ -27,6 +31,7 @@ def node_report(found: Finding, engine: str, lacks: str, drivers: frozenset[str]
         ready=not lacks,
         reason="; ".join(filter(None, [lacks, found.trouble]))[:500],
         engine=engine[:200],
+        warnings=[warning[:300] for warning in warnings],
         resources=[*found.resources, *_pieces(chips)],
         chips=chips,
     )

@@ -433,6 +433,7 @@ class Replica:
             self._show(self.observed.model_copy(update={"reason": reason[:2000]}))
 
     def _show(self, observed: ObservedReplica) -> None:
+        observed = ObservedReplica.model_validate(dict(observed))  # a copy with changes was not looked at
         if observed != self.observed:
             self.observed = observed
             self._around.changed()

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from threading import Event
 
+import structlog
+
 from utcloud.protocol import FileEntry, Manifest
 from utcloud.site.errors import CannotRun, ServerAway, ServerRefused
 from utcloud.site.link import Link
@@ -19,6 +21,8 @@ _CHUNK = 16 * 2**20
 _DOWNLOADS = 4
 _NO_FAST_COPY = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
 _MB = 10**6
+_MOST_READ = 100_000
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -51,6 +55,8 @@ class BlobCache:
         self._link = link
         self._slots = asyncio.Semaphore(_DOWNLOADS)
         self._locks: dict[str, asyncio.Lock] = {}
+        self._read: set[tuple[str, int, int, int, int]] = set()
+        """Files of the store whose content is what it should be, as they were then."""
 
     async def locate(self, entry: FileEntry, store: Path | None, progress: Progress) -> Path:
         """Return a readable file with this content.
@@ -58,8 +64,10 @@ class BlobCache:
         Raises CannotRun with cause ``files`` when what arrives is not what was promised, ServerAway when it must wait.
         """
         relative = Path("blobs") / entry.sha256[:2] / entry.sha256
-        if store and _size(store / relative) == entry.size:
-            return store / relative
+        if store:
+            kept = store / relative
+            if await asyncio.to_thread(self._has, kept, entry):
+                return kept
         cached = self._folder / relative
         async with self._locks.setdefault(entry.sha256, asyncio.Lock()), self._slots:
             if _size(cached) != entry.size:
@@ -67,6 +75,25 @@ class BlobCache:
             os.utime(cached)
         self._locks.pop(entry.sha256, None)
         return cached
+
+    def _has(self, path: Path, entry: FileEntry) -> bool:
+        """Whether a file of the store has this content. What was read once is not read again until it changes."""
+        try:
+            facts = path.stat()
+            if not stat.S_ISREG(facts.st_mode) or facts.st_size != entry.size:
+                return False
+            mark = (entry.sha256, facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns)
+            if mark not in self._read:
+                with path.open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
+                        log.error("a file of the store has another content than its name says", path=str(path))
+                        return False
+                if len(self._read) >= _MOST_READ:
+                    self._read.clear()
+                self._read.add(mark)
+        except OSError:
+            return False
+        return True
 
     async def _download(self, entry: FileEntry, target: Path, progress: Progress) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)

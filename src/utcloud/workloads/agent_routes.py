@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from datetime import datetime
 from typing import Annotated, cast
 
@@ -19,10 +20,9 @@ from utcloud.protocol import DesiredState, Manifest, ReportAnswer
 from utcloud.resources import reports
 from utcloud.resources import service as resources
 from utcloud.resources.models import Site
-from utcloud.workloads import observed
 from utcloud.workloads.desired import desired_state, is_file_needed, is_needed
 from utcloud.workloads.heartbeats import Heartbeats
-from utcloud.workloads.states import TURNS
+from utcloud.workloads.intake import Buckets, site_of, take_in
 
 router = APIRouter(prefix="/agent", tags=["agent"])
 Bearer = Annotated[str, Header(alias="Authorization")]
@@ -38,13 +38,8 @@ def _token(authorization: str) -> str:
     return authorization.removeprefix("Bearer ").strip()
 
 
-async def _site(tx: Tx, authorization: str, *, removed: bool = False) -> Site:
-    site = await resources.site_for_token(tx, _token(authorization), removed=removed)
-    if site is None:
-        raise Unauthenticated(
-            "This site's token is not known.", cure="Join again with a token from the miner management end."
-        )
-    return site
+async def _site(tx: Tx, authorization: str, now: datetime, *, removed: bool = False) -> Site:
+    return await site_of(tx, _token(authorization), now, removed=removed)
 
 
 def _store(request: Request) -> ObjectStore:
@@ -61,6 +56,14 @@ def _gate(request: Request) -> asyncio.Semaphore:
     return gate
 
 
+def _buckets(request: Request) -> Buckets:
+    state = request.app.state
+    if getattr(state, "buckets", None) is None:
+        state.buckets = Buckets(time.monotonic)
+    buckets: Buckets = state.buckets
+    return buckets
+
+
 def _heartbeats(request: Request) -> Heartbeats:
     state = request.app.state
     if getattr(state, "heartbeats", None) is None:
@@ -73,6 +76,7 @@ def _heartbeats(request: Request) -> Heartbeats:
 async def get_desired(
     request: Request,
     db: Db,
+    now: Now,
     authorization: Bearer = "",
     after: Annotated[int, Query(ge=-1)] = -1,
     wait: Annotated[float, Query(ge=0, le=60)] = 25,
@@ -84,7 +88,7 @@ async def get_desired(
     deadline = asyncio.get_running_loop().time() + wait
     gate = _gate(request)
     async with gate, db.read() as tx:
-        site_id = (await _site(tx, authorization, removed=True)).id
+        site_id = (await _site(tx, authorization, now, removed=True)).id
     with db.listening(f"site:{site_id}") as woken:
         while True:
             woken.clear()
@@ -103,26 +107,21 @@ async def get_desired(
 @router.post("/reports")
 async def post_report(request: Request, db: Db, now: Now, authorization: Bearer = "") -> Response:
     """Take in what the site saw; quickly when it sees what it saw before. A stranger's body is not read."""
-    token, heartbeats = resources.hash_of(_token(authorization)), _heartbeats(request)
-    if not heartbeats.knows(token):
+    token, heartbeats = _token(authorization), _heartbeats(request)
+    digest = resources.hash_of(token)
+    if not heartbeats.knows(digest):
         async with _gate(request), db.read() as tx:
-            await _site(tx, authorization)
+            await _site(tx, authorization, now, removed=True)
+    _buckets(request).take(digest)
     bodies.allow(request.scope, bodies.REPORT)
     incoming = await _parsed(request, await request.body())
-    report = incoming.report
-    if heard := await heartbeats.hear(token, incoming):
+    if heard := await heartbeats.hear(digest, incoming):
         return _answer(heard.revision, now)
-    moves = report.replicas or report.strays or report.dropped_volumes
-    async with db.write(TURNS if moves else None) as tx:
-        try:
-            site = await _site(tx, authorization)
-        except Unauthenticated:
-            heartbeats.forget(token)
-            raise
-        before = site.last_seen_at
-        await reports.apply(tx, now, site, incoming)
-        await observed.apply(tx, now, site, report, before=before)
-        return _answer(site.revision, now)
+    try:
+        return _answer(await take_in(db, request.app.state.clock, token, incoming), now)
+    except Unauthenticated:
+        heartbeats.forget(digest)
+        raise
 
 
 async def _parsed(request: Request, body: bytes) -> reports.Incoming:
@@ -142,20 +141,20 @@ def _answer(revision: int, now: datetime) -> Response:
 
 
 @router.get("/manifests/{version_id}")
-async def get_manifest(version_id: str, db: Db, authorization: Bearer = "") -> Manifest:
+async def get_manifest(version_id: str, db: Db, now: Now, authorization: Bearer = "") -> Manifest:
     """The files of a version that work on this site needs."""
     async with db.read() as tx:
-        site = await _site(tx, authorization)
+        site = await _site(tx, authorization, now)
         if not await is_needed(tx, site, version_id):
             raise NotFound.of("version", version_id)
         return await assets.manifest(tx, version_id)
 
 
 @router.get("/blobs/{sha256}")
-async def get_blob(sha256: str, request: Request, db: Db, authorization: Bearer = "") -> StreamingResponse:
+async def get_blob(sha256: str, request: Request, db: Db, now: Now, authorization: Bearer = "") -> StreamingResponse:
     """The content of a file, by its hash, that work on this site needs."""
     async with db.read() as tx:
-        site = await _site(tx, authorization)
+        site = await _site(tx, authorization, now)
         if not await is_file_needed(tx, site, sha256):
             raise NotFound.of("blob", sha256)
     store = _store(request)

@@ -26,7 +26,7 @@ def folder_name(name: str) -> str:
 
 
 async def desired_state(tx: Tx, site: Site, store_path: str | None) -> DesiredState:
-    """Return all that shall be on ``site``."""
+    """Return all that shall be on ``site``. Where the store lies is told only on the server's own host."""
     rows = (
         await tx.execute(
             select(Attempt, Replica, Subtask, Workload, Node.name, SpecItem.quantity)
@@ -44,7 +44,7 @@ async def desired_state(tx: Tx, site: Site, store_path: str | None) -> DesiredSt
     return DesiredState(
         site_id=site.id,
         revision=site.revision,
-        store_path=store_path,
+        store_path=store_path if site.local else None,
         drop_volumes=list(dropped.all()),
         replicas=[
             DesiredReplica(

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, exists, func, select
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, User
@@ -12,7 +12,7 @@ from utcloud.assets.models import Asset, AssetVersion
 from utcloud.common.errors import Conflict
 from utcloud.db import Tx
 from utcloud.edge import service as edge
-from utcloud.resources.models import Allocation, Pool, PoolGroup
+from utcloud.resources.models import Allocation, Node, Pool, PoolGroup
 from utcloud.resources.service.common import some
 from utcloud.workloads.models import Attempt, Subtask, Workload
 from utcloud.workloads.states import ACTIVE
@@ -84,6 +84,11 @@ async def on_nodes(tx: Tx, node_ids: Sequence[str]) -> dict[str, list[str]]:
     for node_id, who in rows:
         found[node_id].append(who)
     return found
+
+
+def of_node() -> ColumnElement[bool]:
+    """That some run was on a node."""
+    return exists().where(Attempt.node_id == Node.id)
 
 
 async def refuse_owner(tx: Tx, _actor: Actor, user: User) -> None:

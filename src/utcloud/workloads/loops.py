@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from utcloud.accounts.service import HARDWARE_SIGNAL
 from utcloud.common.clock import Clock
 from utcloud.db import Database
 from utcloud.edge.probe import answering
@@ -51,7 +52,7 @@ async def place_waiting(db: Database, clock: Clock, *, fee_ppm: int) -> None:
 
 async def nodes_loop(db: Database, clock: Clock, watch: nodes.Watch) -> None:
     """Fail what was lost, drain and move nodes: when a miner says so, when work has ended, and every few seconds."""
-    with db.listening(NODES_SIGNAL, CAPACITY_SIGNAL) as woken:
+    with db.listening(NODES_SIGNAL, CAPACITY_SIGNAL, HARDWARE_SIGNAL) as woken:
         while True:
             woken.clear()
             await nodes.look(db, clock.now(), watch)
@@ -83,13 +84,14 @@ class Pages:
         asked_at = clock.now()
         known = {ident: (upstream, token or "") for ident, (upstream, token) in waiting.items() if upstream}
         found = await answering(known, PAGE_PATH)
-        silent = waiting.keys() - found
+        silent = known.keys() - found
         self.silent_since = {ident: self.silent_since.get(ident, asked_at) for ident in silent}
         patience = timedelta(seconds=READY_TIMEOUT_S)
         late = [ident for ident, since in self.silent_since.items() if asked_at - since >= patience]
         async with db.write(TURNS) as tx:
             await pages.answered(tx, clock.now(), found)
             await pages.silent(tx, silent, asked_at)
+            await pages.out_of_reach(tx, clock.now(), waiting.keys() - known.keys())
             await stop_attempts(tx, clock.now(), late, _NO_ANSWER)
         return bool(silent)
 

@@ -18,6 +18,7 @@ from utcloud.protocol import LOST_AFTER_S, SILENT_AFTER_S, Phase
 from utcloud.resources import capacity
 from utcloud.resources import service as resources
 from utcloud.resources.models import Node, Site
+from utcloud.workloads import suspension
 from utcloud.workloads.models import Attempt, Replica, Workload
 from utcloud.workloads.notebooks import stop_replica
 from utcloud.workloads.observed import NODE_LOST
@@ -47,6 +48,7 @@ async def look(db: Database, now: datetime, watch: Watch) -> None:
     async with db.read() as tx:
         concerned = await to_drain(tx)
         moving = await resources.waiting_to_move(tx)
+    await suspension.look(db, now)
     if watch.tick(now):  # here: while the database was away, sites could not be heard either
         await _lose_silent(db, now)
     for start in range(0, len(concerned), _BATCH):

@@ -23,6 +23,7 @@ from utcloud.workloads import quotas
 from utcloud.workloads.desired import folder_name
 from utcloud.workloads.models import Attempt, DroppedVolume, Replica, Subtask, Workload
 from utcloud.workloads.observed import PLACE
+from utcloud.workloads.pages import require_reachable
 from utcloud.workloads.placement import place
 from utcloud.workloads.schemas import NotebookCreate, Opening, State
 from utcloud.workloads.states import ACTIVE, FINAL, announce, move
@@ -249,6 +250,7 @@ async def open_page(
             cure="Wait until it runs." if replica.state in ACTIVE else "Start it first.",
             code="not_running",
         )
+    await require_reachable(tx, replica)
     code = workload.facts["algorithm"]
     path = f"/lab/tree/{folder_name(code.rpartition(' v')[0])}" if code else "/lab"
     url, expires_at = await edge.issue_code(tx, now, settings, replica.id, path)

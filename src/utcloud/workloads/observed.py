@@ -1,10 +1,11 @@
 """What a site witnessed moves replicas, feeds meters and sets routes."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Table, bindparam, delete, select
+from sqlalchemy import ColumnElement, Table, and_, bindparam, delete, select
 
 from utcloud.billing import meters
 from utcloud.db import Tx, emit
@@ -20,6 +21,8 @@ from utcloud.workloads.states import FINAL, move
 
 NODE_LOST = "node_lost"
 """The cause of an attempt's end that no site could witness."""
+ENDPOINT = "endpoint"
+"""The cause of an end that the server made: what the site named is no address of a page."""
 PLACE = "placement"
 """The signal that capacity may have come free."""
 
@@ -50,40 +53,93 @@ async def witness(tx: Tx, now: datetime, said: dict[str, SiteReport]) -> None:
         await meters.witness(tx, attempt_ids, until[second], now=now)
 
 
-async def apply(tx: Tx, now: datetime, site: Site, report: SiteReport, *, before: datetime | None = None) -> None:
+async def apply(
+    tx: Tx,
+    now: datetime,
+    site: Site,
+    report: SiteReport,
+    *,
+    before: datetime | None = None,
+    closing: bool = False,
+    aside: Mapping[str, str] | None = None,
+) -> None:
     """Store what ``site`` witnessed. The same report again changes nothing.
 
     ``before`` is when the site was heard before this report, by the server's clock: what it did not speak of then, as a
-    report is all that it sees, had not begun.
+    report is all that it sees, had not begun. What it says of one attempt and cannot be harms that one alone, and
+    stands in the flags of its node. ``closing``: the site is suspended, and only ends are taken. ``aside``: attempts of
+    which nothing can be stored, and why.
     """
-    if report.dropped_volumes:
-        await tx.execute(
-            delete(DroppedVolume).where(
-                DroppedVolume.site_id == site.id, DroppedVolume.volume.in_(report.dropped_volumes)
-            )
-        )
+    if await _dropped(tx, site, report):
+        await tx.execute(delete(DroppedVolume).where(_is_dropped(site, report)))
         await resources.bump(tx, site.id)
+    alive: list[str] = []
+    flags: dict[str, list[str]] = defaultdict(list)
+    for attempt, replica, observed in await _pairs(tx, site, report):
+        if aside and attempt.id in aside:
+            flags[attempt.node_id].append(aside[attempt.id])
+        elif observed.phase == Phase.ENDED:
+            await _ended(tx, now, attempt, replica, observed, before)
+        elif not closing and not _is_over(attempt, replica):  # else it was lost, and is to end: the site will hear so
+            if refused := await _alive(tx, now, site, attempt, replica, observed, report.sent_at, before):
+                flags[attempt.node_id].append(refused)
+            elif attempt.started_at is not None:
+                alive.append(attempt.id)
+    if alive:
+        await meters.witness(tx, alive, min(report.sent_at, now), now=now)
+    await resources.flag_work(tx, site.id, flags)
+
+
+async def is_news(tx: Tx, site: Site, report: SiteReport) -> bool:
+    """Whether the report says anything of an attempt that is not known: then ``apply`` changes more than how long it
+    was seen to run."""
+    if await _dropped(tx, site, report):
+        return True
+    return any(_says_more(site, *pair) for pair in await _pairs(tx, site, report))
+
+
+def _is_dropped(site: Site, report: SiteReport) -> ColumnElement[bool]:
+    return and_(DroppedVolume.site_id == site.id, DroppedVolume.volume.in_(report.dropped_volumes))
+
+
+async def _dropped(tx: Tx, site: Site, report: SiteReport) -> bool:
+    """Whether it says that volumes are gone which were to be dropped."""
+    if not report.dropped_volumes:
+        return False
+    return await tx.scalar(select(DroppedVolume.volume).where(_is_dropped(site, report)).limit(1)) is not None
+
+
+def _says_more(site: Site, attempt: Attempt, replica: Replica, observed: ObservedReplica) -> bool:
+    if observed.phase == Phase.ENDED:
+        return True
+    if _is_over(attempt, replica):
+        return False
+    if attempt.started_at is None and observed.started_at is not None:
+        return True
+    if pages.is_wanted(attempt, observed) and not pages.is_elsewhere(site, observed):
+        return True
+    if observed.phase == Phase.RUNNING:
+        return replica.state not in (State.RUNNING, State.STOPPING)
+    waits = replica.state in (State.ASSIGNED, State.STARTING)
+    return waits and (replica.state, replica.reason) != (State.STARTING, observed.reason)
+
+
+async def _pairs(tx: Tx, site: Site, report: SiteReport) -> list[tuple[Attempt, Replica, ObservedReplica]]:
+    """What the site has and speaks of; ends first, since what they free may be another's already."""
     seen = {observed.attempt_id: observed for observed in report.replicas}
+    if not seen:
+        return []
     query = (
         select(Attempt, Replica)
         .join(Replica, Replica.id == Attempt.replica_id)
         .where(Attempt.site_id == site.id, Attempt.done.is_(False))
     )
-    alive: list[str] = []
-    for attempt, replica in (await tx.execute(query)).all():
-        observed = seen.get(attempt.id)
-        if observed is None:
-            continue
-        if observed.phase == Phase.ENDED:
-            await _ended(tx, now, site, attempt, replica, observed, before)
-            continue
-        if _is_over(attempt, replica):
-            continue  # it was lost, and is to end: the site will hear so
-        await _alive(tx, now, attempt, replica, observed, report.sent_at, before)
-        if attempt.started_at is not None:
-            alive.append(attempt.id)
-    if alive:
-        await meters.witness(tx, alive, min(report.sent_at, now), now=now)
+    rows = [
+        (attempt, replica, seen[attempt.id])
+        for attempt, replica in (await tx.execute(query)).all()
+        if attempt.id in seen
+    ]
+    return sorted(rows, key=lambda row: row[2].phase != Phase.ENDED)
 
 
 _attempts = cast(Table, Attempt.__table__)
@@ -115,42 +171,53 @@ def _told(attempt: Attempt, before: datetime | None) -> datetime:
 async def _alive(
     tx: Tx,
     now: datetime,
+    site: Site,
     attempt: Attempt,
     replica: Replica,
     observed: ObservedReplica,
     sent_at: datetime,
     before: datetime | None,
-) -> None:
+) -> str:
+    """Move it along. Why it was failed, when what its site says of it cannot be; else nothing."""
+    if pages.is_wanted(attempt, observed) and (refused := await pages.route(tx, site, attempt, observed)):
+        await _refuse(tx, now, attempt, replica, refused)
+        return refused
     await _started(tx, now, attempt, observed, before)
-    if observed.endpoint and observed.endpoint != attempt.endpoint and attempt.desired == Phase.RUNNING:
-        attempt.endpoint = observed.endpoint
-        workload = await tx.get_one(Workload, attempt.workload_id)
-        await edge.put_route(tx, replica.id, workload.owner_id, observed.endpoint, attempt.token)
     if replica.state == State.STOPPING:
-        return
+        return ""
     if observed.phase == Phase.RUNNING:
         if replica.state == State.RUNNING:
-            return
+            return ""
         if (await tx.get_one(Workload, attempt.workload_id)).kind not in pages.KINDS:
             await move(tx, now, replica, State.RUNNING)
-        elif attempt.page_since is None:
+        else:
             since = min(observed.ready_at or sent_at, now)
             await pages.look_at(tx, now, attempt, replica, since, _told(attempt, before))
     elif replica.state in (State.ASSIGNED, State.STARTING):
         await move(tx, now, replica, State.STARTING, observed.reason)
+    return ""
+
+
+async def _refuse(tx: Tx, now: datetime, attempt: Attempt, replica: Replica, why: str) -> None:
+    """Its site said of it what cannot be: it fails, at the site's cost, and the site is told to end it."""
+    attempt.desired, attempt.cause, attempt.stop_reason = Phase.STOPPED, ENDPOINT, why
+    await meters.close(tx, attempt.id, None, now=now, cause=ENDPOINT)
+    if attempt.started_at is not None:
+        attempt.ended_at = await meters.seen_until(tx, attempt.id) or attempt.started_at
+    await edge.drop_route(tx, replica.id)
+    await move(tx, now, replica, State.FAILED, why)
+    await resources.bump(tx, attempt.site_id)
 
 
 async def _ended(
     tx: Tx,
     now: datetime,
-    site: Site,
     attempt: Attempt,
     replica: Replica,
     observed: ObservedReplica,
     before: datetime | None,
 ) -> None:
-    lost = attempt.cause == NODE_LOST
-    if not lost:
+    if attempt.cause not in (NODE_LOST, ENDPOINT):
         await _started(tx, now, attempt, observed, before)
         unseen = attempt.page_since is None and replica.state != State.RUNNING and not _is_over(attempt, replica)
         if observed.ready_at and unseen:

@@ -248,6 +248,7 @@ export const node: Make<"NodeOut"> = (over) => ({
   reason: "",
   since: NOW,
   flags: [],
+  advice: [],
   cordoned: false,
   cordon_reason: "",
   drain_at: null,
@@ -269,6 +270,10 @@ export const site: Make<"SiteCreated"> = (over) => ({
   connected: false,
   agent_version: "",
   clock_offset_ms: 0,
+  local: false,
+  networks: [],
+  page_networks: [],
+  flags: [],
   last_seen_at: null,
   created_at: NOW,
   token: "uts_once",
@@ -416,5 +421,13 @@ export const invitation: Make<"InvitationCreated"> = (over) => ({
   user_id: null,
   code: "once",
   url: "http://localhost:8080/console/invitation#once",
+  ...over,
+});
+
+export const held: Make<"HeldOut"> = (over) => ({
+  miner_id: "usr_mina",
+  miner_name: "mina",
+  amount: "1.250000",
+  suspended: true,
   ...over,
 });

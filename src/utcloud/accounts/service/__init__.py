@@ -28,6 +28,7 @@ from utcloud.accounts.service.groups import (
     update_group,
     visible_group,
 )
+from utcloud.accounts.service.standing import HARDWARE_SIGNAL, in_standing, out_of_standing, why_out
 from utcloud.accounts.service.users import (
     UserHook,
     actor_of,
@@ -51,6 +52,7 @@ from utcloud.accounts.service.users import (
 )
 
 __all__ = [
+    "HARDWARE_SIGNAL",
     "SESSION_LIFETIME",
     "LoggedIn",
     "UserHook",
@@ -74,6 +76,7 @@ __all__ = [
     "group_ids_of",
     "group_in_use_checks",
     "group_refs",
+    "in_standing",
     "invitations",
     "list_groups",
     "list_tokens",
@@ -85,6 +88,7 @@ __all__ = [
     "on_freeze",
     "on_grant",
     "on_group_created",
+    "out_of_standing",
     "require_active",
     "reset_password",
     "revoke_token",
@@ -97,4 +101,5 @@ __all__ = [
     "usernames",
     "users_out",
     "visible_group",
+    "why_out",
 ]

@@ -21,6 +21,7 @@ from utcloud.accounts.schemas import (
     UserStatus,
     UserUpdate,
 )
+from utcloud.accounts.service.standing import HARDWARE_SIGNAL
 from utcloud.common.errors import Conflict, Invalid, NotFound, Unauthenticated
 from utcloud.common.ids import new_id
 from utcloud.db import Tx, emit, paginate
@@ -190,6 +191,7 @@ async def update_user(tx: Tx, actor: Actor, user_id: str, body: UserUpdate) -> U
             await _require_another_operator(tx, user, "lose the role of an operator")
         for column, value in _role_columns(body.roles).items():
             setattr(user, column, value)
+        emit(tx, HARDWARE_SIGNAL)
     if body.group_ids is not None:
         await set_groups(tx, user.id, body.group_ids)
     _changed(tx, actor, "user.update", user, changes)
@@ -213,6 +215,7 @@ async def freeze_user(tx: Tx, actor: Actor, user_id: str, running: Running = Run
     await end_sessions(tx, user.id)
     for hook in on_freeze:
         await hook(tx, actor, user, running)
+    emit(tx, HARDWARE_SIGNAL)
     _changed(tx, actor, "user.freeze", user, {"running": running, "reason": user.frozen_reason})
     return user
 
@@ -224,6 +227,7 @@ async def unfreeze_user(tx: Tx, actor: Actor, user_id: str) -> User:
     if user.status == UserStatus.ACTIVE:
         return user
     user.status, user.frozen_reason = UserStatus.ACTIVE, ""
+    emit(tx, HARDWARE_SIGNAL)
     _changed(tx, actor, "user.unfreeze", user)
     return user
 

@@ -4,6 +4,7 @@ from utcloud.billing.service.charges import ChargeFilter, charges_out, list_char
 from utcloud.billing.service.credits import credit_order
 from utcloud.billing.service.earnings import earnings, earnings_of, platform
 from utcloud.billing.service.estimates import estimate
+from utcloud.billing.service.held import decide_held, list_held
 from utcloud.billing.service.ledger import list_entries, verification_out
 from utcloud.billing.service.orders import (
     OrderFilter,
@@ -35,6 +36,7 @@ __all__ = [
     "charges_out",
     "create_recharge",
     "credit_order",
+    "decide_held",
     "earnings",
     "earnings_of",
     "estimate",
@@ -44,6 +46,7 @@ __all__ = [
     "list_caps",
     "list_charges",
     "list_entries",
+    "list_held",
     "list_order_entries",
     "list_orders",
     "list_prices",

@@ -42,7 +42,7 @@ async def credit_order(tx: Tx, now: datetime, actor: Actor, order_id: str, body:
     for meter in found:
         given = min(left, meter.settled - meter.credited)
         if given:
-            key = f":{meter.credited}"
+            key = f"{meter.id}:credit:{meter.credited}"
             await credit(tx, meter, given, now, f"credit by {actor.username}: {reason}", by=actor, key=key)
             meter.note = joined(meter.note, f"{format_unc(given)} UNC were credited by an operator")
             left -= given

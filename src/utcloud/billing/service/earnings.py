@@ -27,6 +27,7 @@ async def earnings_of(tx: Tx, now: datetime, miner_id: str) -> EarningsOut:
     names = await usernames(tx, [miner_id])
     accrued = await outstanding_share(tx, miner_id)
     own = await tx.scalar(select(Account).where(Account.kind == "earnings", Account.owner_id == miner_id))
+    held = select(Account.balance).where(Account.kind == "held", Account.owner_id == miner_id)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     sums = [await _posted_since(tx, own, moment) for moment in (midnight, midnight.replace(day=1))]
     return EarningsOut(
@@ -34,6 +35,7 @@ async def earnings_of(tx: Tx, now: datetime, miner_id: str) -> EarningsOut:
         miner_name=names.get(miner_id, ""),
         balance=own.balance if own else 0,
         accrued=accrued,
+        held=await tx.scalar(held) or 0,
         today=sums[0] + accrued,
         this_month=sums[1] + accrued,
     )

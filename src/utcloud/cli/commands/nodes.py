@@ -73,6 +73,7 @@ FIELDS = [
     Column("Reason", "reason"),
     Column("Since", "since"),
     Column("Left out", "flags"),
+    Column("Advice", "advice"),
     Column("New work", _work),
     Column("Cordoned for", "cordon_reason"),
     Column("Drained at", "drain_at"),
@@ -139,6 +140,7 @@ def list_(
         bool | None, typer.Option("--cordoned/--open", help="Only those that take no new work, or that do.")
     ] = None,
     flagged: Annotated[bool | None, typer.Option("--flagged", help="Only those that report nonsense.")] = None,
+    advised: Annotated[bool | None, typer.Option("--advised", help="Only those with advice for their miner.")] = None,
     unhealthy: Annotated[bool | None, typer.Option("--unhealthy", help="Only those with an unhealthy chip.")] = None,
     sort: Sort = None,
     limit: Limit = 100,
@@ -148,7 +150,7 @@ def list_(
 ) -> None:
     """List nodes; removed ones by --status removed."""
     query: dict[str, Any] = {"search": search, "status": status, "sort": sort}
-    query |= {"cordoned": cordoned, "flagged": flagged, "unhealthy": unhealthy}
+    query |= {"cordoned": cordoned, "flagged": flagged, "advised": advised, "unhealthy": unhealthy}
     query["pool_id"] = connect().find("pools", pool)["id"] if pool else None
     query["site_id"] = connect().find("sites", site)["id"] if site else None
     listing("nodes", COLUMNS, as_json, limit, cursor, as_csv=as_csv, **query)

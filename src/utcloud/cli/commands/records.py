@@ -18,6 +18,7 @@ from utcloud.cli.common import (
     connect,
     listing,
     new_app,
+    report,
     show,
     user_named,
     wallet_id,
@@ -51,10 +52,14 @@ CHARGES = [
     Column("PAYEE", "payee_name"),
     Column("SIMULATED", "simulated"),
 ]
+HELD = [Column("MINER", "miner_name"), Column("UNC", "amount", right=True), Column("SUSPENDED", "suspended")]
+Miner = Annotated[str, typer.Argument(help="The miner's user name or id.")]
+Reason = Annotated[str, typer.Option(help="Why; it stands in the journal and in the audit trail.")]
 EARNINGS = [
     Column("Miner", "miner_name"),
     Column("Balance", "balance"),
     Column("Accruing", "accrued"),
+    Column("Held", "held"),
     Column("Today", "today"),
     Column("This month", "this_month"),
 ]
@@ -126,6 +131,32 @@ def show_earnings(
     api = connect()
     ident = user_named(api, miner)["id"] if miner else None
     show(api.get("earnings", miner_id=ident), EARNINGS, as_json)
+
+
+@earnings.command("held")
+def list_held(limit: Limit = 100, cursor: Cursor = None, as_json: AsJson = False) -> None:
+    """List what is held of the earnings of suspended miners; for operators."""
+    listing("earnings/held", HELD, as_json, limit, cursor)
+
+
+@earnings.command()
+def release(miner: Miner, reason: Reason, as_json: AsJson = False) -> None:
+    """Release what is held of a miner's earnings to him; for operators."""
+    _decide(miner, "miner", reason, as_json)
+
+
+@earnings.command("return")
+def return_(miner: Miner, reason: Reason, as_json: AsJson = False) -> None:
+    """Return what is held of a miner's earnings to those who paid; for operators."""
+    _decide(miner, "payers", reason, as_json)
+
+
+def _decide(miner: str, to: str, reason: str, as_json: bool) -> None:
+    api = connect()
+    user = user_named(api, miner)
+    decided = api.post(f"earnings/held/{user['id']}", {"to": to, "reason": reason})
+    where = "released to him" if to == "miner" else "returned to those who paid"
+    report(decided, as_json, f"What was held of the earnings of {user['username']} is {where}.")
 
 
 @earnings.command()

@@ -147,7 +147,7 @@ def _replicas(settings: Settings) -> list[Json]:
     label = f"{{http.request.host.labels.{_apps(settings).count('.') + 1}}}"
     secret = {"name": "secret", "pattern": rf"(?:^|;\s*){cookie_name(settings)}=([A-Za-z0-9_-]{{43}})(?:;|$)"}
     file = {"root": str(settings.edge_routes), "try_files": [f"/{label}/{{http.regexp.secret.1}}/*"]}
-    page = {"{http.matchers.file.relative}": {"name": "page", "pattern": r"([^/@]+)@([^/@]*)$"}}
+    page = {"{http.matchers.file.relative}": {"name": "page", "pattern": r"/([^/@]+)@([^/@]*)$"}}
     return [
         {
             "match": [{"path": ["/_utcloud/open"]}],

@@ -5,6 +5,7 @@ import contextlib
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from utcloud.common import addresses
 from utcloud.common.clock import Clock
 from utcloud.common.settings import Settings
 from utcloud.db import Database
@@ -38,7 +39,8 @@ class Pusher:
 
     async def _push(self) -> None:
         async with self._db.read() as tx:
-            wanted = {self._file(route) for route in await service.all_routes(tx)}
+            routes = {self._file(route): route for route in await service.all_routes(tx)}
+        wanted = {file for file, route in routes.items() if file in self._known or _is_sound(route.upstream)}
         for file in wanted - self._known:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file.touch(mode=0o600)
@@ -63,3 +65,12 @@ class Pusher:
         self._expired_at = now
         async with self._db.write() as tx:
             await service.expire_codes(tx, now)
+
+
+def _is_sound(upstream: str) -> bool:
+    """Whether Caddy may read it, whatever brought it into the table: it is an address and port and nothing else, and
+    leads neither into this machine nor where no page can be."""
+    place = addresses.endpoint(upstream)
+    if place is None or str(place) != upstream:
+        return False
+    return not (addresses.is_never(place.address) or addresses.is_own(place.address))

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Select, select, type_coerce
 
+from utcloud.accounts.models import User
+from utcloud.accounts.service import in_standing
 from utcloud.common.clock import to_ms
 from utcloud.db import Tx
 from utcloud.protocol import LOST_AFTER_S, SILENT_AFTER_S
@@ -14,6 +16,9 @@ from utcloud.resources.models import Chip, Node, Site
 
 CAPACITY_SIGNAL = "capacity"
 """Sent when something may have become free or ready: those who wait may try again."""
+
+
+SUSPENDED = "suspended: its miner may not have work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,7 @@ def _node(
     cordoned: bool,
     drain_at: int | None,
     moving_to: str | None,
+    good: bool,
 ) -> NodeState:
     cordon = resting = ""
     if cordoned or drain_at is not None or moving_to:
@@ -158,6 +164,8 @@ def _node(
         cordon = resting = "about to move to another pool" if moving_to else draining
     if not ready or seen_ms is None or now_ms - seen_ms > _SILENT_MS:
         resting = "lost" if seen_ms is not None and now_ms - seen_ms >= _LOST_MS else "not ready"
+    if not good:
+        resting = SUSPENDED
     state = NodeState(ident, name, site_id, pool_id, miner_id, not resting, bool(cordon), resting)
     state.capacity, state.usable, state.free, state.allocated = held.capacity, held.usable, held.free, held.allocated
     state.simulated, state.attempts = held.simulated, held.attempts
@@ -181,7 +189,9 @@ _SEEN: Select[*tuple[Any, ...]] = (
         _nodes.cordoned,
         type_coerce(_nodes.drain_at, BigInteger),
         _nodes.moving_to_pool_id,
+        in_standing(),
     )
     .join_from(Node.__table__, Site.__table__, _sites.id == _nodes.site_id)
+    .join(User.__table__, User.id == _sites.miner_id)
     .order_by(_nodes.name, _nodes.id)
 )

@@ -5,6 +5,6 @@ node's flags; the rest of the report holds. Reports that say what the last ones 
 """
 
 from utcloud.resources.reports.incoming import Incoming, parse
-from utcloud.resources.reports.intake import Heard, apply, unchanged
+from utcloud.resources.reports.intake import Heard, apply, note_alive, unchanged
 
-__all__ = ["Heard", "Incoming", "apply", "parse", "unchanged"]
+__all__ = ["Heard", "Incoming", "apply", "note_alive", "parse", "unchanged"]

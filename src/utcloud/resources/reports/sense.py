@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from utcloud.common.texts import clean
 from utcloud.protocol import ChipReport, ChipTelemetry, NodeReport
 
 _MOST = 2**53
@@ -123,10 +124,3 @@ def measurements(reports: Sequence[NodeReport]) -> dict[str, dict[str, float]]:
             if values:
                 found.setdefault(clean(chip.uid, 253), values)
     return found
-
-
-def clean(text: str, length: int) -> str:
-    """Text on one line that every database can hold and a person can see; empty when nothing of it can be seen."""
-    if not text.isprintable():
-        text = "".join(one if one.isprintable() else " " * one.isspace() for one in text)
-    return text.strip()[:length].rstrip()

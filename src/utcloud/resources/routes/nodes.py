@@ -36,6 +36,7 @@ async def list_nodes(
     site_id: IdQuery = None,
     cordoned: bool | None = None,
     flagged: bool | None = None,
+    advised: bool | None = None,
     unhealthy: bool | None = None,
     sort: NodeSort = NodeSort.NAME,
     file: export.Wanted = None,
@@ -48,6 +49,7 @@ async def list_nodes(
         site_id=site_id,
         cordoned=cordoned,
         flagged=flagged,
+        advised=advised,
         unhealthy=unhealthy,
         sort=sort,
     )

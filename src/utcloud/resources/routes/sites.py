@@ -9,7 +9,7 @@ from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
 from utcloud.resources import service
 from utcloud.resources.routes.common import listed
-from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteOut, SiteSort
+from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteNetworks, SiteOut, SiteSort
 
 router = APIRouter()
 
@@ -52,6 +52,20 @@ async def get_site(site_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> Si
     """Show a site."""
     async with db.read() as tx:
         return await service.get_site(tx, now, actor, site_id)
+
+
+@router.post("/sites/{site_id}/token", tags=["sites"])
+async def rotate_site_token(site_id: IdPath, actor: CurrentActor, db: Db, now: Now) -> SiteCreated:
+    """Give a site's agent another token, shown once; the one before is good for ten minutes more."""
+    async with db.write() as tx:
+        return await service.rotate_site_token(tx, now, actor, site_id)
+
+
+@router.put("/sites/{site_id}/networks", tags=["sites"])
+async def set_site_networks(site_id: IdPath, body: SiteNetworks, actor: CurrentActor, db: Db, now: Now) -> SiteOut:
+    """Say in which networks a site's pages may be; only operators may."""
+    async with db.write() as tx:
+        return await service.set_site_networks(tx, now, actor, site_id, body)
 
 
 @router.delete("/sites/{site_id}", status_code=204, tags=["sites"])

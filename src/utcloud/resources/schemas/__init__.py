@@ -41,6 +41,7 @@ from utcloud.resources.schemas.pools import (
 from utcloud.resources.schemas.sites import (
     SiteCreate,
     SiteCreated,
+    SiteNetworks,
     SiteOut,
     SiteSort,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "Severity",
     "SiteCreate",
     "SiteCreated",
+    "SiteNetworks",
     "SiteOut",
     "SiteSort",
     "SpecCreate",

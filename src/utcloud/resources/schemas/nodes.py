@@ -94,7 +94,9 @@ class NodeOut(BaseModel):
     since: datetime | None
     """When it came into its present status."""
     flags: list[str]
-    """What of its report made no sense and was left out."""
+    """What of its report made no sense and was left out, or set aside."""
+    advice: list[str]
+    """What its miner had better change there; it works all the same."""
     cordoned: bool
     """It takes no new work: so its miner said, or it drains or moves."""
     cordon_reason: str

@@ -2,6 +2,14 @@
 
 from utcloud.resources.revisions import bump
 from utcloud.resources.service import owners  # noqa: F401 - hangs itself into accounts
+from utcloud.resources.service.agents import (
+    flag_work,
+    hash_of,
+    is_suspended,
+    on_networks,
+    page_networks,
+    site_for_token,
+)
 from utcloud.resources.service.common import InUseCheck, pool_in_use_checks, spec_in_use_checks
 from utcloud.resources.service.lifecycle import (
     WorkLost,
@@ -43,10 +51,10 @@ from utcloud.resources.service.sites import (
     delete_site,
     ensure_site,
     get_site,
-    hash_of,
     list_sites,
+    rotate_site_token,
+    set_site_networks,
     site_connected,
-    site_for_token,
 )
 from utcloud.resources.service.specs import (
     SpecFilter,
@@ -81,12 +89,14 @@ __all__ = [
     "delete_spec",
     "drain_node",
     "ensure_site",
+    "flag_work",
     "get_custom_resource",
     "get_node",
     "get_pool",
     "get_site",
     "get_spec",
     "hash_of",
+    "is_suspended",
     "list_custom_resources",
     "list_nodes",
     "list_pools",
@@ -96,13 +106,17 @@ __all__ = [
     "list_unit_prices",
     "move_node",
     "move_nodes",
+    "on_networks",
     "on_nodes_removed",
+    "page_networks",
     "pool_ids_of",
     "pool_in_use_checks",
     "preview_spec",
     "remove_node",
     "replace_unit_prices",
     "restore_node",
+    "rotate_site_token",
+    "set_site_networks",
     "simulated_names",
     "site_connected",
     "site_for_token",

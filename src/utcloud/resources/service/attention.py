@@ -12,9 +12,10 @@ from utcloud.resources import capacity
 from utcloud.resources.capacity import NodeState, is_heard
 from utcloud.resources.models import Chip, Node, Pool, PoolGroup, PoolSpec, Site, Spec
 from utcloud.resources.schemas import Attention, AttentionKind, NodeStatus, Severity
+from utcloud.resources.service.agents import TWICE_FOR, site_flags
 from utcloud.resources.service.common import some, visible, visible_nodes
 from utcloud.resources.service.fit import Fits
-from utcloud.resources.service.nodes import is_flagged, status_of
+from utcloud.resources.service.nodes import is_advised, is_flagged, status_of
 
 MOST_CLOCK_OFFSET_MS = 5000
 Named = list[tuple[str, str]]
@@ -47,7 +48,9 @@ async def attention(tx: Tx, now: datetime, actor: Actor, nodes: Sequence[NodeSta
         found = [*await _of_nodes(tx, now, actor), *await _of_chips(tx, actor)]
     else:
         found = [_nothing(AttentionKind.NO_NODES, "No server has joined yet. Make a site and start its agent.")]
-    return [*found, *await _of_sites(tx, now, actor), *await _of_offers(tx, actor, inside)]
+    found += await _of_chips_twice(tx, actor)
+    found += [*await _of_sites(tx, now, actor), *await _of_offers(tx, actor, inside)]
+    return [*found, *await _advice(tx, actor)]
 
 
 def _nothing(kind: AttentionKind, detail: str) -> Attention:
@@ -60,7 +63,7 @@ async def _of_nodes(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
     status = status_of(now)
     rows = (
         await tx.execute(
-            select(Node.id, Node.name, Node.reason, Node.flags, status.label("status"))
+            select(Node.id, Node.name, Node.reason, Node.flags, Node.work_flags, status.label("status"))
             .join(Site, Site.id == Node.site_id)
             .where(visible_nodes(actor), Node.gone.is_(False), or_(status != NodeStatus.READY.value, is_flagged()))
             .order_by(Node.name, Node.id)
@@ -70,7 +73,7 @@ async def _of_nodes(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
     for row in rows:
         by_status[row.status].append((row.id, row.name))
     lost, away = by_status[NodeStatus.LOST], by_status[NodeStatus.NOT_READY]
-    flagged = [row for row in rows if row.flags]
+    flagged = [row for row in rows if row.flags or row.work_flags]
     reasons = {row.reason or "Not heard for half a minute." for row in rows if row.status == NodeStatus.NOT_READY}
     why = reasons.pop() if len(reasons) == 1 else "Each node's page says why."
     return [
@@ -81,9 +84,22 @@ async def _of_nodes(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
             Severity.WARNING,
             "node",
             [(row.id, row.name) for row in flagged],
-            str(flagged[0].flags[0]) if flagged else "",
+            str([*flagged[0].flags, *flagged[0].work_flags][0]) if flagged else "",
         ),
     ]
+
+
+async def _advice(tx: Tx, actor: Actor) -> list[Attention]:
+    """One line for all of it, behind all that is a fault."""
+    query = (
+        select(Node.id, Node.name, Node.advice)
+        .join(Site, Site.id == Node.site_id)
+        .where(visible_nodes(actor), Node.removed_at.is_(None), is_advised())
+        .order_by(Node.name, Node.id)
+    )
+    rows = (await tx.execute(query)).all()
+    nodes = [(row.id, row.name) for row in rows]
+    return item(AttentionKind.NODE_ADVISED, Severity.INFO, "node", nodes, str(rows[0].advice[0]) if rows else "")
 
 
 async def _of_chips(tx: Tx, actor: Actor) -> list[Attention]:
@@ -101,7 +117,47 @@ async def _of_chips(tx: Tx, actor: Actor) -> list[Attention]:
     return item(AttentionKind.CHIP_UNHEALTHY, Severity.ERROR, "node", nodes, detail)
 
 
+async def _of_chips_twice(tx: Tx, actor: Actor) -> list[Attention]:
+    """For operators: chips that more than one miner reports. One of them has read the uid somewhere."""
+    if not actor.is_operator:
+        return []
+    there = (Node.gone.is_(False), Chip.present.is_(True), Chip.simulated.is_(False))
+    twice = (
+        select(Chip.uid)
+        .join(Node, Node.id == Chip.node_id)
+        .where(*there)
+        .group_by(Chip.uid)
+        .having(func.count(func.distinct(Chip.miner_id)) > 1)
+    )
+    query = (
+        select(Node.id, Node.name)
+        .join(Chip, Chip.node_id == Node.id)
+        .where(*there, Chip.uid.in_(twice))
+        .distinct()
+        .order_by(Node.name, Node.id)
+    )
+    nodes = [(ident, name) for ident, name in await tx.execute(query)]
+    detail = "More than one miner reports the same chip: one of them has it."
+    return item(AttentionKind.CHIP_TWICE, Severity.ERROR, "node", nodes, detail)
+
+
 async def _of_sites(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
+    visible_sites = select(Site).where(visible(actor, Site.miner_id), Site.removed_at.is_(None)).order_by(Site.name)
+    odd = or_(Site.two_agents_at >= now - TWICE_FOR, Site.suspended_at.is_not(None))
+    flagged = [(site, site_flags(site, now)) for site in await tx.scalars(visible_sites.where(odd))]
+    return [
+        *item(
+            AttentionKind.SITE_FLAGGED,
+            Severity.ERROR,
+            "site",
+            [(site.id, site.name) for site, _ in flagged],
+            flagged[0][1][0] if flagged else "",
+        ),
+        *await _of_clocks(tx, now, actor),
+    ]
+
+
+async def _of_clocks(tx: Tx, now: datetime, actor: Actor) -> list[Attention]:
     query = (
         select(Site.id, Site.name, Site.clock_offset_ms, Site.last_seen_at)
         .where(visible(actor, Site.miner_id), Site.removed_at.is_(None))

@@ -27,6 +27,7 @@ class NodeFilter:
     site_id: str | None = None
     cordoned: bool | None = None
     flagged: bool | None = None
+    advised: bool | None = None
     unhealthy: bool | None = None
     sort: NodeSort = NodeSort.NAME
 
@@ -52,7 +53,13 @@ def is_cordoned() -> ColumnElement[bool]:
 
 def is_flagged() -> ColumnElement[bool]:
     """That something of its last report made no sense; nobody minds what a node that is gone said."""
-    return and_(cast(Node.flags, Text) != "[]", Node.gone.is_(False))
+    own, work = cast(Node.flags, Text) != "[]", cast(Node.work_flags, Text) != "[]"
+    return and_(or_(own, work), Node.gone.is_(False))
+
+
+def is_advised() -> ColumnElement[bool]:
+    """That its miner had better change something there."""
+    return and_(cast(Node.advice, Text) != "[]", Node.gone.is_(False))
 
 
 def is_unhealthy() -> ColumnElement[bool]:
@@ -81,6 +88,8 @@ async def list_nodes(
         query = query.where(is_cordoned() if wanted.cordoned else ~is_cordoned())
     if wanted.flagged is not None:
         query = query.where(is_flagged() if wanted.flagged else ~is_flagged())
+    if wanted.advised is not None:
+        query = query.where(is_advised() if wanted.advised else ~is_advised())
     if wanted.unhealthy is not None:
         query = query.where(is_unhealthy() if wanted.unhealthy else ~is_unhealthy())
     by = {"name": Node.name, "ip": Node.ip}
@@ -177,7 +186,8 @@ def _node_out(
         status=status,
         reason=reason,
         since=since,
-        flags=node.flags,
+        flags=[*node.flags, *node.work_flags],
+        advice=node.advice,
         cordoned=bool(node.cordoned or node.drain_at or node.moving_to_pool_id),
         cordon_reason=node.cordon_reason,
         drain_at=node.drain_at,

@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from utcloud.accounts import audit
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.models import Group, GroupMember
+from utcloud.accounts.models import Group, GroupMember, User
 from utcloud.accounts.schemas import GroupRef
-from utcloud.accounts.service import usernames
+from utcloud.accounts.service import in_standing, out_of_standing, usernames
 from utcloud.common.errors import Conflict, Forbidden, Invalid, NotFound
 from utcloud.common.ids import new_id
 from utcloud.db import Tx, emit, paginate
@@ -79,6 +79,8 @@ def _open_to(actor: Actor) -> ColumnElement[bool]:
 def _seen_by(actor: Actor, role: str | None) -> ColumnElement[bool]:
     if role == "miner":
         return visible(actor, Pool.miner_id)
+    if role == "renter":  # what takes nothing new is not to be chosen
+        return and_(_open_to(actor), Pool.miner_id.in_(select(User.id).where(in_standing())))
     return _open_to(actor)
 
 
@@ -90,6 +92,13 @@ async def usable_pool(tx: Tx, actor: Actor, pool_id: str, purpose: str, spec_id:
     pool = await tx.scalar(select(Pool).where(Pool.id == pool_id, _open_to(actor)))
     if pool is None:
         raise NotFound.of("pool", pool_id, field="pool_id")
+    if await out_of_standing(tx, [pool.miner_id]):
+        raise Conflict(
+            f"Pool {pool.name!r} takes nothing new: its miner may not have work.",
+            field="pool_id",
+            cure="Choose another pool.",
+            code="miner_suspended",
+        )
     offered = list(
         await tx.scalars(
             select(Spec)

@@ -1,6 +1,5 @@
 """Sites: places with an agent of their own, which joins by a token."""
 
-import hashlib
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, func, select, update
@@ -8,20 +7,29 @@ from sqlalchemy import ColumnElement, and_, func, select, update
 from utcloud.accounts import audit
 from utcloud.accounts.auth import SYSTEM, Actor
 from utcloud.accounts.service import usernames
-from utcloud.common.errors import NotFound
-from utcloud.common.ids import new_id, new_secret
+from utcloud.common.errors import Conflict, NotFound
+from utcloud.common.ids import new_id
 from utcloud.db import Tx, emit, paginate
 from utcloud.protocol import SILENT_AFTER_S
 from utcloud.resources.capacity import CAPACITY_SIGNAL, is_heard, is_lost, lock_pools
 from utcloud.resources.models import Node, Site
-from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteOut, SiteSort
+from utcloud.resources.schemas import SiteCreate, SiteCreated, SiteNetworks, SiteOut, SiteSort
+from utcloud.resources.service.agents import (
+    allow_networks,
+    hash_of,
+    new_token,
+    page_networks,
+    replace_token,
+    site_flags,
+)
 from utcloud.resources.service.attention import MOST_CLOCK_OFFSET_MS
 from utcloud.resources.service.common import changed, flush_name, in_use, name_taken, some, visible
 from utcloud.resources.service.lifecycle import on_nodes_removed
 from utcloud.resources.service.moves import busy
 from utcloud.resources.service.pools import default_pool
 
-TOKEN_PREFIX = "utcs_"  # noqa: S105 - what site tokens begin with
+MOST_SITES = 100
+"""So many sites a miner has, at most."""
 
 
 def site_connected(site: Site, now: datetime) -> bool:
@@ -29,39 +37,37 @@ def site_connected(site: Site, now: datetime) -> bool:
     return is_heard(site.last_seen_at, now)
 
 
-def hash_of(token: str) -> str:
-    """What is kept of a site's token."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-async def site_for_token(tx: Tx, token: str, *, removed: bool = False) -> Site | None:
-    """The site whose agent holds ``token``; one that was removed only if ``removed`` allows it."""
-    if not token.startswith(TOKEN_PREFIX):
-        return None
-    site = (await tx.scalars(select(Site).where(Site.token_hash == hash_of(token)))).one_or_none()
-    return None if site is None or (site.removed_at and not removed) else site
-
-
 async def ensure_site(tx: Tx, miner_id: str, name: str, *, renew_token: bool = False) -> tuple[Site, str | None]:
-    """The miner's site of that name, and its token when it is new or ``renew_token`` asks for a new one."""
+    """The miner's site on the server's own host, by name, and its token when it is new or ``renew_token`` asks for a
+    new one."""
     site = await tx.scalar(select(Site).where(Site.miner_id == miner_id, Site.name == name, Site.removed_at.is_(None)))
+    if site:
+        site.local = True
     if site and not renew_token:
+        await tx.flush()
         return site, None
-    token = TOKEN_PREFIX + new_secret()
+    token = new_token()
     if site:
         site.token_hash = hash_of(token)
         audit.record(tx, SYSTEM, "site.renew_token", "site", site.id, site.name)
     else:
-        site = await _add(tx, SYSTEM, miner_id, name, token)
+        site = await _add(tx, SYSTEM, miner_id, name, token, local=True)
     await tx.flush()
     return site, token
 
 
-async def _add(tx: Tx, actor: Actor, miner_id: str, name: str, token: str) -> Site:
+async def _add(tx: Tx, actor: Actor, miner_id: str, name: str, token: str, *, local: bool = False) -> Site:
+    count = select(func.count()).select_from(Site).where(Site.miner_id == miner_id, Site.removed_at.is_(None))
+    if (await tx.scalar(count) or 0) >= MOST_SITES:
+        raise Conflict(
+            f"You have {MOST_SITES} sites: there can be no more.",
+            cure="Delete one that you no longer need; a site may have many servers.",
+            code="too_many_sites",
+        )
     if await tx.scalar(select(Site.id).where(Site.name == name)):
         raise name_taken("site", name)
     await default_pool(tx, miner_id)
-    site = Site(id=new_id("site"), name=name, miner_id=miner_id, token_hash=hash_of(token), revision=0)
+    site = Site(id=new_id("site"), name=name, miner_id=miner_id, token_hash=hash_of(token), revision=0, local=local)
     tx.add(site)
     await flush_name(tx, "site", name)
     audit.record(tx, actor, "site.create", "site", site.id, site.name)
@@ -72,10 +78,29 @@ async def _add(tx: Tx, actor: Actor, miner_id: str, name: str, token: str) -> Si
 async def create_site(tx: Tx, now: datetime, actor: Actor, body: SiteCreate) -> SiteCreated:
     """Make a site; the answer holds its token, once."""
     actor.require_miner()
-    token = TOKEN_PREFIX + new_secret()
+    token = new_token()
     site = await _add(tx, actor, actor.id, body.name, token)
     (out,) = await _sites_out(tx, now, [site])
     return SiteCreated(**out.model_dump(), token=token)
+
+
+async def rotate_site_token(tx: Tx, now: datetime, actor: Actor, site_id: str) -> SiteCreated:
+    """Give a site another token, shown once; the one before is good for ten minutes more."""
+    site = await _get(tx, actor, site_id)
+    token = replace_token(site, now)
+    audit.record(tx, actor, "site.rotate_token", "site", site.id, site.name)
+    await tx.flush()
+    changed(tx)
+    (out,) = await _sites_out(tx, now, [site])
+    return SiteCreated(**out.model_dump(), token=token)
+
+
+async def set_site_networks(tx: Tx, now: datetime, actor: Actor, site_id: str, body: SiteNetworks) -> SiteOut:
+    """Say where a site's pages may be: an operator's decision, since the edge will go there."""
+    site = await _get(tx, actor, site_id)
+    await allow_networks(tx, actor, site, body.networks)
+    changed(tx)
+    return (await _sites_out(tx, now, [site]))[0]
 
 
 async def _get(tx: Tx, actor: Actor, site_id: str) -> Site:
@@ -178,6 +203,10 @@ async def _sites_out(tx: Tx, now: datetime, sites: list[Site]) -> list[SiteOut]:
             connected=site_connected(site, now),
             agent_version=site.agent_version or "",
             clock_offset_ms=site.clock_offset_ms or 0,
+            local=site.local,
+            networks=site.networks,
+            page_networks=page_networks(site),
+            flags=site_flags(site, now),
             last_seen_at=site.last_seen_at,
             created_at=site.created_at,
         )

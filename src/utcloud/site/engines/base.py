@@ -130,6 +130,10 @@ class EngineInfo:
     lacks: str = ""
     drivers: frozenset[str] = frozenset()
     """Device drivers of the Docker API that it has: ``cdi``, ``nvidia``."""
+    pools: tuple[str, ...] = ()
+    """The networks out of which it gives containers their addresses, as CIDRs."""
+    warnings: tuple[str, ...] = ()
+    """What speaks against it, for a person; it runs containers all the same."""
 
 
 class Engine(Protocol):

@@ -17,6 +17,7 @@ from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
 from utcloud.common.settings import Settings
+from utcloud.site.engines import pools
 from utcloud.site.engines.base import (
     LABEL_HOME,
     LABEL_SITE,
@@ -44,6 +45,12 @@ _TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5)
 _LOG_SIZE = "10m"
 _CAPABILITIES = ["gpu", "compute", "utility"]
 """What NVIDIA's driver of the Docker API shall bring: the libraries for computing, and nvidia-smi. CDI ignores it."""
+_RUNC = re.compile(r"\brunc\b.*?((\d+)\.(\d+)\.(\d+)[^\s,;)]*)", re.DOTALL)
+_SAFE_RUNC = (1, 1, 12)
+_MENDED_RUNC = re.compile(
+    r"1\.1\.5\+ds1-1\+deb12u\d|1\.0\.0~rc93\+ds1-5\+deb11u[3-9]|1\.1\.7-0ubuntu(1~2\d\.04|2)\.[2-9]"
+)
+"""What Debian's and Ubuntu's own packages say of themselves since they were mended."""
 _SECCOMP = Path(__file__).with_name("seccomp.json")
 """The system calls that a container may make: no namespaces, mounts, keyrings, io_uring, BPF."""
 _MOST_FILES = 2**20
@@ -70,6 +77,7 @@ class DockerEngine:
         self._urls = urls
         self._docker: Docker | None = None
         self._podman = False
+        self._url = ""
         self._info: EngineInfo | None = None
         self._connecting = asyncio.Lock()
 
@@ -90,6 +98,8 @@ class DockerEngine:
             f"{name} {version['Version']}, {runtime}, cgroup v{cgroup}",
             lacks,
             _drivers_of_podman(version["Version"]) if self._podman else _drivers_of_docker(info),
+            pools.of_podman(self._url) if self._podman else pools.of_docker(info),
+            _warnings(version.get("Components") or []),
         )
         return self._info
 
@@ -215,7 +225,7 @@ class DockerEngine:
                     continue
                 parts = version.get("Components") or []
                 self._podman = any("podman" in str(part.get("Name", "")).lower() for part in parts)
-                self._docker = docker
+                self._docker, self._url = docker, url
                 return docker
         tried = ", ".join(self._urls)
         raise EngineAway(f"No container engine answers at {tried}. Start Podman or Docker, or set UTCLOUD_ENGINE_URL.")
@@ -326,6 +336,28 @@ def _drivers_of_podman(version: str) -> frozenset[str]:
     return frozenset({"cdi"}) if numbers >= _PODMAN_WITH_CDI else frozenset()
 
 
+def _code(said: object) -> int | None:
+    """A code of 32 bits. An engine that says another has none."""
+    return said if isinstance(said, int) and -(2**31) <= said < 2**32 else None
+
+
+def _warnings(components: list[dict[str, Any]]) -> tuple[str, ...]:
+    """A runtime with a known way out of its containers. A distribution may have mended an old one under its old number:
+    so it is advice, and nothing is refused."""
+    for part in components:
+        said = f"{part.get('Name', '')} {part.get('Version', '')}"
+        found = _RUNC.search(said)
+        if _MENDED_RUNC.search(said):
+            continue
+        if found and tuple(map(int, found.group(2, 3, 4))) < _SAFE_RUNC:
+            safe = ".".join(map(str, _SAFE_RUNC))
+            return (
+                f"runc {found[1]} may have a way out of containers (CVE-2024-21626, closed in {safe}): install your "
+                "distribution's security updates, or a newer runc",
+            )
+    return ()
+
+
 def _drivers_of_docker(info: Mapping[str, Any]) -> frozenset[str]:
     """CDI needs Docker 25, and names its folders when it is switched on; NVIDIA's hook comes with its runtime."""
     found = {"cdi"} if info.get("CDISpecDirs") else set()
@@ -341,7 +373,7 @@ def _container(shown: dict[str, Any]) -> Container:
     elif started is None and ended is None and state.get("Status") not in ("exited", "dead"):
         status, code = Status.CREATED, None
     else:
-        status, code = Status.ENDED, state.get("ExitCode")
+        status, code = Status.ENDED, _code(state.get("ExitCode"))
     killed = status is Status.ENDED and code == _SIGKILLED
     oom = bool(state.get("OOMKilled")) or (killed and saw_out_of_memory(str(shown["Id"])))
     networks = (shown.get("NetworkSettings") or {}).get("Networks") or {}

@@ -6,6 +6,7 @@ import { ErrorCard } from "@shared/ui/ErrorCard";
 import { useQuery } from "@tanstack/react-query";
 import { Card, Col, Flex, Row, Skeleton, Statistic, Typography } from "antd";
 import { useTranslation } from "react-i18next";
+import { EarningsHeld } from "./EarningsHeld";
 
 /** What a miner earned, and for operators what the platform did. */
 export function Earnings() {
@@ -24,6 +25,7 @@ export function Earnings() {
     [t("earnings.month"), earnings.data.this_month],
     [t("earnings.balance"), earnings.data.balance],
     [t("earnings.accrued"), earnings.data.accrued],
+    ...(Number(earnings.data.held) > 0 ? ([[t("earnings.held"), earnings.data.held]] as [string, string][]) : []),
   ];
   const all: [string, string][] = platform.data
     ? [
@@ -48,6 +50,7 @@ export function Earnings() {
       <Typography.Text type="secondary">{t("earnings.about", { miner: earnings.data.miner_name })}</Typography.Text>
       {cards(mine)}
       <Sums side="payee" />
+      {operator && <EarningsHeld />}
       {all.length > 0 && (
         <>
           <Typography.Title level={5} style={{ marginBottom: 0 }}>

@@ -20,7 +20,10 @@ const TARGET: Record<Attention["kind"], string> = {
   node_lost: "/nodes?status=lost",
   node_flagged: "/nodes?fault=flagged",
   chip_unhealthy: "/nodes?fault=unhealthy",
+  chip_twice: "/nodes",
+  site_flagged: "/sites",
   clock_off: "/sites?clock=off",
+  node_advised: "/nodes?fault=advised",
   spec_never_fits: "/specifications?fit=never",
   pool_without_nodes: "/resource-pools?without=nodes",
   pool_without_groups: "/resource-pools?without=groups",
@@ -29,7 +32,15 @@ const TARGET: Record<Attention["kind"], string> = {
 };
 
 /** What a reader of any language needs in the server's own words: the rest is said by the kind. */
-const SPECIFIC = new Set<Attention["kind"]>(["node_not_ready", "node_flagged", "clock_off", "work_waiting"]);
+const SPECIFIC = new Set<Attention["kind"]>([
+  "node_not_ready",
+  "node_flagged",
+  "site_flagged",
+  "chip_twice",
+  "clock_off",
+  "node_advised",
+  "work_waiting",
+]);
 
 /** Each line says what is wrong, where, and leads to it. */
 export function HomeAttention({ items }: { items: Attention[] }) {
@@ -74,4 +85,7 @@ export function HomeAttention({ items }: { items: Attention[] }) {
   );
 }
 
-type Cured = Exclude<Attention["kind"], "node_not_ready" | "node_flagged" | "clock_off" | "work_waiting">;
+type Cured = Exclude<
+  Attention["kind"],
+  "node_not_ready" | "node_flagged" | "site_flagged" | "chip_twice" | "clock_off" | "node_advised" | "work_waiting"
+>;

@@ -103,21 +103,27 @@ function Notices({ node }: { node: Detail }) {
       {node.cordoned && !node.drain_at && (
         <Alert type="warning" showIcon title={t("nodes.cordonNotice")} description={node.cordon_reason} />
       )}
-      {node.flags.length > 0 && (
-        <Alert
-          type="warning"
-          showIcon
-          title={t("nodes.flagsNotice")}
-          description={
-            <ul style={{ margin: 0, paddingInlineStart: 20 }}>
-              {node.flags.map((flag) => (
-                <li key={flag}>{said(flag)}</li>
-              ))}
-            </ul>
-          }
-        />
-      )}
+      <Told type="warning" title={t("nodes.flagsNotice")} texts={node.flags} />
+      <Told type="info" title={t("nodes.adviceNotice")} texts={node.advice} />
     </>
+  );
+}
+
+function Told({ type, title, texts }: { type: "warning" | "info"; title: string; texts: string[] }) {
+  if (texts.length === 0) return null;
+  return (
+    <Alert
+      type={type}
+      showIcon
+      title={title}
+      description={
+        <ul style={{ margin: 0, paddingInlineStart: 20 }}>
+          {texts.map((text) => (
+            <li key={text}>{said(text)}</li>
+          ))}
+        </ul>
+      }
+    />
   );
 }
 

@@ -20,13 +20,14 @@ export function Nodes() {
   const [pool, setPool] = useAddress("pool");
   const [site, setSite] = useAddress("site");
   const [rest, setRest] = useAddress<"yes" | "no">("cordoned");
-  const [fault, setFault] = useAddress<"flagged" | "unhealthy">("fault");
+  const [fault, setFault] = useAddress<"flagged" | "unhealthy" | "advised">("fault");
   const filter = {
     status,
     pool_id: pool,
     site_id: site,
     cordoned: rest && rest === "yes",
     flagged: fault === "flagged" || undefined,
+    advised: fault === "advised" || undefined,
     unhealthy: fault === "unhealthy" || undefined,
   };
 
@@ -135,6 +136,7 @@ export function Nodes() {
             options={[
               { value: "unhealthy", label: t("nodes.unhealthy") },
               { value: "flagged", label: t("nodes.flagged") },
+              { value: "advised", label: t("nodes.advised") },
             ]}
           />
         </MoreFilters>

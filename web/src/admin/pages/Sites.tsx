@@ -1,15 +1,17 @@
 import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
+import { said } from "@shared/i18n/said";
 import { useRole } from "@shared/session";
-import { Copyable, When } from "@shared/ui/bits";
+import { When } from "@shared/ui/bits";
 import { FormDialog } from "@shared/ui/FormDialog";
 import { Filter } from "@shared/ui/Filter";
 import { useConfirm } from "@shared/ui/feedback";
 import { type Column, ListPage } from "@shared/ui/ListPage";
-import { Alert, Badge, Button, Form, Input, Modal, Typography } from "antd";
+import { Alert, Badge, Button, Flex, Form, Input, Tag, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router-dom";
+import { Join, Networks, NewToken } from "./SitesDialogs";
 
 type Site = Schemas["SiteOut"];
 const CLOCK_OFF_MS = 5000;
@@ -22,6 +24,8 @@ export function Sites() {
   const [clock, setClock] = useAddress<"off">("clock");
   const [creating, setCreating] = useAddress<"yes">("create");
   const [created, setCreated] = useState<Schemas["SiteCreated"]>();
+  const [rotated, setRotated] = useState<Schemas["SiteCreated"]>();
+  const [networks, setNetworks] = useState<Site>();
   const filter = { clock_off: clock && true };
 
   const columns: Column<Site>[] = [
@@ -45,6 +49,11 @@ export function Sites() {
               {t("sites.lastSeen")} <When at={site.last_seen_at} />
             </Typography.Text>
           )}
+          {site.flags.map((flag) => (
+            <Typography.Text key={flag} type="danger" className="reason">
+              {said(flag)}
+            </Typography.Text>
+          ))}
         </>
       ),
     },
@@ -68,24 +77,64 @@ export function Sites() {
           "–"
         ),
     },
+    {
+      title: t("sites.pages"),
+      dataIndex: "page_networks",
+      render: (found: string[]) =>
+        found.length > 0 ? (
+          <span className="tags">
+            {found.slice(0, 3).map((one) => (
+              <Tag key={one}>{one}</Tag>
+            ))}
+            {found.length > 3 && <Tag>+{found.length - 3}</Tag>}
+          </span>
+        ) : (
+          <Typography.Text type="secondary">{t("sites.noPages")}</Typography.Text>
+        ),
+    },
     { title: t("common.created"), dataIndex: "created_at", sort: "created_at", render: (at) => <When at={at} /> },
     {
       key: "actions",
       render: (_, site) => (
-        <Button
-          size="small"
-          danger
-          onClick={() =>
-            confirm({
-              title: t("common.deleteAsk", { name: site.name }),
-              content: t("sites.deleteHint"),
-              okText: t("common.delete"),
-              action: () => ok(api.DELETE("/api/v1/sites/{site_id}", { params: { path: { site_id: site.id } } })),
-            })
-          }
-        >
-          {t("common.delete")}
-        </Button>
+        <Flex gap="small">
+          {operator && (
+            <Button size="small" onClick={() => setNetworks(site)}>
+              {t("sites.networks")}
+            </Button>
+          )}
+          {!site.local && (
+            <Button
+              size="small"
+              onClick={() =>
+                confirm({
+                  title: t("sites.rotateAsk", { name: site.name }),
+                  content: t("sites.rotateHint"),
+                  okText: t("sites.rotate"),
+                  action: async () =>
+                    setRotated(
+                      await ok(api.POST("/api/v1/sites/{site_id}/token", { params: { path: { site_id: site.id } } })),
+                    ),
+                })
+              }
+            >
+              {t("sites.rotate")}
+            </Button>
+          )}
+          <Button
+            size="small"
+            danger
+            onClick={() =>
+              confirm({
+                title: t("common.deleteAsk", { name: site.name }),
+                content: t("sites.deleteHint"),
+                okText: t("common.delete"),
+                action: () => ok(api.DELETE("/api/v1/sites/{site_id}", { params: { path: { site_id: site.id } } })),
+              })
+            }
+          >
+            {t("common.delete")}
+          </Button>
+        </Flex>
       ),
     },
   ];
@@ -123,6 +172,7 @@ export function Sites() {
         submit={(body) => ok(api.POST("/api/v1/sites", { body }))}
         onDone={setCreated}
       >
+        <Alert type="info" showIcon style={{ marginBottom: 16 }} title={t("sites.distantPages")} />
         <Form.Item
           label={t("common.name")}
           name="name"
@@ -133,34 +183,8 @@ export function Sites() {
         </Form.Item>
       </FormDialog>
       {created && <Join site={created} onClose={() => setCreated(undefined)} />}
+      {rotated && <NewToken site={rotated} onClose={() => setRotated(undefined)} />}
+      <Networks site={networks} onClose={() => setNetworks(undefined)} />
     </>
-  );
-}
-
-/** The one command that joins a server; its token is shown only now. */
-function Join({ site, onClose }: { site: Schemas["SiteCreated"]; onClose: () => void }) {
-  const { t } = useTranslation();
-  const command = [
-    "mkdir -p ~/.utcloud && (umask 077; echo",
-    `${site.token} > ~/.utcloud/site-token) &&`,
-    `UTCLOUD_SERVER_URL=${window.location.origin}`,
-    "UTCLOUD_AGENT_TOKEN_FILE=~/.utcloud/site-token utcloud agent",
-  ].join(" ");
-  return (
-    <Modal
-      title={t("sites.joinTitle", { name: site.name })}
-      open
-      onOk={onClose}
-      closable={false}
-      keyboard={false}
-      cancelButtonProps={{ style: { display: "none" } }}
-      okText={t("common.copied")}
-      mask={{ closable: false }}
-      width={640}
-    >
-      <Typography.Paragraph>{t("sites.join")}</Typography.Paragraph>
-      <Copyable text={command} label={t("sites.command")} />
-      <Alert type="warning" showIcon style={{ marginTop: 16 }} title={t("sites.tokenOnce")} />
-    </Modal>
   );
 }

@@ -9,7 +9,7 @@ from utcloud.common.ids import new_id
 from utcloud.db.base import Timestamp
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

@@ -20,6 +20,9 @@ export const hardware = {
       node_lost: "Nodes lost: {{count}}",
       node_flagged: "Nodes that report nonsense: {{count}}",
       chip_unhealthy: "Nodes with faulty chips: {{count}}",
+      chip_twice: "Nodes with a chip that another miner reports too: {{count}}",
+      site_flagged: "Sites with trouble: {{count}}",
+      node_advised: "Nodes with advice for you: {{count}}",
       clock_off: "Sites whose clock is wrong: {{count}}",
       spec_never_fits: "Specifications that never fit: {{count}}",
       pool_without_nodes: "Pools without nodes: {{count}}",
@@ -63,7 +66,9 @@ export const hardware = {
     fault: "Fault",
     unhealthy: "Faulty chips",
     flagged: "Reports nonsense",
+    advised: "With advice",
     flagsNotice: "Parts of its report made no sense and were left out:",
+    adviceNotice: "It works; this had better be changed on the server:",
     cordoned: "Cordoned",
     cordonedHint: "It takes no new work.",
     draining: "Draining",
@@ -267,5 +272,22 @@ export const hardware = {
     join: "Run this on the server, where utcloud is installed. Its chips appear here within seconds.",
     command: "The command that joins a server",
     tokenOnce: "Copy it now: its token is not shown again.",
+    pages: "Pages in",
+    noPages: "Pages do not open",
+    networks: "Networks",
+    networksTitle: "Networks of pages of {{name}}",
+    networksHint:
+      "One CIDR a line. The platform goes to these addresses in the name of its users: enter only networks of this site's containers that the platform reaches, and that nobody else is in. Empty: pages of this site do not open.",
+    distantPages:
+      "Notebooks on a server away from the platform run, and their pages do not open yet. Use such a site for work without pages, or ask an operator whether the platform reaches its containers.",
+    loopback:
+      "You are at {{origin}}, which another server cannot reach. Write the platform's own address in place of {{address}}.",
+    rotate: "Rotate token",
+    rotateAsk: "Give {{name}} a new token?",
+    rotateHint: "The present one stays good for ten minutes, so that its agent can change over.",
+    rotatedTitle: "New token of {{name}}",
+    rotated:
+      "Run this on the server within ten minutes. The agent reads its token by itself; it need not be restarted.",
+    rotateCommand: "The command that writes the new token",
   },
 };
