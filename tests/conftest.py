@@ -55,8 +55,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if fast and collection_path.name in ("e2e", "test_openapi_fuzz.py") else None
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the lane does not run."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Leave out what the lane does not run; undo pytest-randomly's shuffling inside of files marked ``in_order``."""
+    as_written: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("in_order"):
+            as_written.setdefault(item.path, []).append(item)
+    yield
+    following = {path: iter(own) for path, own in as_written.items()}
+    items[:] = [next(following[item.path]) if item.path in following else item for item in items]
     left_out = lanes.LEFT_OUT[config.getoption("--lane")]
     dropped = [item for item in items if any(mark.name in left_out for mark in item.iter_markers())]
     if dropped:

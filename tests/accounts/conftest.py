@@ -19,6 +19,7 @@ def _own_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other rooms' hooks stay out of these tests."""
     monkeypatch.setattr(service.users, "on_delete_checks", service.on_delete_checks[:0])
     monkeypatch.setattr(service.users, "on_freeze", service.on_freeze[:0])
+    monkeypatch.setattr(service.users, "on_access_end", [])
 
 
 @pytest.fixture

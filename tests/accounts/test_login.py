@@ -1,6 +1,7 @@
 """Logging in: sessions, CSRF, throttling."""
 
 import asyncio
+from datetime import timedelta
 from typing import Literal
 
 import httpx
@@ -85,6 +86,35 @@ async def test_a_session_lasts_seven_days_from_its_last_use(
         assert (await anyone.get("/auth/session")).status_code == 200
     clock.advance(days=7, seconds=1)
     problem(await anyone.get("/auth/session"), 401)
+
+
+async def test_a_session_ends_thirty_days_after_it_began(
+    anyone: httpx.AsyncClient, alice: Person, clock: FakeClock
+) -> None:
+    await _log_in(anyone)
+    for _ in range(5):
+        clock.advance(days=5)
+        answer = await anyone.get("/auth/session")
+        assert answer.status_code == 200
+    assert answer.json()["expires_at"] == (clock.now() + timedelta(days=5)).isoformat().replace("+00:00", "Z")
+    clock.advance(days=4, hours=23)
+    assert (await anyone.get("/auth/session")).status_code == 200
+    clock.advance(hours=1)
+    problem(await anyone.get("/auth/session"), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+async def test_a_changed_password_revokes_tokens_unless_told_otherwise(
+    anyone: httpx.AsyncClient, alice: Person, bob: Person, keep: bool
+) -> None:
+    body = {"current_password": PASSWORD, "new_password": "another long password"}
+    changed = await alice.client.post("/auth/password", json=body | ({"revoke_tokens": False} if keep else {}))
+    assert changed.status_code == 204
+    if keep:
+        assert (await alice.client.get("/auth/tokens")).status_code == 200
+    else:
+        problem(await alice.client.get("/auth/tokens"), 401)
+    assert (await bob.client.get("/auth/tokens")).status_code == 200
 
 
 async def test_one_can_log_in_again_over_a_stale_cookie(anyone: httpx.AsyncClient, alice: Person) -> None:

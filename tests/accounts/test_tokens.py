@@ -12,6 +12,7 @@ from tests.support.factories import ApiTokenFactory
 from tests.support.web import PASSWORD, Person, client_of, problem
 from utcloud.accounts import service
 from utcloud.accounts.models import ApiToken
+from utcloud.common.settings import Settings
 from utcloud.db import Database
 
 pytestmark = pytest.mark.postgres
@@ -122,7 +123,7 @@ async def test_authentication_is_one_query(db: Database, alice: Person, clock: F
 
 async def _authenticate(db: Database, clock: FakeClock, token: str) -> None:
     actor = await service.authenticate(
-        db, clock.now(), authorization=f"Bearer {token}", cookie=None, csrf=None, unsafe=True, ip=""
+        db, clock.now(), Settings(), authorization=f"Bearer {token}", cookie=None, csrf=None, unsafe=True, ip=""
     )
     assert actor is not None
     assert actor.username == "alice"

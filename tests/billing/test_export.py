@@ -259,6 +259,7 @@ class Row(BaseModel):
     amount: Unc
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(export.FileKind))
 async def test_a_hundred_thousand_rows_are_streamed_in_flat_memory(kind: export.FileKind) -> None:
     wanted = 100_000

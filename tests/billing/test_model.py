@@ -38,7 +38,7 @@ from tests.support.factories import (
     SiteReportFactory,
     node_report,
 )
-from tests.support.lanes import examples
+from tests.support.lanes import Lane, chosen, examples
 from tests.support.money import balances
 from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
@@ -591,7 +591,7 @@ def test_whatever_comes(database_kind: str, request: pytest.FixtureRequest, tmp_
             machine,
             settings=settings(
                 max_examples=examples(16 if database_kind == "sqlite" else 6),
-                stateful_step_count=30,
+                stateful_step_count=30 if chosen() is not Lane.FAST else 15,
                 deadline=None,
                 print_blob=True,
                 phases=[Phases.explicit, Phases.reuse, Phases.generate],  # shrinking would take many minutes

@@ -1,23 +1,30 @@
 """The command line against the real server, with a site that witnesses whatever is wanted of it."""
 
 import contextlib
+import functools
 import io
 import os
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
-import httpx
 import pytest
+import typer
 
-from tests.support.factories import ObservedReplicaFactory, SiteReportFactory, node_report
 from tests.support.served import Served, serve
+from tests.support.site_double import SiteDouble
+from utcloud.cli import common
 from utcloud.cli.app import run
-from utcloud.protocol import DesiredState, ObservedReplica, Phase
-from utcloud.workloads import loops
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hasty() -> Iterator[None]:
+    """The tree of commands is made once and not for each call, and the server is asked often how things are going."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        patch.setattr(common, "POLL_S", 0.02)
+        yield
 
 
 @dataclass
@@ -57,69 +64,6 @@ class Cli:
         return done.out
 
 
-class SiteDouble:
-    """Runs nothing, and says that all that is wanted runs. ``paused`` makes it see nothing new."""
-
-    def __init__(self, served: Served) -> None:
-        headers = {"Authorization": f"Bearer {served.site_token}", "Content-Type": "application/json"}
-        self._http = httpx.Client(base_url=f"{served.origin}/api/v1/agent", headers=headers, timeout=30)
-        self._ended = threading.Event()
-        self.paused = threading.Event()
-        self._seen: dict[str, ObservedReplica] = {}
-        self._thread = threading.Thread(target=self._work, daemon=True)
-
-    def start(self) -> None:
-        self._report()
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._ended.set()
-        self._thread.join(10)
-
-    def _work(self) -> None:
-        while not self._ended.wait(0.15):
-            if not self.paused.is_set():
-                answer = self._http.get("desired")
-                answer.raise_for_status()
-                self._witness(DesiredState.model_validate_json(answer.content))
-            self._report()
-
-    def _witness(self, desired: DesiredState) -> None:
-        now = datetime.now(UTC)
-        wanted = {one.attempt_id: one for one in desired.replicas}
-        self._seen = {ident: seen for ident, seen in self._seen.items() if ident in wanted}
-        for ident, one in wanted.items():
-            seen = self._seen.get(ident)
-            if one.desired == Phase.RUNNING and seen is None:
-                self._seen[ident] = ObservedReplicaFactory.build(
-                    replica_id=one.replica_id,
-                    attempt_id=ident,
-                    phase=Phase.RUNNING,
-                    started_at=now,
-                    endpoint="10.89.0.2:8888",
-                )
-            elif one.desired != Phase.RUNNING and (seen is None or seen.phase != Phase.ENDED):
-                self._seen[ident] = ObservedReplicaFactory.build(
-                    replica_id=one.replica_id,
-                    attempt_id=ident,
-                    phase=Phase.ENDED,
-                    started_at=seen.started_at if seen else None,
-                    ended_at=now,
-                    exit_code=0,
-                    cause="stopped",
-                )
-
-    def _report(self) -> None:
-        report = SiteReportFactory.build(
-            sent_at=datetime.now(UTC),
-            networks=["10.89.0.0/16"],
-            nodes=[node_report("node-1", 3)],
-            replicas=list(self._seen.values()),
-        )
-        answer = self._http.post("reports", content=report.model_dump_json())
-        assert answer.is_success, answer.text
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serve(tmp_path_factory.mktemp("home"), "") as one:
@@ -130,14 +74,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def site(served: Served) -> Iterator[SiteDouble]:
     double = SiteDouble(served)
     double.start()
-    with pytest.MonkeyPatch.context() as patch:  # there are no containers: their pages answer all the same
-        patch.setattr(loops, "answering", _all_answer)
-        yield double
+    yield double
     double.stop()
-
-
-async def _all_answer(pages: dict[str, tuple[str, str]], _path: str) -> set[str]:
-    return set(pages)
 
 
 @pytest.fixture(scope="module")

@@ -165,7 +165,10 @@ def test_users(operator: Cli, stranger: Cli) -> None:
     new = _json(operator, "user", "reset-password", "bob", "--yes")["password"]
     assert new != first
     stranger.ok("login", "bob", "--password-stdin", stdin=new)
-    stranger.ok("password", stdin=f"{new}\nanother long password\n")
+    assert "go on to work" in stranger.ok("password", "--keep-tokens", stdin=f"{new}\na second long password\n")
+    assert "bob" in stranger.ok("whoami")
+    stranger.ok("password", stdin="a second long password\nanother long password\n")
+    assert stranger("whoami").status == 3
     stranger.ok("login", "bob", "--password-stdin", stdin="another long password")
     refused = stranger("user", "list")
     assert refused.status == 1
@@ -200,6 +203,7 @@ def test_everything_else_can_be_listed(operator: Cli) -> None:
     ):  # fmt: skip
         assert operator(*words).status == 0, words
         json.loads(operator.ok(*words, "--json"))
+    operator.ok("user", "create", "audited", "--role", "renter")
     audited = operator.ok("audit", "list", "--action", "user.create", "--actor", "admin")
     assert "user.create" in audited
 

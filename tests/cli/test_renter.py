@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from tusclient.uploader.uploader import Uploader
 
-from tests.cli.conftest import Cli, SiteDouble
+from tests.cli.conftest import Cli
 from tests.support.api import Api
 from tests.support.served import Served
+from tests.support.site_double import SiteDouble
 from utcloud.cli import upload
 
 SPEC = "1CPU-1GB-1TPU"
@@ -172,14 +173,14 @@ def test_a_notebook_from_beginning_to_end(renter: Cli, operator: Cli, folder: Pa
 def test_waiting_says_why(renter: Cli, site: SiteDouble) -> None:
     site.paused.set()
     try:
-        threading.Timer(2, site.paused.clear).start()
+        threading.Timer(0.5, site.paused.clear).start()
         done = renter("notebook", "create", "slow", "--spec", SPEC, "--wait", "--timeout", "30")
     finally:
         site.paused.clear()
     assert done.status == 0, done.err
     assert len(done.err.strip().splitlines()) >= 2, done.err
     assert "running" in done.err
-    never = renter("notebook", "create", "four", "--spec", SPEC, "--tasks", "3", "--wait", "--timeout", "2")
+    never = renter("notebook", "create", "four", "--spec", SPEC, "--tasks", "3", "--wait", "--timeout", "1")
     assert never.status == 1
     assert "TPU" in never.err, "the reason why it waits"
     for name in ("slow", "four"):
@@ -224,11 +225,12 @@ def test_two_of_one_name_are_told_apart_by_id(operator: Cli, served: Served, tmp
         assert _json(operator, "pool", "show", ident)["id"] == ident
 
 
-def test_a_pipe_gets_whole_lines(renter: Cli, served: Served) -> None:
+def test_a_pipe_gets_whole_lines(renter: Cli, served: Served, folder: Path) -> None:
     """A real process, its output not a terminal."""
+    renter.ok("algorithm", "upload", str(folder), "--name", "piped")
     program = Path(sys.executable).parent / "utcloud"
     environment = {"UTCLOUD_HOME": str(renter.home), "UTCLOUD_SERVER_URL": served.origin, "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         [program, "algorithm", "list"], env=environment, capture_output=True, text=True, check=True, timeout=60
     )
-    assert any("net" in line and "renter" in line for line in done.stdout.splitlines())
+    assert any("piped" in line and "renter" in line for line in done.stdout.splitlines())

@@ -21,7 +21,7 @@ def before(request: pytest.FixtureRequest, stack: Stack) -> Traces:
 
 @pytest.fixture(scope="package")
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """A whole utcloud, as `make up` starts it. It ends with this folder: other tests flush the firewall's one table."""
+    """A whole utcloud, as `make up` starts it."""
     if lacking := missing():
         pytest.skip(lacking)
     one = new_stack()

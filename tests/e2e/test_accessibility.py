@@ -11,7 +11,7 @@ from tests.e2e.cloud import Cloud
 from tests.support.api import Api
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.containers, pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.in_order, pytest.mark.containers, pytest.mark.browser, pytest.mark.timeout(600)]
 
 PASSWORD = "a long enough password"
 ADMIN_DIALOGS = ["resources?tab=custom", "specifications", "resource-pools", "users", "groups", "invitations"]

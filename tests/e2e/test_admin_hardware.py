@@ -15,7 +15,7 @@ from tests.support.api import Api, Json
 from tests.support.factories import CHIP
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.containers, pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.in_order, pytest.mark.containers, pytest.mark.browser, pytest.mark.timeout(600)]
 
 NAME = "admin-hardware"
 REASON = "new cooling"

@@ -13,7 +13,7 @@ from tests.e2e.cloud import expected_amount, micro
 from tests.support.api import Api, wait_for
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.containers, pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.in_order, pytest.mark.containers, pytest.mark.browser, pytest.mark.timeout(600)]
 
 SPEC = "0.5CPU-1GB-1TPU1684X"
 RENTER, PASSWORD = "lin", "a long enough password"

@@ -12,7 +12,7 @@ from tests.e2e.browser import Screen, chromium
 from tests.e2e.cloud import Cloud, expected_amount, micro
 from tests.support.api import Api, Json
 
-pytestmark = [pytest.mark.containers, pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.in_order, pytest.mark.containers, pytest.mark.browser, pytest.mark.timeout(180)]
 
 ERROR = ".ant-form-item-explain-error"
 

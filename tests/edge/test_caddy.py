@@ -14,9 +14,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.edge.conftest import Caddy, MovableClock, Upstream, own_address, until
+from tests.edge.conftest import Caddy, MovableClock, Upstream, another_upstream, own_address, until
 from utcloud.common import bodies
 from utcloud.common.settings import Settings
 from utcloud.db import Database
@@ -33,11 +33,11 @@ def database_url(sqlite_template: Path, home: Path) -> str:
     return f"sqlite+aiosqlite:///{home / 'utcloud.db'}"
 
 
-async def _put(db: Database, upstream: Upstream | str, replica: str = "rep_1") -> Route:
+async def _put(db: Database, upstream: Upstream | str, replica: str = "rep_1", owner: str = "usr_1") -> Route:
     address = upstream if isinstance(upstream, str) else upstream.address
     async with db.write() as tx:
         return await service.put_route(
-            tx, replica, "usr_1", address, "jupyter-token", site_id="si_1", networks=["0.0.0.0/0"]
+            tx, replica, owner, address, "jupyter-token", site_id="si_1", networks=["0.0.0.0/0"]
         )
 
 
@@ -184,7 +184,7 @@ async def test_a_web_socket_outlives_all_changes(db: Database, edge: Caddy, upst
             await _opened(edge, other)
             await _echo(socket, f"after {number}")
         await edge.reload()
-        await asyncio.sleep(3)  # longer than Caddy's grace period
+        await asyncio.sleep(0.4)  # twice Caddy's grace period
         await _echo(socket, "still here")
 
 
@@ -290,6 +290,52 @@ async def test_a_dropped_or_rotated_route_closes(db: Database, edge: Caddy, upst
         return (await two.get("/lab")).status_code == 403
 
     await until(locked)
+
+
+async def test_open_streams_of_a_rotated_route_close_and_no_others(
+    db: Database, edge: Caddy, upstream: Upstream
+) -> None:
+    """A thief's terminal ends with the secret by which it was opened; a neighbour's goes on."""
+    async with another_upstream() as neighbours:
+        mine = await _put(db, upstream)
+        theirs = await _put(db, neighbours, "rep_2", owner="usr_2")
+        await _opened(edge, mine)
+        await _opened(edge, theirs)
+        async with (
+            _socket(edge, mine, f"utcloud_replica={mine.secret}") as terminal,
+            _socket(edge, mine, f"utcloud_replica={mine.secret}") as second,
+            _socket(edge, theirs, f"utcloud_replica={theirs.secret}") as other,
+        ):
+            for socket in (terminal, second, other):
+                await _echo(socket, "before")
+            async with db.write() as tx:
+                await service.rotate(tx, "usr_1")
+            for socket in (terminal, second):
+                with pytest.raises(ConnectionClosed):
+                    await asyncio.wait_for(socket.recv(), 5)
+            with pytest.raises(InvalidStatus):
+                await _socket(edge, mine, f"utcloud_replica={mine.secret}")
+            await asyncio.sleep(1.5)  # past the second look
+            await _echo(other, "still here")
+        async with db.read() as tx:
+            anew = await tx.get_one(Route, "rep_1")
+        async with _socket(edge, anew, f"utcloud_replica={anew.secret}") as opened:
+            await _echo(opened, "opened anew")
+
+
+async def test_a_page_that_took_over_an_address_keeps_its_streams(
+    db: Database, edge: Caddy, upstream: Upstream
+) -> None:
+    """An address is another container's tomorrow."""
+    await _opened(edge, await _put(db, upstream))
+    async with db.write() as tx:
+        await service.drop_route(tx, "rep_1")
+    heir = await _put(db, upstream, "rep_2", owner="usr_2")
+    await _opened(edge, heir)
+    async with _socket(edge, heir, f"utcloud_replica={heir.secret}") as socket:
+        await _echo(socket, "before")
+        await asyncio.sleep(1.5)
+        await _echo(socket, "after")
 
 
 async def test_a_container_that_is_away_is_explained(db: Database, edge: Caddy, upstream: Upstream) -> None:

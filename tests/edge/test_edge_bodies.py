@@ -42,15 +42,17 @@ async def answered(edge: Caddy, path: str, *headers: str) -> tuple[int, str]:
 
 
 async def test_a_stranger_is_answered_and_not_cut_off(real: Caddy) -> None:
-    for path, headers, status in (
+    """Where a credential is needed and missing, the edge's 413 and the server's 401 race; either is right."""
+    for path, headers, statuses in (
         ("/api/v1/agent/reports", ("Authorization: Bearer utcs_wrong",), {401}),
-        ("/api/v1/agent/reports", (), {401, 413}),  # the server refuses the stranger, the edge the body: who is first
+        ("/api/v1/agent/reports", (), {401, 413}),
         ("/api/v1/auth/session", (), {413}),
         ("/api/v1/overview", ("Cookie: utcloud_session=wrong",), {401}),
     ):
         for _ in range(3):
-            found, kind = await answered(real, path, *headers)
-            assert (found in status, kind) == (True, "application/problem+json"), (path, found)
+            status, kind = await answered(real, path, *headers)
+            assert status in statuses, path
+            assert kind == "application/problem+json", path
     async with real.client("localhost") as anybody:
         assert (await anybody.get("/healthz")).status_code == 200
 

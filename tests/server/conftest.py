@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.cloud import Cloud
 from tests.support.db import PostgresServer
-from tests.support.served import serve
+from tests.support.served import Served, serve
+from tests.support.site_double import SiteDouble
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +40,12 @@ def _empty(postgres: PostgresServer) -> Iterator[str]:
     with asyncio.Runner() as runner:
         yield runner.run(begin())
         runner.run(end())
+
+
+@pytest.fixture(scope="module")
+def cloud(served: Served) -> Iterator[Cloud]:
+    """A site with three chips that runs whatever is wanted of it, and a renter who may use them."""
+    site = SiteDouble(served)
+    site.start()
+    yield Cloud.build(served, served.operator(), "server")
+    site.stop()

@@ -94,6 +94,12 @@ class Talk:
         return sent
 
 
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused client is waited for a tenth of the time."""
+    monkeypatch.setattr(middleware, "DRAINED_S", middleware.DRAINED_S / 10)
+
+
 @contextmanager
 def talking(served: Served) -> Iterator[Talk]:
     talk = Talk(served)
@@ -375,7 +381,6 @@ def test_whoever_waits_for_leave_to_send_hears_the_refusal_instead(served: Serve
 def test_a_body_that_never_comes_is_given_up(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies.Allowance.__init__, "__defaults__", (bodies.OPEN, 0.2))
     monkeypatch.setattr(bodies, "SLOWEST", 10**6)
-    monkeypatch.setattr(middleware, "DRAINED_S", 0.1)
     with talking(served) as talk:
         talk.head("POST", "/auth/session", "Content-Length: 100", f"Content-Type: {JSON}")
         talk.socket.sendall(b'{"username"')
@@ -387,7 +392,6 @@ def test_who_drips_is_given_up_too(served: Served, monkeypatch: pytest.MonkeyPat
     """Each byte buys a little time, not the whole of it again."""
     monkeypatch.setattr(bodies.Allowance.__init__, "__defaults__", (bodies.OPEN, 0.3))
     monkeypatch.setattr(bodies, "SLOWEST", 10**6)
-    monkeypatch.setattr(middleware, "DRAINED_S", 0.1)
     with talking(served) as talk:
         talk.head("POST", "/auth/session", "Content-Length: 60000", f"Content-Type: {JSON}")
         stop = threading.Event()

@@ -1,17 +1,22 @@
 """``Idempotency-Key`` where calls meet and where a server dies in the middle of one."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import select
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.clock import FakeClock
 from tests.support.factories import NOW
 from utcloud.accounts.auth import Actor
+from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.server import idempotency
 from utcloud.server.models import KeptAnswer
@@ -24,6 +29,7 @@ class Caller:
 
     def __init__(self, db: Database) -> None:
         self.db, self.clock, self.acted = db, FakeClock(NOW), 0
+        self.settings = Settings(secret_key="k" * 32)
         self.answering, self.acting = asyncio.Event(), asyncio.Event()
         self.answering.set()
         self.middleware = idempotency.Idempotency(self._app)
@@ -45,7 +51,7 @@ class Caller:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        state = SimpleNamespace(db=self.db, clock=self.clock)
+        state = SimpleNamespace(db=self.db, clock=self.clock, settings=self.settings)
         scope: dict[str, Any] = {
             "type": "http",
             "method": "POST",
@@ -109,3 +115,22 @@ async def test_a_call_that_takes_long_is_not_made_again(db: Database, monkeypatc
     caller.clock.advance(seconds=24 * 3600 + 1)
     assert await caller.call() == (201, b"done")
     assert caller.acted == 2, "after a day the key is free"
+
+
+async def test_a_kept_answer_cannot_be_read_by_its_key_alone(db: Database) -> None:
+    """A key of the caller's may be as easy to guess as "1"; what is kept may be a password."""
+    caller = Caller(db)
+    await caller.call()
+    async with db.read() as tx:
+        kept = (await tx.scalars(select(KeptAnswer))).one().body
+    said = "answer\0usr_a\0two clicks"
+    guesses = [hashlib.sha256(said.encode()).digest()]
+    guesses += [hmac.digest(secret, said.encode(), "sha256") for secret in (b"no secret", b"", b"k" * 32)]
+    for guess in guesses:
+        with pytest.raises(InvalidToken):
+            Fernet(base64.urlsafe_b64encode(guess)).decrypt(kept)
+    caller.settings = Settings(secret_key="another key, as after a loss of it")
+    status, body = await caller.call()
+    assert status == 409
+    assert b"no longer be read" in body
+    assert caller.acted == 1

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.api import Api, Json
+from tests.support.authenticator import Authenticator
 from tests.support.factories import GB, SiteReportFactory, node_report
 from tests.support.served import Served
 from utcloud.common.settings import Settings
@@ -42,6 +43,7 @@ BODIES: dict[str, Json] = {
     "put_cap": {"daily": "1"},
     "put_group_member": {"role": "manager"},
     "rate_order": {"stars": 1},
+    "remove_passkey": {"password": "x"},
     "reject_application": {"reason": "because"},
     "stop_work": {"reason": "because"},
     "update_wallet": {"low_balance": "1"},
@@ -75,6 +77,7 @@ def platform(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Platfo
     folder = tmp_path_factory.mktemp("code")
     (folder / "secret.py").write_text(f"print('private-{mark}')\n")
     work, private = _work(people["rita"], {**offered, "image_id": image_id}, folder, mark)
+    private["passkey_id"] = _passkey(served, people["rita"], users["rita"]["initial_password"])
     work |= {"wallet_id": wallet["id"], "user_id": users["rita"]["id"], "group_id": group["id"]}
     invitation = operator.post("/invitations", {"email": f"friend-{mark}@example.org"})
     served.anonymous().post("/applications", {"username": f"asks-{mark}", "password": PASSWORD})
@@ -91,6 +94,14 @@ def platform(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Platfo
         "rolf": all_of_it,
     }
     return Platform(people, {"ann": hardware, "rita": work | private, "operator": platform_ids}, hidden)
+
+
+def _passkey(served: Served, rita: Api, password: str) -> str:
+    """The id of a passkey of Rita's."""
+    key = Authenticator(served.settings.console_origin, "localhost")
+    begun = rita.post("/auth/second-factor/passkeys/options", {"password": password})
+    rita.post("/auth/second-factor/passkeys", {"name": "key", "credential": key.create(begun["options"])})
+    return str(rita.get("/auth/second-factor")["passkeys"][0]["id"])
 
 
 def _hardware(served: Served, ann: Api, group_id: str, mark: str) -> tuple[dict[str, str], dict[str, str]]:

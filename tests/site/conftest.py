@@ -26,7 +26,7 @@ from utcloud.site.agent import Agent
 from utcloud.site.discovery.base import Discovery
 from utcloud.site.discovery.host import HostDiscovery
 from utcloud.site.disks import unmount_all
-from utcloud.site.firewall import Nftables
+from utcloud.site.firewall import Nftables, bridge_prefix
 
 SERVE = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8888, bind='0.0.0.0')"
 
@@ -104,7 +104,7 @@ volume_path = "{folder}/storage/volumes"
 [network]
 network_backend = "netavark"
 network_config_dir = "{folder}/networks"
-default_subnet_pools = [{{"base" = "10.213.0.0/16", "size" = 24}}]
+default_subnet_pools = [{{"base" = "10.{128 + os.getpid() % 100}.0.0/16", "size" = 24}}]
 """
     )
     (folder / "storage.conf").write_text(
@@ -134,7 +134,8 @@ async def docker(engine_url: str, home: Path) -> AsyncIterator[Docker]:
             if (network.get("Labels") or {}).get("utcloud.home") == str(home):
                 with suppress(Exception):
                     await (await client.networks.get(network["Name"])).delete()
-    await Nftables().remove()  # an agent that was cancelled leaves it, since its bridges were there still
+    # An agent that was cancelled leaves its table, since its bridges were there still.
+    await Nftables(bridge_prefix(home / "site")).remove()
 
 
 @pytest.fixture

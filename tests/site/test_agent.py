@@ -12,6 +12,7 @@ from tests.site.engine_doubles import FailingEngine, LyingEngine, MemoryEngine, 
 from tests.site.server import SmallServer
 from utcloud.protocol import DesiredMount, DesiredReplica, ObservedReplica, Phase
 from utcloud.site import agent as agent_module
+from utcloud.site import replica as replica_module
 from utcloud.site.agent import Agent
 from utcloud.site.engines.base import Container, EngineRefused, Status
 from utcloud.site.records import Record, Records, boot_id
@@ -19,6 +20,14 @@ from utcloud.site.replica import container_name, describe_exit
 
 Make = Callable[..., DesiredReplica]
 Start = Callable[..., Agent]
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails is tried again soon."""
+    monkeypatch.setattr(agent_module, "_LONGEST_PAUSE_S", 0.1)
+    monkeypatch.setattr(replica_module, "_FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(replica_module, "_LONGEST_PAUSE_S", 0.1)
 
 
 def stopped(wish: DesiredReplica, reason: str = "enough") -> DesiredReplica:

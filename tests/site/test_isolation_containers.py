@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.site.server import SmallServer
 from utcloud.common.settings import Settings
 from utcloud.protocol import DesiredMount, DesiredReplica, Limits
 from utcloud.site.agent import Agent
-from utcloud.site.firewall import Nftables
+from utcloud.site.firewall import Nftables, bridge_prefix
 from utcloud.site.ids import FIRST
 from utcloud.site.replica import container_name
 
@@ -260,10 +261,11 @@ async def test_after_a_flush_isolation_and_the_internet_are_back_and_the_node_sa
     running = await server.until_phase(wish.attempt_id, "running")
     assert await _probe(str(running.endpoint)) == "100"
 
-    subprocess.run(["nft", "delete", "table", "inet", "utcloud"], check=True)
+    table = _table_of(real_settings)
+    subprocess.run(["nft", "delete", "table", *table.split()], check=True)
     subprocess.run(["iptables", "-t", "nat", "-F", "POSTROUTING"], check=False, capture_output=True)
     async with asyncio.timeout(1):
-        while "192.168.0.0/16" not in _table():
+        while "192.168.0.0/16" not in _shown(table):
             await asyncio.sleep(0.02)
     assert await _probe(str(running.endpoint)) == "100", "closed again, and the internet is there without the engine"
     await server.until(lambda: "firewall" in server.reports[-1].nodes[0].reason, 15, "the node says it")
@@ -277,8 +279,12 @@ async def _probe(endpoint: str) -> str:
     return await asyncio.to_thread(ask)
 
 
-def _table() -> str:
-    return subprocess.run(["nft", "list", "table", "inet", "utcloud"], capture_output=True, text=True).stdout
+def _table_of(settings: Settings) -> str:
+    return Nftables(bridge_prefix(settings.site_dir)).table
+
+
+def _shown(table: str) -> str:
+    return subprocess.run(["nft", "list", "table", *table.split()], capture_output=True, text=True).stdout
 
 
 async def test_a_chain_that_was_emptied_is_filled_again(
@@ -286,39 +292,69 @@ async def test_a_chain_that_was_emptied_is_filled_again(
 ) -> None:
     agent_of(real_settings)
     await server.until(lambda: bool(server.reports), 10)
-    before = _table()
-    assert "dport 25 drop" in before
-    subprocess.run(["nft", "flush", "chain", "inet", "utcloud", "forward"], check=True)
+    table = _table_of(real_settings)
+    assert "dport 25 drop" in _shown(table)
+    subprocess.run(["nft", "flush", "chain", *table.split(), "forward"], check=True)
     async with asyncio.timeout(1):
-        while "dport 25 drop" not in _table():
+        while "dport 25 drop" not in _shown(table):
             await asyncio.sleep(0.02)
 
 
 async def test_a_bridge_that_is_gone_leaves_the_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    firewall = Nftables()
+    firewall = Nftables("u0123f-")
     try:
         await firewall.ensure()
-        await firewall.ensure("utcgone0")
+        await firewall.ensure("u0123f-gone")
         await firewall.ensure()
-        assert "utcgone0" in _table(), "it may be on its way"
+        assert "u0123f-gone" in _shown(firewall.table), "it may be on its way"
         monkeypatch.setattr("utcloud.site.firewall._FRESH_S", -1.0)
         await firewall.ensure()
-        assert "utcgone0" not in _table() and "192.168.0.0/16" in _table()
+        shown = _shown(firewall.table)
+        assert "u0123f-gone" not in shown and "192.168.0.0/16" in shown
         assert firewall.notice == ""
     finally:
         await firewall.remove()
 
 
 async def test_denied_networks_and_the_hosts_own_are_closed(world: World) -> None:
-    firewall = Nftables(["8.8.8.0/24", "2001:4860::/32"])
+    firewall = Nftables("u0123e-", ["8.8.8.0/24", "2001:4860::/32"])
     try:
         await firewall.ensure()
-        shown = _table()
+        shown = _shown(firewall.table)
         for network in ("8.8.8.0/24", "2001:4860::/32", "198.51.100.0/24", "168.63.129.16", "100.64.0.0/10"):
             assert network in shown, network
         assert "203.0.113" not in shown, "over a router: the internet"
     finally:
         await firewall.remove()
+
+
+async def test_two_sites_of_a_machine_leave_each_others_rules_alone(tmp_path: Path) -> None:
+    first, second = (
+        Nftables(bridge_prefix(tmp_path / name), [deny]) for name, deny in (("a", "8.8.8.0/24"), ("b", "9.9.9.0/24"))
+    )
+    try:
+        await first.ensure()
+        await second.ensure()
+        await first.ensure()
+        assert first.table != second.table
+        assert "8.8.8.0/24" in _shown(first.table) and "9.9.9.0/24" not in _shown(first.table)
+        assert "9.9.9.0/24" in _shown(second.table)
+        await first.remove()
+        assert _shown(second.table)
+        await second.ensure()
+        assert first.notice == second.notice == ""
+    finally:
+        await first.remove()
+        await second.remove()
+
+
+def test_a_site_keeps_its_prefix_and_an_older_ones_is_that_of_before(tmp_path: Path) -> None:
+    new, old = tmp_path / "new", tmp_path / "old"
+    assert bridge_prefix(new) == bridge_prefix(new) != bridge_prefix(tmp_path / "another")
+    assert len(bridge_prefix(new)) == 7
+    (old / "attempts").mkdir(parents=True)
+    assert bridge_prefix(old) == "utc"
+    assert Nftables("utc").table == "inet utcloud"
 
 
 async def test_without_nft_nothing_is_started_and_the_node_says_the_cure(
@@ -330,7 +366,7 @@ async def test_without_nft_nothing_is_started_and_the_node_says_the_cure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("utcloud.site.nft.shutil.which", lambda *_, **__: None)
-    agent_of(real_settings, firewall=Nftables())
+    agent_of(real_settings, firewall=Nftables("utc"))
     wish = replica()
     await server.want(wish)
     await server.until(lambda: bool(server.reports) and not server.reports[-1].nodes[0].ready, 10, "not ready")

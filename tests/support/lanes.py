@@ -41,6 +41,11 @@ def choose(lane: Lane) -> None:
     settings.load_profile(_PROFILES[lane][0])
 
 
+def chosen() -> Lane:
+    """The lane of this test run."""
+    return _chosen
+
+
 def amount(small: int, whole: int) -> int:
     """How many times to try: ``whole`` in the long lane, ``small`` in the others."""
     return whole if _chosen is Lane.LONG else small

@@ -10,7 +10,7 @@ from typing import Any
 
 import uvicorn
 
-from tests.support.api import Api
+from tests.support.api import Api, wait_for
 from tests.support.stack import free_port
 from utcloud.common.settings import Settings
 from utcloud.server import bootstrap
@@ -36,6 +36,17 @@ class Served:
         """A new user's access."""
         made = self.operator().post("/users", {"username": username, "roles": list(roles) or ["renter"]})
         return self.anonymous().login(username, made["initial_password"])
+
+    @property
+    def access(self) -> dict[str, str]:
+        """The first operator's, as access.json of a stack has it."""
+        return {"username": "admin", "password": self.password}
+
+    def wait_until_heard(self, api: Api) -> dict[str, Any]:
+        """Wait until a node is ready; the node."""
+        return wait_for(
+            lambda: next((one for one in api.all("/nodes") if one["status"] == "ready"), None), "a ready node"
+        )
 
     @property
     def site_token(self) -> str:

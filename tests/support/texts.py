@@ -30,6 +30,7 @@ NOT_SHOWN_FILES = (
 NOT_SHOWN = {
     "delete element * within *",  # nftables
     "list table *",
+    "inet utcloud_*",
     "\tset within {",
     "mount: *",  # what the system said
     "umount: *",
@@ -38,6 +39,7 @@ NOT_SHOWN = {
     "*; charset=*",
     "Bearer *",
     "Value error",
+    "utcloud *",  # the name in an authenticator app
     "There was an error parsing the body",
     "attachment; filename*",
     "frame-ancestors 'none'",

@@ -83,7 +83,7 @@ async def person(app: FastAPI, username: str, *roles: Role, groups: list[str] | 
     async with db.write() as tx:
         user = await service.create_user(tx, SYSTEM, body, password_hash, now)
     _, token = await service.create_token(
-        db, now, username=username, password=PASSWORD, name="test", expires_in_days=3650, ip=""
+        db, now, app.state.settings, username=username, password=PASSWORD, name="test", expires_in_days=3650, ip=""
     )
     async with client_of(app, token) as client:
         yield Person(user, token, client)

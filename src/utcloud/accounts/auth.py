@@ -20,6 +20,8 @@ class Actor:
     is_miner: bool = False
     is_renter: bool = False
     ip: str = ""
+    must_set_up: bool = False
+    """The platform demands a second factor, and there is none: nothing but setting it up is allowed."""
 
     def recharges(self, settings: Settings) -> bool:
         """Whether they put machine hours into others' wallets: an operator into any, a miner into some."""

@@ -27,6 +27,8 @@ class User(Base):
     created_at: Mapped[datetime] = utcnow_column()
     last_seen_at: Mapped[datetime | None]
     """When a request last came with the user's credential; to the minute."""
+    second_factor_at: Mapped[datetime | None]
+    """Since when a login takes a second step: there is an authenticator app or a passkey."""
 
 
 class Group(Base):
@@ -157,6 +159,60 @@ class ApiToken(Base):
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class TotpSecret(Base):
+    """The secret that a user's authenticator app shares with us, sealed with the server's key (``common.seal``)."""
+
+    __tablename__ = "totp_secrets"
+
+    user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    sealed: Mapped[str] = mapped_column(Text)
+    confirmed_at: Mapped[datetime | None]
+    """When a code of it was first typed; until then it is asked of nobody."""
+    last_step: Mapped[int] = mapped_column(default=0)
+    """The last interval whose code was used; it and those before it are used up."""
+    created_at: Mapped[datetime] = utcnow_column()
+
+
+class RecoveryCode(Base):
+    """Lets a user in once who has lost every other second factor. Only its SHA-256 is kept."""
+
+    __tablename__ = "recovery_codes"
+
+    code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = utcnow_column()
+    used_at: Mapped[datetime | None]
+
+
+class Passkey(Base):
+    """A WebAuthn credential of a user's: a public key. Bytes are written in base64url."""
+
+    __tablename__ = "passkeys"
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(64))
+    credential_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    credential_id: Mapped[str] = mapped_column(Text)
+    public_key: Mapped[str] = mapped_column(Text)
+    sign_count: Mapped[int] = mapped_column(default=0)
+    """How often it was used, as it says itself; one that falls behind was copied."""
+    created_at: Mapped[datetime] = utcnow_column()
+    last_used_at: Mapped[datetime | None]
+
+
+class PasskeyChallenge(Base):
+    """What a browser was asked to sign with a passkey: once, within some minutes, by one user. Only a hash is kept."""
+
+    __tablename__ = "passkey_challenges"
+
+    challenge_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    purpose: Mapped[str] = mapped_column(String(16))
+    """``register`` or ``use``."""
+    expires_at: Mapped[datetime]
 
 
 class LoginFailure(Base):

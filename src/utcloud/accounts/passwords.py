@@ -15,9 +15,9 @@ _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 _nobodys_hash: str | None = None
 
 
-def generate() -> str:
-    """A password of 98 bits that can be read out: ``k7mqp-x2w9d-…``."""
-    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(5)) for _ in range(4))
+def generate(parts: int = 4) -> str:
+    """A password that can be read out: ``k7mqp-x2w9d-…``. Each part has 24.8 bits."""
+    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(5)) for _ in range(parts))
 
 
 async def hash_password(password: str) -> str:

@@ -23,6 +23,7 @@ from utcloud.cli.commands import (
     pools,
     records,
     resources,
+    second_factor,
     sites,
     specs,
     statements,
@@ -88,6 +89,7 @@ for name, noun in (
     ("invitation", invitations.app),
     ("application", applications.app),
     ("token", tokens.app),
+    ("second-factor", second_factor.app),
     ("audit", audit.app),
 ):
     app.add_typer(noun, name=name)

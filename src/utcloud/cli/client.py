@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -22,10 +22,21 @@ class Api:
     def __init__(self, server: str, token: str | None) -> None:
         self.server = server
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self.client = httpx.Client(base_url=f"{server}/api/v1", headers=headers, timeout=60)
+        self.client = httpx.Client(
+            base_url=f"{server}/api/v1",
+            headers=headers,
+            timeout=60,
+            verify=not server.startswith("http://"),  # reading all certificates takes longer than most commands
+        )
 
-    def login(self, body: Json) -> Json:
-        """Make a token against a password, without being logged in. A wrong one is a refusal like any other."""
+    def login(self, body: Json, ask_code: Callable[[], str] | None = None) -> Json:
+        """Make a token against a password, without being logged in. A wrong one is a refusal like any other.
+
+        ``ask_code`` gives the second step's code, where one is needed and was not given.
+        """
+        return dict(with_code(self._login, body, ask_code))
+
+    def _login(self, body: Json) -> Json:
         try:
             response = Api(self.server, None).client.post("auth/tokens", json=body)
         except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -158,6 +169,22 @@ def _refusal(server: str, response: httpx.Response) -> CliError:
     if response.status_code == 401:
         return NotLoggedInError(str((problem or {}).get("detail", "You are not logged in.")))
     return ApiError(response.status_code, problem or {})
+
+
+def with_code(send: Callable[[Json], Any], body: Json, ask_code: Callable[[], str] | None) -> Any:
+    """Send a body that proves who one is, and once more with a code where the server asks for a second step."""
+    try:
+        return send(body)
+    except ApiError as error:
+        methods = error.problem.get("second_factor", {}).get("methods", [])
+        if error.code != "second_factor_required" or ask_code is None or body.get("code"):
+            raise
+        if not {"totp", "recovery_code"} & set(methods):
+            raise CliError(
+                "Your second factor is a passkey, which only a browser can use.",
+                "Log in to the console and make an API token there, or set up an authenticator app as well.",
+            ) from error
+    return send(body | {"code": ask_code()})
 
 
 def _given(query: Json) -> Json:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,8 @@ Cursor = Annotated[str | None, typer.Option(help="Begin where the last page ende
 Search = Annotated[str | None, typer.Option(help="Only those whose name contains this.")]
 Sort = Annotated[str | None, typer.Option(help="A field's name, such as name; with - before it, the other way round.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print all of them as CSV.")]
+POLL_S = 0.3
+"""Between two questions to the server about something that takes its time."""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -41,6 +44,11 @@ def connect() -> "Api":
     from utcloud.cli import client
 
     return client.connect()
+
+
+def pause() -> None:
+    """Wait before the server is asked again what has become of something."""
+    time.sleep(POLL_S)
 
 
 def new_app(text: str) -> typer.Typer:
@@ -110,6 +118,14 @@ def ask_password(stdin: bool, *, new: bool = False) -> str:
         return sys.stdin.readline().rstrip("\r\n")
     text: str = typer.prompt("New password" if new else "Password", hide_input=True, confirmation_prompt=new)
     return text
+
+
+def ask_code() -> str:
+    """The code of the second step, typed or read as one line."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    text: str = typer.prompt("Code of your authenticator app, or a recovery code")
+    return text.strip()
 
 
 def given(**fields: Any) -> Json:

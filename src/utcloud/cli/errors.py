@@ -31,4 +31,4 @@ class ApiError(CliError):
 
     def __init__(self, http_status: int, problem: dict[str, Any]) -> None:
         super().__init__(str(problem.get("detail") or f"The server answered {http_status}."), problem.get("cure"))
-        self.http_status, self.code = http_status, str(problem.get("code", ""))
+        self.http_status, self.code, self.problem = http_status, str(problem.get("code", "")), problem

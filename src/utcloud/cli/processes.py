@@ -61,8 +61,10 @@ def drain(timeout_s: float) -> None:
     room.drain(load_settings(), timeout_s)
 
 
-def unlock(username: str) -> int:
-    """Forget the failed logins by a user's name, in the database of this machine's settings; return how many counts."""
+def unlock(username: str, *, with_second_factor: bool = False) -> int:
+    """Forget the failed logins by a user's name, and the second factor if wanted, in the database of this machine's
+    settings; return how many counts there were.
+    """
     import asyncio
 
     from utcloud.accounts import service
@@ -73,7 +75,7 @@ def unlock(username: str) -> int:
     async def forget(db: Database) -> int:
         try:
             async with db.write() as tx:
-                return await service.unlock(tx, username)
+                return await service.unlock(tx, username, with_second_factor=with_second_factor)
         finally:
             await db.close()
 

@@ -10,7 +10,6 @@ import os
 import sys
 import tarfile
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 
 from utcloud.cli.client import Api, Json
+from utcloud.cli.common import pause
 from utcloud.cli.errors import CliError
 from utcloud.cli.output import note
 from utcloud.cli.processes import load_settings
@@ -213,4 +213,4 @@ def _ready(api: Api, version: str) -> Json:
         if found["reason"] != said:
             said = found["reason"]
             note(said)
-        time.sleep(0.3)
+        pause()

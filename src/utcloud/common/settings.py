@@ -46,6 +46,18 @@ class Settings(BaseSettings):
     registration: Literal["open", "closed"] = Field(
         default="open", description="Whether people may apply to become users (open), or only by invitation (closed)."
     )
+    require_second_factor: Literal["nobody", "operators", "everybody"] = Field(
+        default="nobody",
+        description="Of whom a second factor is demanded: who has none is led to set it up at the next login, and can "
+        "do nothing else until then. API tokens of theirs wait as well.",
+    )
+    secret_key: str = Field(
+        default="",
+        repr=False,
+        description="Key that seals secrets in the database, of at least 32 characters. Empty: one is made once and "
+        "kept in secret.key in the home folder. Servers that share a database need the same one; keep it with the "
+        "backups.",
+    )
     recharge_by: Literal["miners", "operators"] = Field(
         default="operators",
         description="Who puts machine hours into wallets. operators: they alone, and they take them out too. miners: "
@@ -100,6 +112,13 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @field_validator("secret_key")
+    @classmethod
+    def _is_long(cls, value: str) -> str:
+        if value and len(value) < 32:
+            raise ValueError("a key has at least 32 characters")
+        return value
+
     @field_validator("default_disk")
     @classmethod
     def _is_size(cls, value: str) -> str:
@@ -126,6 +145,11 @@ class Settings(BaseSettings):
     @property
     def run_dir(self) -> Path:
         return self.home / "run"
+
+    @property
+    def secret_key_file(self) -> Path:
+        """The server's own key, where no setting gives one."""
+        return self.home / "secret.key"
 
     @property
     def server_socket(self) -> Path:

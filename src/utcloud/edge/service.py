@@ -116,7 +116,7 @@ async def redeem(tx: Tx, now: datetime, host: str, code: str) -> tuple[str, str]
 async def rotate(tx: Tx, owner_id: str) -> None:
     """Give all routes of an owner new secrets and void their codes: whoever has a page open must open it anew.
 
-    WebSockets that are open stay so until their container ends; stop the workload to end them.
+    Streams that are open, such as a terminal's WebSocket, are closed by ``caddy.Pusher`` once the old secret is gone.
     """
     routes = (await tx.scalars(select(Route).where(Route.owner_id == owner_id))).all()
     for route in routes:

@@ -33,6 +33,15 @@ def _is_open(method: str, path: str) -> bool:
     return (method, path) in _OPEN or (method, path.rpartition("/")[0] + "/{code}") in _OPEN
 
 
+def _is_setting_up(method: str, path: str) -> bool:
+    """What is left to somebody who must set up a second factor first."""
+    return (
+        path == "/api/v1/auth/second-factor"
+        or path.startswith("/api/v1/auth/second-factor/")
+        or (method, path) in (("GET", "/api/v1/auth/session"), ("DELETE", "/api/v1/auth/session"))
+    )
+
+
 class Authentication:
     """ASGI middleware: puts an ``accounts.auth.Actor`` into ``scope["utcloud.actor"]`` when the credential is good."""
 
@@ -53,6 +62,7 @@ class Authentication:
             actor = await service.authenticate(
                 state.db,
                 state.clock.now(),
+                state.settings,
                 authorization=authorization,
                 cookie=cookie,
                 csrf=request.headers.get("x-csrf-token"),
@@ -61,6 +71,8 @@ class Authentication:
             )
             if actor is None:
                 raise nobody()
+            if actor.must_set_up and not _is_setting_up(scope["method"], scope["path"]):
+                raise service.second_factor.set_up_first()
         except Problem as problem:
             return await from_problem(problem)(scope, receive, send)
         scope["utcloud.actor"] = actor

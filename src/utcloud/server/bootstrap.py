@@ -8,6 +8,7 @@ from pathlib import Path
 from utcloud.accounts import service as accounts
 from utcloud.assets import service as assets
 from utcloud.common.clock import SystemClock
+from utcloud.common.seal import derived_key
 from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.db.migrations import upgrade
@@ -38,6 +39,7 @@ def prepare(settings: Settings, images: list[PresetImage] | None = None) -> Firs
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o755)
     upgrade(settings.database)
+    derived_key(settings, "totp")  # made now, so that the first backup has it
     return asyncio.run(_prepare(settings, images or []))
 
 

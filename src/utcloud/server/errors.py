@@ -14,6 +14,8 @@ from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from utcloud.accounts.schemas import SecondFactorAsked
+from utcloud.accounts.service.second_factor import SecondStepRequired
 from utcloud.common.errors import Conflict, Problem, TooMany
 from utcloud.common.patterns import in_words
 
@@ -42,6 +44,8 @@ class ProblemDetails(BaseModel):
     """With code `price_changed`: what was expected, in UNC per hour …"""
     price: str | None = None
     """… and what it costs now."""
+    second_factor: SecondFactorAsked | None = None
+    """With the code `second_factor_required`: how the second step of a login can be taken."""
 
 
 def problem_response(problem: ProblemDetails, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -67,6 +71,7 @@ def from_problem(error: Problem) -> JSONResponse:
         field=error.field,
         cure=error.cure,
         errors=[FieldError(field=error.field, detail=error.detail)] if error.field else [],
+        second_factor=error.second_factor if isinstance(error, SecondStepRequired) else None,
         **error.members,
     )
     return problem_response(details, headers)

@@ -4,9 +4,10 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import hmac
 from datetime import timedelta
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import and_, delete, or_, update
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
@@ -16,6 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from utcloud.accounts.auth import Actor
 from utcloud.common.clock import Clock
 from utcloud.common.errors import Conflict, Invalid, Problem
+from utcloud.common.seal import derived_key
+from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.db.upsert import insert_if_absent
 from utcloud.server.errors import from_problem
@@ -43,13 +46,15 @@ class Idempotency:
                 raise Invalid("Idempotency-Key has 1 to 255 characters.", field="Idempotency-Key")
             body = await _read(receive)
             ident = hashlib.sha256(f"{actor.id}\0{key}".encode()).hexdigest()
+            seal = _seal(scope["app"].state.settings, actor, key)
             kept = await self._claim(scope, ident, key, body)
+            answer = _opened(seal, kept.body) if kept else b""
         except Problem as problem:
             return await from_problem(problem)(scope, receive, send)
         if kept:
             headers = {"Idempotency-Replayed": "true", "Content-Type": kept.content_type}
-            return await Response(_seal(actor, key).decrypt(kept.body), kept.status, headers)(scope, receive, send)
-        return await self._run(scope, body, ident, _seal(actor, key), send)
+            return await Response(answer, kept.status, headers)(scope, receive, send)
+        return await self._run(scope, body, ident, seal, send)
 
     async def _claim(self, scope: Scope, ident: str, key: str, body: bytes) -> KeptAnswer | None:
         """What the first call answered, or None: this is the first."""
@@ -118,9 +123,22 @@ async def _renew(db: Database, clock: Clock, ident: str) -> None:
                 await tx.execute(update(KeptAnswer).where(*running).values(created_at=clock.now()))
 
 
-def _seal(actor: Actor, key: str) -> Fernet:
-    """Only with the caller's key can a kept answer be read: it may hold a password that is shown once."""
-    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(f"answer\0{actor.id}\0{key}".encode()).digest()))
+def _seal(settings: Settings, actor: Actor, key: str) -> Fernet:
+    """Only with the caller's key and the server's can a kept answer be read: it may hold a password that is shown once,
+    and a key of the caller's may be as easy to guess as "1".
+    """
+    secret = derived_key(settings, "idempotency")
+    return Fernet(base64.urlsafe_b64encode(hmac.digest(secret, f"answer\0{actor.id}\0{key}".encode(), "sha256")))
+
+
+def _opened(seal: Fernet, kept: bytes) -> bytes:
+    try:
+        return seal.decrypt(kept)
+    except InvalidToken:
+        raise Conflict(
+            "The answer to the first call with this Idempotency-Key can no longer be read.",
+            cure="Look whether it was done; if not, use a new key.",
+        ) from None
 
 
 async def _read(receive: Receive) -> bytes:

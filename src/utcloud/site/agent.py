@@ -44,7 +44,7 @@ from utcloud.site.engines.base import (
     Status,
 )
 from utcloud.site.errors import ServerAway, ServerRefused
-from utcloud.site.firewall import Firewall, FirewallFailed, Nftables
+from utcloud.site.firewall import Firewall, FirewallFailed, Nftables, bridge_prefix
 from utcloud.site.ids import Ids
 from utcloud.site.link import Link
 from utcloud.site.node import lasting, node_report
@@ -95,13 +95,15 @@ class Agent:
         self._dropped: set[str] = set()
         self._dropping = asyncio.Lock()
         self._changed = asyncio.Event()
+        prefix = bridge_prefix(settings.site_dir)
         self._around = Surroundings(
             engine=engine,
-            firewall=firewall or Nftables(settings.deny_networks),
+            firewall=firewall or Nftables(prefix, settings.deny_networks),
             volumes=Volumes(settings.site_dir, self._link, Disks(settings.site_dir, settings.default_disk_bytes)),
             ids=Ids(settings.site_dir / "ids"),
             records=Records(settings.site_dir / "attempts"),
             home=str(settings.home),
+            bridge_prefix=prefix,
             node="",
             changed=self._changed.set,
             workload_in_use=self._workload_in_use,

@@ -20,7 +20,7 @@ from utcloud.site.engines.base import (
     Status,
 )
 from utcloud.site.errors import ServerAway, ServerRefused
-from utcloud.site.firewall import Firewall, FirewallFailed, Nftables
+from utcloud.site.firewall import Firewall, FirewallFailed, Nftables, bridge_prefix
 from utcloud.site.link import Link
 from utcloud.site.records import Records
 from utcloud.site.replica import LOG_LINES, describe_exit
@@ -38,7 +38,8 @@ def main(settings: Settings, timeout_s: float) -> None:
     from utcloud.site.engines.docker_api import DockerEngine, candidate_urls
 
     set_up_logging(settings.log_level)
-    asyncio.run(drain(settings, timeout_s, DockerEngine(candidate_urls(settings)), Nftables(), Link(settings)))
+    engine, firewall = DockerEngine(candidate_urls(settings)), Nftables(bridge_prefix(settings.site_dir))
+    asyncio.run(drain(settings, timeout_s, engine, firewall, Link(settings)))
 
 
 async def drain(settings: Settings, timeout_s: float, engine: Engine, firewall: Firewall, link: Link) -> None:

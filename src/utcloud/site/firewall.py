@@ -3,6 +3,8 @@
 import asyncio
 import ipaddress
 import json
+import re
+import secrets
 import time
 from collections.abc import Iterable
 from contextlib import aclosing
@@ -17,14 +19,14 @@ from utcloud.site.nft import CURE, FirewallFailed
 
 log = structlog.get_logger()
 
-PREFIX = "utc"
-"""Every bridge of ours has a name that begins so."""
-_TABLE = "inet utcloud"
+_OLD_PREFIX = "utc"
+"""How the names of all sites' bridges began, in one table, before each site of a machine had its own."""
+_BRIDGES = re.compile(r"utc|u[0-9a-f]{5}-")
 _NET = Path("/sys/class/net")
 _RULES = """\
-add table inet utcloud
-delete table inet utcloud
-table inet utcloud {
+add table %(table)s
+delete table %(table)s
+table %(table)s {
     set within {
         type ifname . ifname
         %(within)s
@@ -43,25 +45,25 @@ table inet utcloud {
     }
     chain input {
         type filter hook input priority filter - 10; policy accept;
-        iifname != "utc*" accept
+        iifname != "%(prefix)s*" accept
         ct state established,related accept
         fib daddr . iif type local meta l4proto { tcp, udp } th dport 53 accept comment "the engine's own resolver"
         drop
     }
     chain forward {
         type filter hook forward priority filter - 10; policy accept;
-        iifname != "utc*" oifname != "utc*" accept
+        iifname != "%(prefix)s*" oifname != "%(prefix)s*" accept
         ct state established,related accept
         iifname . oifname @within accept comment "a bridge that is filtered like a router"
-        oifname "utc*" drop
+        oifname "%(prefix)s*" drop
         ip daddr @closed4 drop
         ip6 daddr @closed6 drop
         tcp dport 25 drop comment "mail from a stranger would be the owner's"
     }
     chain postrouting {
         type nat hook postrouting priority srcnat + 10; policy accept;
-        iifname "utc*" oifname != "utc*" meta nfproto ipv4 masquerade comment "the engine's own, should it be flushed"
-        iifname "utc*" oifname != "utc*" ip6 saddr fc00::/7 masquerade
+        iifname "%(prefix)s*" oifname != "%(prefix)s*" meta nfproto ipv4 masquerade comment "if the engine's is gone"
+        iifname "%(prefix)s*" oifname != "%(prefix)s*" ip6 saddr fc00::/7 masquerade
     }
 }
 """
@@ -101,10 +103,29 @@ class Firewall(Protocol):
         ...
 
 
-class Nftables:
-    """A table of our own; no other table is read or touched. ``deny`` are further networks that are not reached."""
+def bridge_prefix(site_dir: Path) -> str:
+    """How the names of this site's bridges begin; kept in ``site_dir`` for as long as there may be any.
 
-    def __init__(self, deny: Iterable[str] = ()) -> None:
+    It tells sites of one machine apart, so that each has rules of its own for its own bridges.
+    """
+    kept = site_dir / "bridge-prefix"
+    if not kept.exists():
+        older = (site_dir / "attempts").exists()
+        site_dir.mkdir(parents=True, exist_ok=True)
+        kept.write_text(_OLD_PREFIX if older else f"u{secrets.token_hex(3)[:5]}-")
+    return kept.read_text()
+
+
+class Nftables:
+    """A table of our own; no other table is read or touched. ``deny`` are further networks that are not reached.
+
+    ``prefix`` is how the names of the bridges begin that it guards (``bridge_prefix``).
+    """
+
+    def __init__(self, prefix: str, deny: Iterable[str] = ()) -> None:
+        self._prefix = prefix
+        self.table = "inet utcloud" if prefix == _OLD_PREFIX else f"inet utcloud_{prefix[1:-1]}"
+        """Family and name of the table."""
         self._deny = [ipaddress.ip_network(one, strict=False) for one in deny]
         self._lock = asyncio.Lock()
         self._shown = ""
@@ -144,15 +165,14 @@ class Nftables:
                 except FirewallFailed as error:
                     log.error("the firewall's rules cannot be set again", error=str(error))
 
-    @staticmethod
-    async def _hear(heard: asyncio.Event) -> None:
+    async def _hear(self, heard: asyncio.Event) -> None:
         """Set the event when something of our table was removed. Our own changes are heard too, and do no harm."""
         while True:
             heard.set()
             try:
                 async with aclosing(nft.removals()) as removals:
                     async for line in removals:
-                        if _TABLE in line and " within " not in line:
+                        if f"{self.table} " in f"{line} " and " within " not in line:
                             heard.set()
             except (FirewallFailed, OSError) as error:
                 log.debug("nft cannot be watched; a look every ten seconds must do", error=str(error))
@@ -163,11 +183,11 @@ class Nftables:
             nft.program()
         except FirewallFailed:
             return
-        if _bridges():
+        if self._bridges():
             return
         async with self._lock:
             self._shown = ""
-            await nft.run(f"add table {_TABLE}\ndelete table {_TABLE}\n")
+            await nft.run(f"add table {self.table}\ndelete table {self.table}\n")
 
     async def _mend(self) -> None:
         async with self._lock:
@@ -179,15 +199,15 @@ class Nftables:
         """Say it on the node: whoever flushes rules once does it again."""
         self.notice = (
             f"somebody removed the firewall's rules at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC; they were set again. "
-            "Let what manages this machine's firewall leave the table inet utcloud alone"
+            f"Let what manages this machine's firewall leave the table {self.table} alone"
         )
-        log.warning("the firewall's rules were gone; setting them again", table=_TABLE)
+        log.warning("the firewall's rules were gone; setting them again", table=self.table)
 
     async def _add(self, interface: str) -> bool:
         """Let a bridge in; False when the table is not as it was."""
         element = f'{{ "{interface}" . "{interface}" }}'
         try:
-            listed = await nft.run(f"add element {_TABLE} within {element}\n{_LISTING}")
+            listed = await nft.run(f"add element {self.table} within {element}\n{self._listing}")
         except FirewallFailed:
             listed = ""
         self._within[interface] = time.monotonic()
@@ -199,11 +219,13 @@ class Nftables:
     async def _apply(self) -> None:
         now = time.monotonic()
         young = [name for name, since in self._within.items() if now - since < _FRESH_S]
-        names = sorted({*_bridges(), *young})
+        names = sorted({*self._bridges(), *young})
         self._within = {name: self._within.get(name, now) for name in names}
         pairs = ", ".join(f'"{name}" . "{name}"' for name in names)
         closed = [*map(ipaddress.ip_network, (*_PRIVATE, *_METADATA)), *self._closed]
         parts = {
+            "table": self.table,
+            "prefix": self._prefix,
             "within": f"elements = {{ {pairs} }}" if pairs else "",
             **{f"closed{v}": ", ".join(sorted({str(one) for one in closed if one.version == v})) for v in (4, 6)},
         }
@@ -211,26 +233,29 @@ class Nftables:
         self._shown = await self._listed()  # within the same transaction it would look otherwise
 
     async def _forget_stale(self) -> None:
-        there, now = set(_bridges()), time.monotonic()
+        there, now = set(self._bridges()), time.monotonic()
         stale = [name for name, since in self._within.items() if name not in there and now - since > _FRESH_S]
         if not stale:
             return
         pairs = ", ".join(f'"{name}" . "{name}"' for name in stale)
         self._within = {name: since for name, since in self._within.items() if name not in stale}
         try:
-            await nft.run(f"delete element {_TABLE} within {{ {pairs} }}\n")
+            await nft.run(f"delete element {self.table} within {{ {pairs} }}\n")
         except FirewallFailed:
             await self._apply()
 
-    @staticmethod
-    async def _listed() -> str:
+    async def _listed(self) -> str:
         try:
-            return _without_within(await nft.run(_LISTING))
+            return _without_within(await nft.run(self._listing))
         except FirewallFailed:
             return ""
 
+    @property
+    def _listing(self) -> str:
+        return f"list table {self.table}\n"
 
-_LISTING = f"list table {_TABLE}\n"
+    def _bridges(self) -> list[str]:
+        return [path.name for path in _NET.glob(f"{self._prefix}*")]
 
 
 def _without_within(listed: str) -> str:
@@ -259,8 +284,8 @@ async def _neighbours() -> list[Network]:
 
 
 def _on_link(route: dict[str, object]) -> Network | None:
-    """The network of a route that leads to neighbours, and not over one of them; not one of our bridges'."""
-    if "gateway" in route or "via" in route or "nexthops" in route or str(route.get("dev", "")).startswith(PREFIX):
+    """The network of a route that leads to neighbours, and not over one of them; not one of a site's bridges."""
+    if "gateway" in route or "via" in route or "nexthops" in route or _BRIDGES.match(str(route.get("dev", ""))):
         return None
     if route.get("type", "unicast") not in ("unicast", "local") or route.get("dev") == "lo":
         return None
@@ -271,8 +296,4 @@ def _on_link(route: dict[str, object]) -> Network | None:
     return network if network.prefixlen >= _WIDEST[network.version] else None
 
 
-def _bridges() -> list[str]:
-    return [path.name for path in _NET.glob(f"{PREFIX}*")]
-
-
-__all__ = ["CURE", "PREFIX", "Firewall", "FirewallFailed", "Nftables"]
+__all__ = ["CURE", "Firewall", "FirewallFailed", "Nftables", "bridge_prefix"]

@@ -34,7 +34,7 @@ from utcloud.site.engines.base import (
     Status,
 )
 from utcloud.site.errors import CannotRun, ServerAway
-from utcloud.site.firewall import PREFIX, Firewall, FirewallFailed
+from utcloud.site.firewall import Firewall, FirewallFailed
 from utcloud.site.ids import Ids
 from utcloud.site.probe import until_answers
 from utcloud.site.records import Records, boot_id
@@ -61,6 +61,7 @@ class Surroundings:
     records: Records
     ids: Ids
     home: str
+    bridge_prefix: str
     node: str
     changed: Callable[[], None]
     """To be called when what is observed has changed."""
@@ -83,9 +84,9 @@ def container_name(attempt_id: str) -> str:
 
 def network_of(workload_id: str, around: Surroundings) -> Network:
     """The bridge of a workload. An interface's name has at most 15 characters."""
-    digest = hashlib.sha256(f"{around.home}\0{workload_id}".encode()).hexdigest()[: 15 - len(PREFIX)]
+    digest = hashlib.sha256(f"{around.home}\0{workload_id}".encode()).hexdigest()[:12]
     labels = {LABEL_SITE: around.site_id, LABEL_HOME: around.home, LABEL_WORKLOAD: workload_id}
-    return Network(f"utc-{digest}", f"{PREFIX}{digest}", labels)
+    return Network(f"utc-{digest}", f"{around.bridge_prefix}{digest}"[:15], labels)
 
 
 class Replica:

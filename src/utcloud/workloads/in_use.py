@@ -101,8 +101,8 @@ async def refuse_owner(tx: Tx, _actor: Actor, user: User) -> None:
         )
 
 
-async def shut_pages(tx: Tx, _actor: Actor, user: User, _running: Running) -> None:
-    """A frozen user's open pages close."""
+async def shut_pages(tx: Tx, _actor: Actor, user: User, _running: Running | None = None) -> None:
+    """The open pages of a user close who was frozen, or whose password was changed."""
     await edge.rotate(tx, user.id)
 
 

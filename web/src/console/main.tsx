@@ -1,6 +1,7 @@
 import "@shared/i18n";
 import "@shared/shared.css";
 import { queryClient } from "@shared/query";
+import { MustSetUp } from "@shared/security/Security";
 import { SessionGate } from "@shared/session";
 import { Theme } from "@shared/theme";
 import { Login } from "@shared/ui/Login";
@@ -26,7 +27,7 @@ createRoot(document.getElementById("root") as HTMLElement).render(
           <Route
             path="*"
             element={
-              <SessionGate login={<Login end="console" other={OTHER} />} waiting={<Waiting />}>
+              <SessionGate login={<Login end="console" other={OTHER} />} waiting={<Waiting />} setUp={<MustSetUp />}>
                 <Console other={OTHER} />
               </SessionGate>
             }

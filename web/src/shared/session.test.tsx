@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { screen, waitFor } from "@testing-library/react";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 import { pass } from "../test/act";
 import { page, refuse, server, UNREACHABLE } from "../test/api";
 import * as make from "../test/make";
@@ -83,6 +83,66 @@ test("a wrong password is said with its cure, and the name stays", async () => {
   server.on("post", SESSION, rita);
   await user.click(screen.getByRole("button", { name: "Log in" }));
   expect(await screen.findByText("I am rita")).toBeVisible();
+});
+
+const secondStep = (...methods: ("totp" | "passkey" | "recovery_code")[]) =>
+  refuse(403, {
+    code: "second_factor_required",
+    detail: "The password is right; a second step is needed.",
+    second_factor: { methods, passkey: methods.includes("passkey") ? { challenge: "AA", rpId: "localhost" } : null },
+  });
+
+test("a second step is asked for, and what was wrong about it said", async () => {
+  server.on("get", SESSION, nobody);
+  server.on("post", SESSION, secondStep("totp", "recovery_code"));
+  const { user, logIn } = begin();
+  await logIn("rita", "battery-staple");
+  const code = await screen.findByLabelText("Code");
+  expect(screen.queryByRole("alert")).toBeNull();
+  expect(screen.queryByRole("button", { name: "Use a passkey" })).toBeNull();
+  const detail = "The second step is wrong, or was used already.";
+  server.on("post", SESSION, refuse(422, { detail, field: "code", code: "second_factor_wrong" }));
+  await user.type(code, " 000000 ");
+  await user.click(screen.getByRole("button", { name: "Log in" }));
+  expect(await screen.findByRole("alert")).toHaveTextContent(detail);
+  server.on("post", SESSION, rita);
+  await user.clear(code);
+  await user.type(code, "123456");
+  await user.click(screen.getByRole("button", { name: "Log in" }));
+  expect(await screen.findByText("I am rita")).toBeVisible();
+  const sent = { username: "rita", password: "battery-staple", passkey: null };
+  expect(server.calls("post", SESSION).map(({ body }) => body)).toEqual([
+    { username: "rita", password: "battery-staple" },
+    { ...sent, code: "000000" },
+    { ...sent, code: "123456" },
+  ]);
+});
+
+test("a passkey is the second step", async () => {
+  vi.stubGlobal("PublicKeyCredential", function PublicKeyCredential() {});
+  const buffer = new Uint8Array([1]).buffer;
+  const response = { clientDataJSON: buffer, authenticatorData: buffer, signature: buffer, userHandle: buffer };
+  const get = vi.fn(() => Promise.reject(new Error("called off")) as Promise<unknown>);
+  Object.defineProperty(navigator, "credentials", { value: { get }, configurable: true });
+  server.on("get", SESSION, nobody);
+  server.on("post", SESSION, ({ body }) => (body.passkey ? rita : secondStep("passkey")));
+  const { user, logIn } = begin();
+  await logIn("rita", "battery-staple");
+  await user.click(await screen.findByRole("button", { name: "Use a passkey" }));
+  expect(await screen.findByRole("alert")).toHaveTextContent("The browser used no passkey");
+  get.mockImplementation(() => Promise.resolve({ id: "AQ", rawId: buffer, response }));
+  await user.click(screen.getByRole("button", { name: "Use a passkey" }));
+  expect(await screen.findByText("I am rita")).toBeVisible();
+  expect(server.sent("post", SESSION)?.passkey).toMatchObject({ id: "AQ", rawId: "AQ", response: { signature: "AQ" } });
+});
+
+test("one may go back from the second step", async () => {
+  server.on("get", SESSION, nobody);
+  server.on("post", SESSION, secondStep("totp"));
+  const { user, logIn } = begin();
+  await logIn("rita", "battery-staple");
+  await user.click(await screen.findByRole("button", { name: "Back to the password" }));
+  expect(await screen.findByLabelText("Username")).toBeVisible();
 });
 
 test("what is left out is said before anything is sent", async () => {

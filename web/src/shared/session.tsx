@@ -3,6 +3,7 @@ import { createContext, type ReactNode, useContext, useEffect } from "react";
 import { api, ok, type Schemas, setCsrf, setOnLoggedOut } from "./api/client";
 import { ApiError } from "./api/problem";
 import { queryClient } from "./query";
+import type { Step } from "./security/passkeys";
 
 export type Session = Schemas["SessionOut"];
 export type Role = Schemas["Role"];
@@ -37,8 +38,9 @@ async function restore(): Promise<Session | null> {
   }
 }
 
-export async function logIn(username: string, password: string): Promise<void> {
-  const session = await ok(api.POST("/api/v1/auth/session", { body: { username, password } }));
+/** Begin a session; `step` is the second step, for who has a second factor. */
+export async function logIn(username: string, password: string, step?: Step): Promise<void> {
+  const session = await ok(api.POST("/api/v1/auth/session", { body: { username, password, ...step } }));
   begin(session);
 }
 
@@ -62,15 +64,19 @@ function begin(session: Session | null): void {
 export function SessionGate({
   login,
   waiting,
+  setUp,
   children,
 }: {
   login: ReactNode;
   waiting: ReactNode;
+  /** For whom the platform demands a second factor of, who has none. */
+  setUp?: ReactNode;
   children: ReactNode;
 }) {
   useEffect(() => setOnLoggedOut(forget), []);
   const { data, isPending } = useQuery({ queryKey: KEY, queryFn: restore, refetchInterval: 60_000, retry: true });
   if (isPending) return waiting;
   if (!data) return login;
-  return <SessionContext.Provider value={data}>{children}</SessionContext.Provider>;
+  const shown = data.must_set_up_second_factor && setUp ? setUp : children;
+  return <SessionContext.Provider value={data}>{shown}</SessionContext.Provider>;
 }

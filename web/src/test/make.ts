@@ -22,6 +22,7 @@ export const user: Make<"UserOut"> = (over) => ({
   groups: [],
   created_at: NOW,
   last_seen_at: null,
+  second_factor: false,
   ...over,
 });
 
@@ -30,6 +31,7 @@ export const session: Make<"SessionOut"> = (over) => ({
   recharges: true,
   csrf_token: "csrf-1",
   expires_at: "2030-02-28T12:00:00Z",
+  must_set_up_second_factor: false,
   ...over,
 });
 

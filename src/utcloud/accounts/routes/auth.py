@@ -41,14 +41,23 @@ async def log_in(
     device: DeviceCookie,
     user_agent: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> SessionOut:
-    """Log a browser in: sets the session cookie and answers the CSRF token."""
-    new = await service.log_in(db, now, body.username, body.password, ip=ip, user_agent=user_agent, device=device)
+    """Log a browser in: sets the session cookie and answers the CSRF token. Who has a second factor and sends no second
+    step is answered 403 `second_factor_required`, with what is possible in `second_factor`."""
+    new = await service.log_in(
+        db, now, settings, body.username, body.password, ip=ip, user_agent=user_agent, device=device, step=body
+    )
     _set_cookie(request, response, new.secret)
     _set_device_cookie(request, response, new.device)
     async with db.read() as tx:
         user = await service.user_out(tx, new.user)
-    recharges = service.actor_of(new.user).recharges(settings)
-    return SessionOut(user=user, recharges=recharges, csrf_token=new.csrf_token, expires_at=new.expires_at)
+    demanded = service.second_factor.demanded(settings, is_operator=new.user.is_operator)
+    return SessionOut(
+        user=user,
+        recharges=service.actor_of(new.user).recharges(settings),
+        csrf_token=new.csrf_token,
+        expires_at=new.expires_at,
+        must_set_up_second_factor=demanded and not user.second_factor,
+    )
 
 
 @router.get("/session")
@@ -66,6 +75,7 @@ async def get_session(
         recharges=actor.recharges(settings),
         csrf_token=service.csrf_token_for(secret),
         expires_at=session.expires_at,
+        must_set_up_second_factor=actor.must_set_up,
     )
 
 
@@ -81,22 +91,27 @@ async def log_out(request: Request, response: Response, actor: CurrentActor, db:
 async def change_password(
     request: Request, response: Response, body: PasswordChange, actor: CurrentActor, db: Db, now: Now
 ) -> None:
-    """Change one's own password. All browser sessions end, this one too: log in again."""
-    await service.change_password(db, now, actor, body.current_password, body.new_password)
+    """Change one's own password. Browser sessions end, this one too, and pages that are open close: log in again.
+    API tokens end as well, unless `revoke_tokens` is false."""
+    await service.change_password(
+        db, now, actor, body.current_password, body.new_password, revoke_tokens=body.revoke_tokens
+    )
     _delete_cookie(request, response)
 
 
 @router.post("/tokens", status_code=201)
-async def create_token(body: TokenCreate, db: Db, now: Now, ip: ClientIp) -> TokenCreated:
-    """Make an API token with user name and password. The token is shown this once."""
+async def create_token(body: TokenCreate, db: Db, now: Now, settings: AppSettings, ip: ClientIp) -> TokenCreated:
+    """Make an API token with user name and password, and the second step. The token is shown this once."""
     token, value = await service.create_token(
         db,
         now,
+        settings,
         username=body.username,
         password=body.password,
         name=body.name,
         expires_in_days=body.expires_in_days,
         ip=ip,
+        step=body,
     )
     return TokenCreated(**TokenOut.model_validate(token).model_dump(), token=value)
 

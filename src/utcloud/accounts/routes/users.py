@@ -10,6 +10,7 @@ from utcloud.accounts.schemas import (
     IdPath,
     IdQuery,
     PasswordReset,
+    PasswordResetRequest,
     Role,
     Search,
     UserCreate,
@@ -115,11 +116,22 @@ async def unfreeze_user(user_id: IdPath, actor: CurrentActor, db: Db) -> UserOut
 
 
 @router.post("/{user_id}/reset-password")
-async def reset_password(user_id: IdPath, actor: CurrentActor, db: Db) -> PasswordReset:
-    """Give a user a new generated password, answered this once. The user's sessions and API tokens end."""
+async def reset_password(
+    user_id: IdPath, actor: CurrentActor, db: Db, now: Now, body: PasswordResetRequest | None = None
+) -> PasswordReset:
+    """Give a user a new generated password, answered this once. Sessions end and pages that are open close; API tokens
+    end as well, unless `revoke_tokens` is false."""
     actor.require_operator()
+    wish = body or PasswordResetRequest()
     password = passwords.generate()
     password_hash = await passwords.hash_password(password)
     async with db.write() as tx:
-        await service.reset_password(tx, actor, user_id, password_hash)
+        await service.reset_password(tx, now, actor, user_id, password_hash, revoke_tokens=wish.revoke_tokens)
     return PasswordReset(password=password)
+
+
+@router.post("/{user_id}/reset-second-factor")
+async def reset_second_factor(user_id: IdPath, actor: CurrentActor, db: Db) -> UserOut:
+    """Take a user's second factor away who has lost it. The user's browser sessions end."""
+    async with db.write() as tx:
+        return await service.user_out(tx, await service.second_factor.reset(tx, actor, user_id))

@@ -40,6 +40,8 @@ class UserOut(BaseModel):
     created_at: datetime
     last_seen_at: datetime | None = None
     """When a request last came with his credential; to the minute."""
+    second_factor: bool = False
+    """Whether a login takes a second step."""
 
 
 class UserRef(BaseModel):
@@ -93,6 +95,12 @@ class FreezeRequest(Input):
     running: Running = Running.STOP
     reason: Annotated[str, Field(max_length=500, pattern=NO_NUL)] = ""
     """The user reads it when he tries to log in."""
+
+
+class PasswordResetRequest(Input):
+    """``revoke_tokens``: the user's API tokens end as well."""
+
+    revoke_tokens: bool = True
 
 
 class PasswordReset(BaseModel):

@@ -1,8 +1,9 @@
 """The rules of users, groups, invitations, applications, sessions and tokens: one face, several files."""
 
-from utcloud.accounts.service import applications, devices, invitations, members
+from utcloud.accounts.service import applications, devices, invitations, members, second_factor
 from utcloud.accounts.service.credentials import (
     SESSION_LIFETIME,
+    SESSION_MOST,
     LoggedIn,
     authenticate,
     change_password,
@@ -12,6 +13,7 @@ from utcloud.accounts.service.credentials import (
     list_tokens,
     log_in,
     log_out,
+    prove_again,
     revoke_token,
     session_of,
     unlock,
@@ -39,6 +41,7 @@ from utcloud.accounts.service.users import (
     get_user,
     group_ids_of,
     list_users,
+    on_access_end,
     on_delete_checks,
     on_freeze,
     on_grant,
@@ -54,6 +57,7 @@ from utcloud.accounts.service.users import (
 __all__ = [
     "HARDWARE_SIGNAL",
     "SESSION_LIFETIME",
+    "SESSION_MOST",
     "LoggedIn",
     "UserHook",
     "actor_of",
@@ -84,14 +88,17 @@ __all__ = [
     "log_in",
     "log_out",
     "members",
+    "on_access_end",
     "on_delete_checks",
     "on_freeze",
     "on_grant",
     "on_group_created",
     "out_of_standing",
+    "prove_again",
     "require_active",
     "reset_password",
     "revoke_token",
+    "second_factor",
     "session_of",
     "unfreeze_user",
     "unlock",

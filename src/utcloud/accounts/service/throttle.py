@@ -47,6 +47,8 @@ _EVERYWHERE = _Rule(free=100, longest_s=60)
 """A name, whoever asks from wherever."""
 _NETWORK = _Rule(free=30, longest_s=900)
 _ANONYMOUS = _Rule(free=20, longest_s=900)
+_SECOND = _Rule(free=10, longest_s=600)
+"""A second step, whoever asks from wherever: who comes so far knows the password, so it is no stranger's to use up."""
 _FAILED = "There were too many failed logins."
 
 
@@ -58,6 +60,8 @@ class Attempt:
     ip: str
     device: str = ""
     """Of a browser that has logged in by this name before, as ``devices.recognised`` says; empty: it has not."""
+    second: bool = False
+    """It is the second step: the password was right."""
 
     @property
     def _name(self) -> str:
@@ -65,6 +69,8 @@ class Attempt:
 
     def counts(self) -> dict[str, _Rule]:
         """Where it counts, in the order in which rows are locked. The first is forgotten when the password is right."""
+        if self.second:
+            return {f"{self._name}:second" + (f":{self.device}" if self.device else ""): _SECOND}
         if self.device:
             return {f"{self._name}:device:{self.device}": _HERE}
         if not self.ip:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from utcloud.accounts import audit, passwords
@@ -34,6 +34,9 @@ on_delete_checks: list[UserHook] = []
 
 on_freeze: list[Callable[[Tx, Actor, User, Running], Awaitable[None]]] = []
 """Called in the transaction that freezes a user: shut what is open, stop what runs in the user's name or let it run."""
+
+on_access_end: list[UserHook] = []
+"""Called in the transaction that ends all a user's logins: shut what was opened by them."""
 
 on_grant: list[Callable[[Tx, datetime, Actor, User, int, str, str], Awaitable[None]]] = []
 """Puts so many micro-UNC into a new user's wallet: given by whom, the note of the record, and a key of its own."""
@@ -94,6 +97,7 @@ async def users_out(tx: Tx, users: Iterable[User]) -> list[UserOut]:
             groups=groups.get(user.id, []),
             created_at=user.created_at,
             last_seen_at=user.last_seen_at,
+            second_factor=user.second_factor_at is not None,
         )
         for user in users
     ]
@@ -232,14 +236,17 @@ async def unfreeze_user(tx: Tx, actor: Actor, user_id: str) -> User:
     return user
 
 
-async def reset_password(tx: Tx, actor: Actor, user_id: str, password_hash: str) -> User:
-    """Give a new password, hashed by the caller. Sessions and API tokens end: a thief may have made some."""
+async def reset_password(
+    tx: Tx, now: datetime, actor: Actor, user_id: str, password_hash: str, *, revoke_tokens: bool = True
+) -> User:
+    """Give a new password, hashed by the caller. Sessions end, opened pages close, and API tokens are revoked unless
+    told otherwise: a thief may have made some.
+    """
     actor.require_operator()
     user = await get_user(tx, user_id)
     user.password_hash = password_hash
-    await end_sessions(tx, user.id)
-    await tx.execute(delete(ApiToken).where(ApiToken.user_id == user.id))
-    _changed(tx, actor, "user.reset_password", user)
+    await end_access(tx, now, actor, user, tokens=revoke_tokens)
+    _changed(tx, actor, "user.reset_password", user, {"revoke_tokens": revoke_tokens})
     return user
 
 
@@ -311,6 +318,18 @@ async def require_groups(tx: Tx, group_ids: Iterable[str]) -> None:
 async def end_sessions(tx: Tx, user_id: str) -> None:
     """Log the user out of every browser."""
     await tx.execute(delete(BrowserSession).where(BrowserSession.user_id == user_id))
+
+
+async def end_access(tx: Tx, now: datetime, actor: Actor, user: User, *, tokens: bool) -> None:
+    """End what a thief of the user's password may hold: browser sessions, opened pages and, with ``tokens``, API
+    tokens.
+    """
+    await end_sessions(tx, user.id)
+    if tokens:
+        usable = (ApiToken.user_id == user.id, ApiToken.revoked_at.is_(None))
+        await tx.execute(update(ApiToken).where(*usable).values(revoked_at=now))
+    for hook in on_access_end:
+        await hook(tx, actor, user)
 
 
 def _role_columns(roles: Iterable[Role]) -> dict[str, bool]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from utcloud.cli.common import AsJson, PasswordStdin, ask_password, show
+from utcloud.cli.common import AsJson, PasswordStdin, ask_code, ask_password, show
 
 
 def login(
@@ -14,7 +14,10 @@ def login(
     password_stdin: PasswordStdin = False,
     days: Annotated[int, typer.Option(min=1, max=3650, help="The login ends after so many days.")] = 90,
 ) -> None:
-    """Log in; the token is kept in UTCLOUD_HOME/cli.json, readable by you alone."""
+    """Log in; the token is kept in UTCLOUD_HOME/cli.json, readable by you alone.
+
+    With a second factor its code is asked for; standard input holds it on a line after the password.
+    """
     from utcloud.cli import login_file
     from utcloud.cli.client import Api
     from utcloud.cli.output import say
@@ -29,7 +32,7 @@ def login(
         "name": f"cli {platform.node()}"[:64],
         "expires_in_days": days,
     }
-    made = Api(address, None).login(body)
+    made = Api(address, None).login(body, ask_code)
     login_file.write(settings, login_file.Login(address, name, made["token"], made["id"]))
     say(f"Logged in to {address} as {name}.")
 
@@ -71,15 +74,29 @@ def whoami(as_json: AsJson = False) -> None:
     show(api.me(), fields, as_json)
 
 
-def password(password_stdin: PasswordStdin = False) -> None:
-    """Change one's own password; standard input holds the old one and the new one, a line each."""
+def password(
+    password_stdin: PasswordStdin = False,
+    keep_tokens: Annotated[bool, typer.Option("--keep-tokens", help="Do not revoke your API tokens.")] = False,
+) -> None:
+    """Change one's own password; standard input holds the old one and the new one, a line each.
+
+    Browsers are logged out, opened pages close, and API tokens are revoked, that of this login too.
+    """
+    from utcloud.cli import login_file
     from utcloud.cli.client import connect
     from utcloud.cli.output import say
+    from utcloud.cli.processes import load_settings
 
     api = connect()
     old = ask_password(password_stdin)
-    api.post("auth/password", {"current_password": old, "new_password": ask_password(password_stdin, new=True)})
-    say("Your password is changed. Log in again where you are asked to.")
+    new = ask_password(password_stdin, new=True)
+    api.post("auth/password", {"current_password": old, "new_password": new, "revoke_tokens": not keep_tokens})
+    if keep_tokens:
+        return say("Your password is changed. Your API tokens go on to work.")
+    settings = load_settings()
+    if not settings.token:
+        login_file.forget(settings)
+    return say("Your password is changed, and your API tokens are revoked. Log in again: utcloud login")
 
 
 COMMANDS = [login, logout, whoami, password]

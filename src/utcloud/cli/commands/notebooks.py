@@ -19,6 +19,7 @@ from utcloud.cli.common import (
     given,
     listing,
     new_app,
+    pause,
     report,
 )  # fmt: skip
 from utcloud.cli.errors import CliError
@@ -308,4 +309,4 @@ def _wait(api: "Api", ident: str, wanted: str, timeout: float) -> Json:
                 f"After {timeout:.0f} s the notebook {notebook['name']} is {_state(notebook)}",
                 f"It goes on; see: utcloud notebook show {ident}",
             )
-        time.sleep(0.3)
+        pause()

@@ -10,6 +10,7 @@ from utcloud.cli.common import (
     Limit,
     PasswordStdin,
     Yes,
+    ask_code,
     ask_password,
     confirm,
     connect,
@@ -49,7 +50,7 @@ def create(
     api = connect()
     username = api.me()["username"]
     body = {"username": username, "password": ask_password(password_stdin), "name": name}
-    made = api.login(body | {"expires_in_days": days or None})
+    made = api.login(body | {"expires_in_days": days or None}, ask_code)
     report(made, as_json, f"The token {made['name']}, shown only now: {made['token']}")
 
 

@@ -35,6 +35,7 @@ COLUMNS = [
     Column("GROUPS", lambda user: names(user["groups"])),
     Column("E-MAIL", "email"),
     Column("LAST SEEN", "last_seen_at"),
+    Column("SECOND FACTOR", "second_factor"),
     Column("CREATED", "created_at"),
     Column("ID", "id"),
 ]
@@ -144,22 +145,45 @@ def unfreeze(user: Name, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def reset_password(user: Name, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Give a user a new, generated password, shown once. Sessions and API tokens end."""
+def reset_password(
+    user: Name,
+    keep_tokens: Annotated[bool, typer.Option("--keep-tokens", help="Do not revoke the user's API tokens.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give a user a new, generated password, shown once. Sessions and API tokens end, opened pages close."""
     api = connect()
     found = user_named(api, user)
-    confirm(f"Give {found['username']} a new password? Sessions and API tokens end.", yes)
-    made = api.post(f"users/{found['id']}/reset-password")
+    what = "Sessions end" if keep_tokens else "Sessions and API tokens end"
+    confirm(f"Give {found['username']} a new password? {what}, opened pages close.", yes)
+    made = api.post(f"users/{found['id']}/reset-password", {"revoke_tokens": not keep_tokens})
     report(made, as_json, f"New password of {found['username']}, shown only now: {made['password']}")
 
 
 @app.command()
-def unlock(username: Annotated[str, typer.Argument(help="User name.")]) -> None:
+def reset_second_factor(user: Name, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Take a user's second factor away who has lost it. Browser sessions end."""
+    api = connect()
+    found = user_named(api, user)
+    confirm(f"Take the second factor of {found['username']} away? A password is enough to log in then.", yes)
+    changed = api.post(f"users/{found['id']}/reset-second-factor")
+    report(changed, as_json, f"The user {found['username']} has no second factor any more.")
+
+
+@app.command()
+def unlock(
+    username: Annotated[str, typer.Argument(help="User name.")],
+    second_factor: Annotated[
+        bool, typer.Option("--second-factor", help="Take the user's second factor away too, which was lost.")
+    ] = False,
+) -> None:
     """Forget the failed logins by a user's name, on the server's machine itself: no login is needed, nor the server."""
     from utcloud.cli import processes
 
-    forgotten = processes.unlock(username)
+    forgotten = processes.unlock(username, with_second_factor=second_factor)
     say(f"The user {username} may log in at once." if forgotten else f"Nothing kept {username} from logging in.")
+    if second_factor:
+        say(f"The user {username} has no second factor any more.")
 
 
 add_quota(app, "users", "Show what a user may use at once, or set it.", "username")

@@ -5,25 +5,34 @@ import contextlib
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import structlog
+
 from utcloud.common import addresses
 from utcloud.common.clock import Clock
 from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.edge import service
+from utcloud.edge.caddy.streams import close_streams
 from utcloud.edge.models import Route
 
+log = structlog.get_logger()
 _EXPIRY = timedelta(minutes=1)
+_ONCE_MORE_S = 1.0
+"""After this, streams that began while the old secret was being taken away are closed too."""
 
 
 class Pusher:
     """Writes each route as an empty file (see ``config``): at once when the table changed, and every ``poll_s``
-    seconds whatever was lost or left over. Also forgets opening codes that nobody used."""
+    seconds whatever was lost or left over. What is open by a secret that is no more is closed. Also forgets opening
+    codes that nobody used."""
 
     def __init__(self, db: Database, settings: Settings, clock: Clock, *, poll_s: float = 5.0) -> None:
         self._db, self._clock, self._poll_s = db, clock, poll_s
         self._root = settings.edge_routes
         self._known: set[Path] = set()
         self._expired_at: datetime | None = None
+        self._settings = settings
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Push until cancelled. Changes that come together are pushed together."""
@@ -49,7 +58,29 @@ class Pusher:
             for folder in (file.parent, file.parent.parent):
                 with contextlib.suppress(OSError):  # another route's file is in it
                     folder.rmdir()
-        self._known = wanted
+        gone, self._known = self._known - wanted, wanted
+        if gone:
+            task = asyncio.create_task(self._close_streams(gone))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _close_streams(self, gone: set[Path]) -> None:
+        """Close what is open by way of files that are gone; leave alone another replica that has the same address by
+        now.
+        """
+        for pause in (0.0, _ONCE_MORE_S):
+            await asyncio.sleep(pause)
+            hosts = {file.name.rpartition("@")[0]: self._host(file) for file in self._known}
+            mine = {file.name.rpartition("@")[0]: self._host(file) for file in gone}
+            upstreams = [upstream for upstream, host in mine.items() if hosts.get(upstream, host) == host]
+            try:
+                await asyncio.to_thread(close_streams, self._settings, upstreams)
+            except OSError as error:
+                log.error("streams of a page that was shut cannot be closed", upstreams=upstreams, error=str(error))
+
+    @staticmethod
+    def _host(file: Path) -> str:
+        return file.parent.parent.name
 
     def _file(self, route: Route) -> Path:
         return self._root / route.host_label / route.secret / f"{route.upstream}@{route.upstream_token}"

@@ -4,7 +4,7 @@ import { queryClient } from "@shared/query";
 import { useSession } from "@shared/session";
 import { useAct, useConfirm, useFail } from "@shared/ui/feedback";
 import { useShowOnce } from "@shared/ui/ShowOnce";
-import { App, Button, Dropdown, Typography } from "antd";
+import { App, Button, Checkbox, Dropdown, Typography } from "antd";
 import { useTranslation } from "react-i18next";
 
 interface Props {
@@ -28,13 +28,22 @@ export function UserActions({ user, onEdit, onFreeze }: Props) {
 
   const unfreeze = () =>
     act(() => ok(api.POST("/api/v1/users/{user_id}/unfreeze", path)), t("users.unfrozen", { username }));
-  const reset = () =>
+  const reset = () => {
+    let revoke_tokens = true;
     confirm({
       title: t("users.resetAsk", { username }),
-      content: t("users.resetHint"),
+      content: (
+        <>
+          <Typography.Paragraph>{t("users.resetHint")}</Typography.Paragraph>
+          <Checkbox defaultChecked onChange={(event) => (revoke_tokens = event.target.checked)}>
+            {t("users.resetTokens")}
+          </Checkbox>
+        </>
+      ),
       okText: t("users.reset"),
       action: async () => {
-        const { password } = await ok(api.POST("/api/v1/users/{user_id}/reset-password", path));
+        const body = { revoke_tokens };
+        const { password } = await ok(api.POST("/api/v1/users/{user_id}/reset-password", { ...path, body }));
         showOnce({
           title: t("users.passwordOnce", { username }),
           hint: t("users.passwordOnceHint"),
@@ -42,6 +51,16 @@ export function UserActions({ user, onEdit, onFreeze }: Props) {
           text: password,
         });
       },
+    });
+  };
+
+  const resetSecond = () =>
+    confirm({
+      title: t("users.resetSecondAsk", { username }),
+      content: t("users.resetSecondHint"),
+      okText: t("users.resetSecond"),
+      action: () => ok(api.POST("/api/v1/users/{user_id}/reset-second-factor", path)),
+      done: t("users.resetSecondDone", { username }),
     });
 
   /** Whose records must stay cannot be deleted: say why, and offer what can be done instead. */
@@ -91,6 +110,9 @@ export function UserActions({ user, onEdit, onFreeze }: Props) {
                   onClick: onFreeze,
                 },
             { key: "reset", label: t("users.reset"), onClick: reset },
+            ...(user.second_factor
+              ? [{ key: "second", label: t("users.resetSecond"), disabled: self, onClick: resetSecond }]
+              : []),
             { key: "delete", label: t("common.delete"), danger: true, disabled: self, onClick: remove },
           ],
         }}

@@ -72,6 +72,7 @@ function Facts({ user }: { user: User }) {
         </Link>
       ),
     ],
+    [t("security.secondFactor"), user.second_factor ? t("security.on") : t("security.off")],
     [t("users.lastSeen"), user.last_seen_at ? <Moment key="seen" at={user.last_seen_at} /> : t("users.never")],
     [t("common.created"), <Moment key="created" at={user.created_at} />],
     [t("common.id"), <Copyable key="id" text={user.id} />],

@@ -113,8 +113,30 @@ test("a new password is asked for, shown, and not lost by Esc", async () => {
   await more("rita", "Reset password");
   await user.click(within(await dialog()).getByRole("button", { name: "Reset password" }));
   expect(await screen.findByText("new-horse")).toBeVisible();
+  expect(server.sent("post", "/api/v1/users/{user_id}/reset-password")).toEqual({ revoke_tokens: true });
   await user.keyboard("{Escape}");
   expect(screen.getByText("new-horse")).toBeVisible();
+});
+
+test("a new password may leave the tokens alone", async () => {
+  server.on("post", "/api/v1/users/{user_id}/reset-password", { password: "new-horse" } as never);
+  const { user, more } = await begin();
+  await more("rita", "Reset password");
+  const question = within(await dialog());
+  await user.click(question.getByRole("checkbox", { name: /API tokens/ }));
+  await user.click(question.getByRole("button", { name: "Reset password" }));
+  expect(await screen.findByText("new-horse")).toBeVisible();
+  expect(server.sent("post", "/api/v1/users/{user_id}/reset-password")).toEqual({ revoke_tokens: false });
+});
+
+test("a second factor that was lost is reset, after a question", async () => {
+  server.on("get", PATH, page([olga, { ...rita, second_factor: true }, fred]));
+  server.on("post", "/api/v1/users/{user_id}/reset-second-factor", rita);
+  const { user, more } = await begin();
+  await more("rita", "Reset second factor");
+  await user.click(within(await dialog()).getByRole("button", { name: "Reset second factor" }));
+  expect(await screen.findByText("A password is enough for rita now")).toBeVisible();
+  expect(server.calls("post", "/api/v1/users/{user_id}/reset-second-factor")[0]?.path.user_id).toBe("usr_rita");
 });
 
 test("a user is deleted only after a question, whose way out has the focus", async () => {

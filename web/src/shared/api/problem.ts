@@ -1,4 +1,5 @@
 import { said, together } from "../i18n/said";
+import type { components } from "./schema";
 
 /** RFC 9457 problem details as the server answers them. */
 export interface Problem {
@@ -11,6 +12,7 @@ export interface Problem {
   errors?: { field: string; detail: string }[];
   /** With code `price_changed`: what it costs now, in UNC per hour. */
   price?: string | null;
+  second_factor?: components["schemas"]["SecondFactorAsked"] | null;
 }
 
 /** A problem, said in the reader's language. */

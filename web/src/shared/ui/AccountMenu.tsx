@@ -4,15 +4,17 @@ import {
   LockOutlined,
   LogoutOutlined,
   MoonOutlined,
+  SafetyOutlined,
   SunOutlined,
   SwapOutlined,
   UserOutlined,
 } from "@ant-design/icons";
-import { App, Avatar, Button, Dropdown, Flex, Form, Input } from "antd";
+import { App, Avatar, Button, Checkbox, Dropdown, Flex, Form, Input } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok } from "../api/client";
 import { LANGUAGES, type Language, setLanguage } from "../i18n";
+import { Security } from "../security/Security";
 import { logOut, useSession } from "../session";
 import { useDark } from "../theme";
 import { FormDialog } from "./FormDialog";
@@ -39,7 +41,7 @@ export function AccountMenu({ other }: { other: string }) {
   const { t } = useTranslation();
   const { user } = useSession();
   const [dark, setDark] = useDark();
-  const [dialog, setDialog] = useState<"password" | "tokens">();
+  const [dialog, setDialog] = useState<"password" | "security" | "tokens">();
   const act = useAct();
   const close = () => setDialog(undefined);
 
@@ -64,6 +66,12 @@ export function AccountMenu({ other }: { other: string }) {
               onClick: () => setDialog("password"),
             },
             {
+              key: "security",
+              icon: <SafetyOutlined aria-hidden />,
+              label: t("account.security"),
+              onClick: () => setDialog("security"),
+            },
+            {
               key: "tokens",
               icon: <KeyOutlined aria-hidden />,
               label: t("account.tokens"),
@@ -86,6 +94,7 @@ export function AccountMenu({ other }: { other: string }) {
         </Button>
       </Dropdown>
       <PasswordDialog open={dialog === "password"} onClose={close} />
+      <Security open={dialog === "security"} onClose={close} />
       <Tokens open={dialog === "tokens"} onClose={close} />
     </Flex>
   );
@@ -94,6 +103,7 @@ export function AccountMenu({ other }: { other: string }) {
 interface PasswordValues {
   current_password: string;
   new_password: string;
+  revoke_tokens: boolean;
 }
 
 function PasswordDialog({ open, onClose }: { open: boolean; onClose: () => void }) {
@@ -106,6 +116,7 @@ function PasswordDialog({ open, onClose }: { open: boolean; onClose: () => void 
       name="change-password"
       open={open}
       onClose={onClose}
+      initialValues={{ revoke_tokens: true }}
       submit={(body) => ok(api.POST("/api/v1/auth/password", { body }))}
       onDone={() => message.success(t("account.passwordChanged"))}
     >
@@ -118,6 +129,9 @@ function PasswordDialog({ open, onClose }: { open: boolean; onClose: () => void 
         rules={[...required, { min: 10, message: t("account.passwordRule") }]}
       >
         <Input.Password autoComplete="new-password" />
+      </Form.Item>
+      <Form.Item name="revoke_tokens" valuePropName="checked" extra={t("account.revokeTokensHint")}>
+        <Checkbox>{t("account.revokeTokens")}</Checkbox>
       </Form.Item>
     </FormDialog>
   );

@@ -5,6 +5,8 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok } from "../api/client";
 import { ApiError, type Problem } from "../api/problem";
+import { type Asked, asked, NoPasskeyError, type Step, withPasskey } from "../security/passkeys";
+import { SecondStep } from "../security/SecondStep";
 import { logIn } from "../session";
 import { FrontPage } from "./FrontPage";
 
@@ -19,29 +21,78 @@ export function useRegistration() {
   });
 }
 
+interface Typed {
+  username: string;
+  password: string;
+}
+
+/** A first step that was right, and what the second may be. */
+interface First extends Typed {
+  asked: Asked;
+}
+
 /** The login page of one end. `other` leads to the other end. */
 export function Login({ end, other }: { end: "admin" | "console"; other: string }) {
   const { t } = useTranslation();
   const [busy, setBusy] = useState(false);
   const [refusal, setRefusal] = useState<Problem>();
+  const [first, setFirst] = useState<First>();
   const { data: registration } = useRegistration();
 
-  const finish = async ({ username, password }: { username: string; password: string }) => {
+  const finish = async ({ username, password }: Typed, step?: Step) => {
     setBusy(true);
     setRefusal(undefined);
     try {
-      await logIn(username.trim(), password);
+      await logIn(username.trim(), password, step);
     } catch (error) {
-      const unreachable = { status: 0, title: "", detail: t("problem.unreachable"), code: "unreachable" };
-      setRefusal(error instanceof ApiError && error.problem.detail ? error.problem : unreachable);
+      const wanted = asked(error);
+      if (wanted) setFirst({ username, password, asked: wanted });
+      else setRefusal(error instanceof ApiError && error.problem.detail ? error.problem : unexpected(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const unexpected = (error: unknown): Problem =>
+    error instanceof NoPasskeyError
+      ? { status: 0, title: "", detail: t("security.noPasskey"), code: "no_passkey" }
+      : { status: 0, title: "", detail: t("problem.unreachable"), code: "unreachable" };
+
+  /** A challenge is good for one try within minutes: each begins with a new one. */
+  const tryPasskey = async (typed: Typed) => {
+    setBusy(true);
+    setRefusal(undefined);
+    try {
+      await withPasskey({ code: null, passkey: null }, (step) => logIn(typed.username.trim(), typed.password, step));
+    } catch (error) {
+      setRefusal(error instanceof ApiError && error.problem.detail ? error.problem : unexpected(error));
     } finally {
       setBusy(false);
     }
   };
 
+  if (first)
+    return (
+      <FrontPage
+        title={t("security.secondStep")}
+        about={t("security.secondStepAbout", { name: first.username.trim() })}
+      >
+        <SecondStep
+          asked={first.asked}
+          busy={busy}
+          refusal={refusal && <Refusal problem={refusal} />}
+          onStep={(step) => finish(first, step)}
+          onPasskey={() => tryPasskey(first)}
+          onBack={() => {
+            setFirst(undefined);
+            setRefusal(undefined);
+          }}
+        />
+      </FrontPage>
+    );
+
   return (
     <FrontPage title={t(`login.${end}.title`)} about={t(`login.${end}.about`)}>
-      <Form name="login" layout="vertical" onFinish={finish} requiredMark={false}>
+      <Form name="login" layout="vertical" onFinish={(typed: Typed) => finish(typed)} requiredMark={false}>
         <Form.Item
           label={t("login.username")}
           name="username"

@@ -2,14 +2,15 @@ import { Button, Form, Input, InputNumber, Modal, Tag } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
+import { ProofDialog } from "../security/ProofDialog";
 import { useSession } from "../session";
 import { When } from "./bits";
-import { FormDialog } from "./FormDialog";
 import { useConfirm } from "./feedback";
 import { type Column, ListPage } from "./ListPage";
 import { useShowOnce } from "./ShowOnce";
 
 type Token = Schemas["TokenOut"];
+type TokenValues = Pick<Schemas["TokenCreate"], "name" | "expires_in_days">;
 
 /** One's API tokens: list, create, revoke. */
 export function Tokens({ open, onClose }: { open: boolean; onClose: () => void }) {
@@ -70,13 +71,15 @@ export function Tokens({ open, onClose }: { open: boolean; onClose: () => void }
           }
         />
       </Modal>
-      <FormDialog<Schemas["TokenCreate"], Schemas["TokenCreated"]>
+      <ProofDialog<TokenValues, Schemas["TokenCreated"]>
         title={t("tokens.create")}
         name="create-token"
         open={creating}
         onClose={() => setCreating(false)}
         initialValues={{ name: "api", expires_in_days: 90 }}
-        submit={(values) => ok(api.POST("/api/v1/auth/tokens", { body: { ...values, username: user.username } }))}
+        submit={(proof, values) =>
+          ok(api.POST("/api/v1/auth/tokens", { body: { ...values, ...proof, username: user.username } }))
+        }
         onDone={({ token }) => showOnce({ title: t("tokens.created"), label: t("tokens.token"), text: token })}
       >
         <Form.Item label={t("common.name")} name="name" rules={[{ required: true, message: t("common.required") }]}>
@@ -85,15 +88,7 @@ export function Tokens({ open, onClose }: { open: boolean; onClose: () => void }
         <Form.Item label={t("tokens.days")} name="expires_in_days" extra={t("tokens.daysHint")}>
           <InputNumber min={1} max={3650} />
         </Form.Item>
-        <Form.Item
-          label={t("login.password")}
-          name="password"
-          extra={t("tokens.passwordHint")}
-          rules={[{ required: true, message: t("common.required") }]}
-        >
-          <Input.Password autoComplete="current-password" />
-        </Form.Item>
-      </FormDialog>
+      </ProofDialog>
     </>
   );
 }

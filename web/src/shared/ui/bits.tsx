@@ -87,7 +87,12 @@ export function Moment({ at }: { at: string | null | undefined }) {
 /** Something to be copied as it is: an id, a password. */
 export function Copyable({ text, label }: { text: string; label?: string }) {
   return (
-    <Typography.Text code copyable={{ text }} aria-label={label}>
+    <Typography.Text
+      code
+      copyable={{ text }}
+      aria-label={label}
+      style={text.includes("\n") ? { whiteSpace: "pre-line", display: "inline-block" } : undefined}
+    >
       {text}
     </Typography.Text>
   );

@@ -1,0 +1,55 @@
+"""Secrets at rest, sealed with the server's own key: a database that is read, or a copy of it, gives none of them away.
+
+The key is ``UTCLOUD_SECRET_KEY``, or is made once and kept in ``secret.key`` in the home folder.
+"""
+
+import base64
+import contextlib
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from utcloud.common.ids import new_secret
+from utcloud.common.settings import Settings
+
+
+def seal(settings: Settings, purpose: str, text: str) -> str:
+    """``text`` sealed for one purpose; what is sealed for another cannot be put in its place."""
+    return _fernet(settings, purpose).encrypt(text.encode()).decode()
+
+
+def unseal(settings: Settings, purpose: str, sealed: str) -> str | None:
+    """What was sealed; None when it was sealed with another key, or is none of ours."""
+    with contextlib.suppress(InvalidToken):
+        return _fernet(settings, purpose).decrypt(sealed.encode()).decode()
+    return None
+
+
+def derived_key(settings: Settings, purpose: str) -> bytes:
+    """32 bytes for one purpose, derived from the server's key."""
+    key = settings.secret_key.encode() or _kept_key(settings.secret_key_file)
+    return HKDF(SHA256(), length=32, salt=None, info=f"utcloud {purpose}".encode()).derive(key)
+
+
+def _fernet(settings: Settings, purpose: str) -> Fernet:
+    return Fernet(base64.urlsafe_b64encode(derived_key(settings, purpose)))
+
+
+@lru_cache(maxsize=16)
+def _kept_key(path: Path) -> bytes:
+    """The key in ``path``, made when there is none; two processes that make one at once agree on one."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{new_secret()[:8]}.draft")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(new_secret() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
+    return path.read_bytes().strip()
