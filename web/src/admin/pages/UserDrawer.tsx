@@ -40,7 +40,10 @@ export function UserDrawer({ id, onClose, actions }: Props) {
           {actions(user)}
           <Facts user={user} />
           {operator && (
-            <QuotaCard subject={{ kind: "user", id: user.id, name: user.username }} canChange={Boolean(actions(user))} />
+            <QuotaCard
+              subject={{ kind: "user", id: user.id, name: user.username }}
+              canChange={Boolean(actions(user))}
+            />
           )}
         </Flex>
       ) : (
