@@ -183,10 +183,12 @@ async def test_who_sees_what(people: People) -> None:
     await run(people)
     theirs = await wallet_of(people.rita)
     assert [one["owner_name"] for one in (await ok(people.rita.client.get("/wallets")))["items"]] == ["rita"]
-    for reader in (people.oscar, people.mina):
-        found = (await ok(reader.client.get("/wallets", params={"search": "RIT"})))["items"]
-        assert [(one["id"], one["balance"]) for one in found] == [(theirs["id"], theirs["balance"])]
-        assert (await ok(reader.client.get("/recharges")))["items"][0]["id"] == made["id"]
+    found = (await ok(people.oscar.client.get("/wallets", params={"search": "RIT"})))["items"]
+    assert [(one["id"], one["balance"]) for one in found] == [(theirs["id"], theirs["balance"])]
+    assert (await ok(people.oscar.client.get("/recharges")))["items"][0]["id"] == made["id"]
+    assert (await ok(people.mina.client.get("/wallets", params={"search": "RIT"})))["items"] == [], "rents from her"
+    assert (await ok(people.mina.client.get("/recharges")))["items"] == []
+    problem(await people.mina.client.get(f"/wallets/{theirs['id']}"), 404, "not_found")
     oscars = await wallet_of(people.oscar)
     problem(await people.rita.client.get(f"/wallets/{oscars['id']}"), 404, "not_found")
     problem(await people.rita.client.get("/wallets/acc_none"), 404, "not_found")

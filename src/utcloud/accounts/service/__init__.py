@@ -41,10 +41,12 @@ from utcloud.accounts.service.users import (
     get_user,
     group_ids_of,
     list_users,
+    names_of,
     on_access_end,
     on_delete_checks,
     on_freeze,
     on_grant,
+    renters_of,
     require_active,
     reset_password,
     unfreeze_user,
@@ -52,6 +54,8 @@ from utcloud.accounts.service.users import (
     user_out,
     usernames,
     users_out,
+    visible_user,
+    visible_users,
 )
 
 __all__ = [
@@ -88,6 +92,7 @@ __all__ = [
     "log_in",
     "log_out",
     "members",
+    "names_of",
     "on_access_end",
     "on_delete_checks",
     "on_freeze",
@@ -95,6 +100,7 @@ __all__ = [
     "on_group_created",
     "out_of_standing",
     "prove_again",
+    "renters_of",
     "require_active",
     "reset_password",
     "revoke_token",
@@ -108,5 +114,7 @@ __all__ = [
     "usernames",
     "users_out",
     "visible_group",
+    "visible_user",
+    "visible_users",
     "why_out",
 ]
