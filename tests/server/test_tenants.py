@@ -23,8 +23,8 @@ PEOPLE = {"ann": "miner", "bert": "miner", "rita": "renter", "rolf": "renter"}
 """Rita works on Ann's hardware; Bert and Rolf have nothing to do with either."""
 LOOK = {"get_group", "get_group_quota"}
 """A miner sees all groups: he binds pools to them."""
-RENTERS = {"get_user", "get_wallet", "list_caps"}
-"""Of those who rent from him a miner sees who they are; as he may recharge, also wallets of groups of his pools."""
+RENTERS = {"get_user"}
+"""Of those who rent from him a miner sees who they are; their wallets only where miners recharge."""
 MAY = {
     "ann": LOOK | RENTERS | {"get_order", "list_order_entries", "stop_work"},
     "bert": LOOK,
