@@ -1,14 +1,14 @@
 """Money against a model that knows only the truth: when each container really ran.
 
 Renters start, stop and restart work with prices, limits and payers of all kinds; containers die of whatever; reports
-are lost, doubled, late and out of order; clocks are moved by an hour; nodes are lost; wallets are recharged and
-deducted from, twice with the same key, and beyond what is free; prices, the platform's fee and caps change; members
-come and go; two servers settle and watch at the same time.
+are lost, doubled, late and out of order; servers are away for a while; clocks are moved by an hour; nodes are lost;
+wallets are recharged and deducted from, twice with the same key, and beyond what is free; prices, the platform's fee
+and caps change; members come and go; two servers settle and watch at the same time.
 
 After each step: entries sum to zero and balances are their postings, no wallet is below zero, each attempt's total is
-the formula's, at what was agreed, and just what was witnessed, wallets hold what was put in and not used up, credits
-are the policy's, holds those of what is open, orders and pages come to what the journal says, nothing is paid beyond a
-maximum, and the check of the whole journal finds nothing.
+the formula's, at what was agreed, and just what was witnessed, less a site's own silence, wallets hold what was put in
+and not used up, credits are the policy's, holds those of what is open, orders and pages come to what the journal says,
+nothing is paid beyond a maximum, and the check of the whole journal finds nothing.
 """
 
 import asyncio
@@ -44,8 +44,9 @@ from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import GroupMember
 from utcloud.billing import by_day, loops, service
+from utcloud.billing.caps import EVER
 from utcloud.billing.funds import hold_for
-from utcloud.billing.models import Account, Meter, Order, Posting
+from utcloud.billing.models import Account, Meter, Order, Posting, Uptime
 from utcloud.billing.schemas import CapUpdate, RechargeCreate
 from utcloud.billing.solvency import Use, amount, elapsed_ms, outlook
 from utcloud.billing.sums import use_of
@@ -56,10 +57,10 @@ from utcloud.common.errors import Problem
 from utcloud.common.ids import new_id
 from utcloud.common.money import MICRO, amount_for
 from utcloud.db import Database
-from utcloud.protocol import Phase, SiteReport
+from utcloud.protocol import SILENT_AFTER_S, Phase, SiteReport
 from utcloud.resources import reports
 from utcloud.resources.models import Site, Spec
-from utcloud.workloads import nodes, observed
+from utcloud.workloads import nodes, observed, pages
 from utcloud.workloads.loops import stop_dry
 from utcloud.workloads.models import Attempt
 
@@ -68,6 +69,7 @@ pytestmark = pytest.mark.postgres
 T = TypeVar("T")
 HOUR = timedelta(hours=1)
 Connect = Callable[[AsyncExitStack], Awaitable[Database]]
+SILENCE = timedelta(seconds=SILENT_AFTER_S)
 SECONDS = st.sampled_from([0.001, 0.999, 7, 25, 61, 61, 200, 1800, 3599.5, 9000])
 DIES = st.tuples(st.integers(0, 10), st.sampled_from(["", "", "", "", "exited", "oom", "vanished", "engine"]))
 """Which of the running containers dies, if any."""
@@ -87,6 +89,15 @@ class Container:
     """When it was last spoken of in a report that arrived, by the true clock of the day it was written."""
     lost: datetime | None = None
     """When it was last heard of before the server took it for lost."""
+    first: datetime | None = None
+    """From when it is billed: no earlier than the report before the one that spoke of it first."""
+    seen: datetime = EVER
+    """Until when it was witnessed."""
+    arrived: datetime = EVER
+    """When a report that spoke of it arrived last."""
+    silent: timedelta = timedelta()
+    """What of its time is not billed, since its site was silent and a server listened."""
+    done: bool = False
 
 
 class MoneyMachine(RuleBasedStateMachine):
@@ -103,6 +114,8 @@ class MoneyMachine(RuleBasedStateMachine):
         self.stack = AsyncExitStack()
         self.containers: dict[str, Container] = {}
         self.sent: list[tuple[datetime, SiteReport]] = []
+        self.up: list[tuple[datetime, datetime]] = []  # when a server listened
+        self.arrived: datetime | None = None
         self.server_skew = self.site_skew = self.moved = timedelta()
         self.notebooks: dict[str, int] = {}  # and the number of its specification
         self.policies: dict[str, str] = {}
@@ -119,7 +132,7 @@ class MoneyMachine(RuleBasedStateMachine):
         self.db = await type(self).connect(self.stack)
         self.others = self.db if self.db.is_sqlite else await self._other_server()
         self.world = await Scenario.build(self.db, nodes=[node_report("node-a", 3), node_report("node-b", 3)])
-        self.true = self.world.now
+        self.true = self.arrived = self.world.now
         world = self.world
         self.operator = Actor("us_op", "op", is_operator=True)
         async with self.db.write() as tx:
@@ -132,6 +145,7 @@ class MoneyMachine(RuleBasedStateMachine):
             await tx.flush()
             tx.add(GroupMemberFactory.build(group_id=group.id, user_id=world.renter.id))
             await world.recharge(tx, Actor(group.id, "team"), funds + 1)
+            await world.agree(tx, group.id)
         self.group = group.id
         self.put_in = {world.renter.id: 100 * MICRO, world.other.id: 100 * MICRO, self.group: funds + 1}
         async with self.db.read() as tx:
@@ -287,19 +301,51 @@ class MoneyMachine(RuleBasedStateMachine):
 
     # What the site does, and what becomes of its word
 
-    def _pass(self, seconds: float) -> None:
+    def _pass(self, seconds: float, *, up: bool = False) -> None:
+        before, began = self.true, self.world.now
         self.true += timedelta(seconds=seconds)
         self.world.now = self.true + self.server_skew
+        if up:
+            self.up.append((before, self.true))
+            self.run(self._listened(began))
+
+    async def _listened(self, began: datetime) -> None:
+        async with self.db.write() as tx:
+            tx.add(Uptime(id=new_id("up"), began_at=began, until=self.world.now))
+
+    def _covered(self, since: datetime, until: datetime) -> timedelta:
+        spans = ((max(begin, since), min(end, until)) for begin, end in self.up)
+        return sum((end - begin for begin, end in spans if end > begin), timedelta())
+
+    def _hear(self, container: Container, written: datetime, ended: bool) -> None:
+        """What a server makes of a word on a container, by the true clock."""
+        now = self.true
+        if container.done or container.lost:
+            return
+        if container.first is None:
+            since = min(max(container.began, self.arrived or container.began), now)
+            if now - since > SILENCE:
+                since += max(self._covered(since, now) - SILENCE, timedelta())
+            container.first = container.seen = since
+            container.arrived = now
+        until = (container.over or now) if ended else written
+        unheard, gap = now - container.arrived, until - container.seen
+        if unheard > SILENCE:
+            covered = self._covered(container.arrived, now)
+            more = gap - SILENCE - (unheard - covered) if ended else min(covered - SILENCE, gap)
+            container.silent += max(more, timedelta())
+        container.seen, container.arrived = max(container.seen, until), now
+        container.done = ended
 
     @property
     def site_time(self) -> datetime:
         return self.true + self.site_skew
 
-    @rule(heard=st.sampled_from([True, True, True, True, False]), seconds=SECONDS, dies=DIES)
-    def work(self, heard: bool, seconds: float, dies: tuple[int, str]) -> None:
+    @rule(heard=st.sampled_from([True, True, True, True, False]), seconds=SECONDS, dies=DIES, up=st.booleans())
+    def work(self, heard: bool, seconds: float, dies: tuple[int, str], up: bool = False) -> None:
         """The site does as it was told, and time passes; its report may be lost on the way."""
         self.run(self._obey())
-        self._pass(seconds)
+        self._pass(seconds, up=up)
         self._die(*dies)
         self.sent.append((self.true, self._report()))
         if heard:
@@ -334,6 +380,7 @@ class MoneyMachine(RuleBasedStateMachine):
                 attempt_id=ident,
                 phase=Phase.RUNNING if one.ended is None else Phase.ENDED,
                 started_at=one.started,
+                ready_at=one.started,
                 ended_at=one.ended,
                 exit_code=None if one.ended is None else int(one.cause != "stopped"),
                 cause=one.cause,
@@ -353,16 +400,21 @@ class MoneyMachine(RuleBasedStateMachine):
         for one in report.replicas:
             container = self.containers[one.attempt_id]
             container.heard = max(container.heard or written, written)
+            self._hear(container, written, one.phase == Phase.ENDED)
+        self.arrived = self.true
         async with self.db.write() as tx:
             site = await tx.get_one(Site, self.world.site_id)
+            before = site.last_seen_at
             await reports.apply(tx, now, site, report)
-            await observed.apply(tx, now, site, report)
+            await observed.apply(tx, now, site, report, before=before)
+            await pages.answered(tx, now, list(await tx.scalars(select(Attempt.id))))
+            await observed.witness(tx, now, {site.id: report})
         await self.world.place_waiting()
 
-    @rule(late=st.sampled_from([200, 400, 4000]))
-    def outage(self, late: float) -> None:
-        """The site is silent for long; what the server makes of it."""
-        self._pass(late)
+    @rule(late=st.sampled_from([200, 400, 4000]), up=st.booleans())
+    def outage(self, late: float, up: bool = False) -> None:
+        """The site is silent for long, or the server is away; what the server makes of it."""
+        self._pass(late, up=up)
         self.run(self._lose())
 
     async def _lose(self) -> None:
@@ -458,17 +510,24 @@ class MoneyMachine(RuleBasedStateMachine):
             assert elapsed_ms(meter) == 0
             return
         known = min(container.over or self.true, container.heard or container.began)
-        ran = to_ms(known) - to_ms(container.began)
+        began = container.first or container.began
+        ran = max(to_ms(known) - to_ms(began) - container.silent // timedelta(milliseconds=1), 0)
         slack = round(self.moved.total_seconds() * 1000)
         assert elapsed_ms(meter) <= ran + slack, "more than it was seen to run, and than clocks were moved"
         if slack:
             return
-        if meter.closed and container.over and not container.lost:
+        if container.first is None:
+            assert elapsed_ms(meter) == 0
+        elif meter.closed and container.over and not container.lost:
             assert elapsed_ms(meter) == ran
             assert total == amount_for(meter.price, ran)
         elif container.lost:
-            assert elapsed_ms(meter) <= max(to_ms(container.lost) - to_ms(container.began), 0)
-            assert meter.credited or elapsed_ms(meter) >= min(ran, to_ms(container.lost) - to_ms(container.began))
+            assert elapsed_ms(meter) <= max(to_ms(container.lost) - to_ms(began), 0)
+            assert (
+                meter.credited
+                or container.silent
+                or elapsed_ms(meter) >= min(ran, to_ms(container.lost) - to_ms(began))
+            )
         elif not meter.closed:
             assert elapsed_ms(meter) == ran, "what was seen is charged at once"
 

@@ -210,11 +210,9 @@ async def test_a_maximum_below_a_minutes_price_is_refused(world: Scenario) -> No
 async def cap(world: Scenario, owner_id: str, user_id: str = "", **limits: int | None) -> None:
     async with world.db.write() as tx:
         wallet = await service.wallet_of(tx, world.now, owner_id)
-        tx.add(
-            CapFactory.build(
-                wallet_id=wallet.id, user_id=user_id, **{"daily": None, "monthly": None, "total": None} | limits
-            )
-        )
+        none: dict[str, int | None] = {"daily": None, "monthly": None, "total": None}
+        changed_at = world.now - timedelta(days=1)
+        tx.add(CapFactory.build(wallet_id=wallet.id, user_id=user_id, changed_at=changed_at, **none | limits))
 
 
 async def test_a_daily_cap_stops_what_runs_refuses_starts_and_begins_anew_at_midnight(world: Scenario) -> None:
@@ -267,6 +265,7 @@ async def a_group(world: Scenario, *managers: Actor) -> str:
             role = "manager" if actor in managers else "member"
             tx.add(GroupMemberFactory.build(group_id=group.id, user_id=actor.id, role=role))
         await world.recharge(tx, Actor(group.id, "team"), 10 * MICRO)
+        await world.agree(tx, group.id)
         return group.id
 
 

@@ -42,3 +42,24 @@ def test_orders(recharged: Cli) -> None:
     assert json.loads(recharged.ok("order", "list", "--state", "open", "--json"))["items"] == []
     assert recharged("order", "show", "or_none").status != 0
     assert recharged("order", "rate", "or_none", "5").status != 0
+
+
+def test_where_a_group_pays_and_its_members_caps(recharged: Cli) -> None:
+    recharged.ok("group", "create", "payers")
+    assert json.loads(recharged.ok("wallet", "caps", "payers", "--json"))["items"][0]["user_id"] == "*"
+    caps = recharged.ok("wallet", "caps", "payers")
+    assert "each" in caps
+    assert "keeper" in caps
+    assert "operator" in recharged.ok("wallet", "cap", "payers", "--daily", "5")
+    (own, each) = json.loads(
+        recharged.ok("wallet", "cap", "payers", "--each", "--as-keeper", "--daily", "7", "--json")
+    )["items"]
+    assert (own["set_by"], own["daily"]["limit"]) == ("operator", "5")
+    assert (each["set_by"], each["daily"]["limit"]) == ("keeper", "7")
+    recharged.ok("wallet", "pays", "payers", "--pool", "default", "--max-price", "2.5")
+    shown = recharged.ok("wallet", "show", "payers")
+    assert "default" in shown
+    assert "2.5" in shown
+    wallet = json.loads(recharged.ok("wallet", "pays", "payers", "--no-pool", "--max-price", "none", "--json"))
+    assert (wallet["pools"], wallet["max_price"]) == ([], None)
+    assert recharged("wallet", "pays", "admin", "--max-price", "1").status != 0, "it is not a group's"

@@ -149,7 +149,14 @@ def test_a_notebook_from_beginning_to_end(renter: Cli, operator: Cli, folder: Pa
     assert charge["amount"] != "0"
     assert charge["amount"] in renter.ok("charge", "list", "--search", "first", "--sort", "-paid")
     assert charge["id"] in renter.ok("charge", "list", "--csv")
-    assert renter("notebook", "start", "first", "--wait").status == 0
+    credited = operator.ok("order", "credit", charge["order_id"], "0.000001", "--reason", "it was slow", "--yes")
+    assert "0.000001 UNC credited" in credited
+    assert "it was slow" in renter.ok("notice", "list", "--kind", "credited")
+    assert renter("order", "credit", charge["order_id"], "0.000001", "--reason", "more", "--yes").status != 0
+    dear = renter("notebook", "start", "first", "--expected-price", "0.25")
+    assert dear.status == 1
+    assert "costs 3600 UNC per hour, not 0.25" in dear.err
+    assert renter("notebook", "start", "first", "--wait", "--expected-price", "3600").status == 0
     work = _json(operator, "work", "list")["items"][0]
     operator.ok("work", "stop", work["replica_id"], "--reason", "maintenance", "--yes")
     deadline = time.monotonic() + 20

@@ -254,7 +254,7 @@ def test_webhooks(money: Money) -> None:
     console.page.locator(".ant-modal-confirm-btns button").last.click()
     console.button(console.row("/other"), "Test").click()
     console.row("/other").locator("button.ant-btn-link").click()
-    expect(console.page.locator(".ant-drawer")).to_contain_text("private network")
+    expect(console.page.locator(".ant-drawer")).to_contain_text("lies where webhooks do not go")
 
 
 def test_the_operator_verifies_the_journal(money: Money) -> None:

@@ -1,14 +1,12 @@
 """The whole server, on both databases."""
 
-import asyncio
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.cloud import Cloud
-from tests.support.db import PostgresServer
+from tests.support.db import PostgresServer, empty_database
 from tests.support.served import Served, serve
 from tests.support.site_double import SiteDouble
 
@@ -22,24 +20,8 @@ def served(database_kind: str, request: pytest.FixtureRequest, tmp_path_factory:
             yield one
         return
     postgres: PostgresServer = request.getfixturevalue("postgres")
-    with _empty(postgres) as url, serve(home, url) as one:
+    with empty_database(postgres) as url, serve(home, url) as one:
         yield one
-
-
-@contextlib.contextmanager
-def _empty(postgres: PostgresServer) -> Iterator[str]:
-    """``PostgresServer.empty`` for code that is not asynchronous."""
-    context: contextlib.AbstractAsyncContextManager[str] = postgres.empty()
-
-    async def begin() -> str:
-        return await context.__aenter__()
-
-    async def end() -> None:
-        await context.__aexit__(None, None, None)
-
-    with asyncio.Runner() as runner:
-        yield runner.run(begin())
-        runner.run(end())
 
 
 @pytest.fixture(scope="module")

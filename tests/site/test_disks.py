@@ -193,7 +193,7 @@ def test_a_default_volume_takes_a_small_part_of_a_small_disk(
 
 
 def test_where_images_cannot_be_mounted_it_is_said(site_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(image: Path, point: Path) -> None:
+    def refuse(*_: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr("utcloud.site.loop.mount", refuse)

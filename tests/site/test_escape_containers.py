@@ -214,7 +214,7 @@ async def test_where_images_cannot_be_mounted_what_outgrows_its_volume_is_ended(
     replica: Make,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuse(image: Path, point: Path) -> None:
+    def refuse(*_: object) -> None:
         raise OSError(1, "Operation not permitted")
 
     monkeypatch.setattr("utcloud.site.loop.mount", refuse)

@@ -1,5 +1,7 @@
 """Databases for tests: a SQLite file, or a PostgreSQL database on a server that the test run starts for itself."""
 
+import asyncio
+import contextlib
 import getpass
 import importlib
 import os
@@ -135,6 +137,22 @@ class PostgresServer:
             yield self.url(name)
         finally:
             await self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextlib.contextmanager
+def empty_database(postgres: PostgresServer) -> Iterator[str]:
+    """``PostgresServer.empty`` for code that is not asynchronous."""
+    context: contextlib.AbstractAsyncContextManager[str] = postgres.empty()
+
+    async def begin() -> str:
+        return await context.__aenter__()
+
+    async def end() -> None:
+        await context.__aexit__(None, None, None)
+
+    with asyncio.Runner() as runner:
+        yield runner.run(begin())
+        runner.run(end())
 
 
 _HASTY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}

@@ -301,6 +301,7 @@ class MeterFactory(TableFactory[Meter]):
     closed = False
     settled = 0
     waived = 0
+    silent_ms = 0
 
 
 class CapFactory(TableFactory[Cap]):

@@ -30,14 +30,14 @@ from tests.support.factories import (
 )
 from tests.support.money import fund, meter_of
 from utcloud.accounts.auth import Actor
-from utcloud.billing import journal
+from utcloud.billing import journal, payers
 from utcloud.billing.models import Meter
 from utcloud.common.money import MICRO
 from utcloud.db import Database, Tx
 from utcloud.protocol import DesiredState, NodeReport, ObservedReplica, Phase
 from utcloud.resources import reports, service
 from utcloud.resources.models import ChipClaim, Site
-from utcloud.workloads import loops, notebooks, observed
+from utcloud.workloads import loops, notebooks, observed, pages
 from utcloud.workloads.desired import desired_state
 from utcloud.workloads.models import Attempt, Replica, Workload
 from utcloud.workloads.schemas import NotebookCreate, State
@@ -91,6 +91,8 @@ class Scenario:
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     fee_ppm: int = FEE_PPM
     nodes: list[NodeReport] = field(default_factory=lambda: [node_report("node-a", 2), node_report("node-b", 1)])
+    edge_answers: bool = True
+    """Whether a page answers at the edge as soon as its site says so."""
     seen: dict[str, ObservedReplica] = field(default_factory=dict)
     """The site's memory: what it will say of each attempt, by attempt id."""
     renter: Actor = field(init=False)
@@ -150,6 +152,10 @@ class Scenario:
     async def recharge(self, tx: Tx, actor: Actor, amount: int) -> None:
         await fund(tx, actor.id, amount, self.now)
 
+    async def agree(self, tx: Tx, group_id: str) -> None:
+        """A manager lets the group's wallet pay in the world's pool."""
+        await payers.allow(tx, (await journal.account(tx, "wallet", group_id)).id, [self.pool_id])
+
     def later(self, seconds: float) -> datetime:
         """Let time pass."""
         self.now += timedelta(seconds=seconds)
@@ -166,9 +172,9 @@ class Scenario:
             made = await notebooks.create(tx, self.now, actor or self.renter, wish, fee_ppm=self.fee_ppm)
             return made.id
 
-    async def start(self, ident: str) -> None:
+    async def start(self, ident: str, **fields: Any) -> None:
         async with self.db.write() as tx:
-            await notebooks.start(tx, self.now, self.renter, ident, fee_ppm=self.fee_ppm)
+            await notebooks.start(tx, self.now, self.renter, ident, fee_ppm=self.fee_ppm, **fields)
 
     async def stop(self, ident: str) -> None:
         async with self.db.write() as tx:
@@ -194,9 +200,24 @@ class Scenario:
         )
         async with self.db.write() as tx:
             site = await tx.get_one(Site, self.site_id)
+            before = site.last_seen_at
             await reports.apply(tx, self.now, site, report)
-            await observed.apply(tx, self.now, site, report)
+            await observed.apply(tx, self.now, site, report, before=before)
+            if self.edge_answers:
+                await pages.answered(tx, self.now, await self._seen_by_the_edge(tx))
+                await observed.witness(tx, self.now, {self.site_id: report})
             return site.revision
+
+    async def pages_answer(self) -> None:
+        """The edge asks the pages that are said to answer; they do."""
+        async with self.db.write() as tx:
+            await pages.answered(tx, self.now, await self._seen_by_the_edge(tx))
+
+    async def _seen_by_the_edge(self, tx: Tx) -> list[str]:
+        """All but what names a place where the edge does not go."""
+        waiting = await tx.scalars(select(Attempt.id).where(Attempt.page_since.is_not(None)))
+        routed = {ident for ident, (upstream, _) in (await pages.waiting(tx)).items() if upstream}
+        return [one for one in waiting if one in routed or one not in self.seen or not self.seen[one].endpoint]
 
     async def see(self, attempt_id: str, phase: Phase, **fields: Any) -> ObservedReplica:
         """Witness something of one attempt, remember it and report it with all else."""

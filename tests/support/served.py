@@ -12,6 +12,7 @@ import uvicorn
 
 from tests.support.api import Api, wait_for
 from tests.support.stack import free_port
+from utcloud.cli.up import access
 from utcloud.common.settings import Settings
 from utcloud.server import bootstrap
 from utcloud.server.app import create_app
@@ -55,12 +56,14 @@ class Served:
 
 @contextlib.contextmanager
 def serve(home: Path, database_url: str) -> Iterator[Served]:
-    """Migrate, bootstrap and serve until the block ends."""
+    """Migrate, bootstrap and serve until the block ends. The home may be one that was used before."""
     port = free_port()
     settings = Settings(home=home, database_url=database_url, port=port)
     image = bootstrap.PresetImage("jupyter", "localhost/utcloud/jupyter:1", "JupyterLab")
     first = bootstrap.prepare(settings, [image])
-    assert first.password
+    known = access.read(home / "access.json")
+    password = first.password or (known.password if known else "")
+    assert password
     app = create_app(settings)
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", ws="none", timeout_graceful_shutdown=1)
@@ -73,7 +76,7 @@ def serve(home: Path, database_url: str) -> Iterator[Served]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     try:
-        yield Served(settings, f"http://127.0.0.1:{port}", first.password, app)
+        yield Served(settings, f"http://127.0.0.1:{port}", password, app)
     finally:
         server.should_exit = True
         thread.join(15)

@@ -2,12 +2,19 @@
 
 import threading
 from datetime import UTC, datetime
+from itertools import count
 
 import httpx
+import pytest
 
 from tests.support.factories import ObservedReplicaFactory, SiteReportFactory, node_report
 from tests.support.served import Served
 from utcloud.protocol import DesiredState, ObservedReplica, Phase
+from utcloud.workloads import loops
+
+
+async def _all_answer(pages: dict[str, tuple[str, str]], _path: str) -> set[str]:
+    return set(pages)
 
 
 class SiteDouble:
@@ -17,17 +24,21 @@ class SiteDouble:
         headers = {"Authorization": f"Bearer {served.site_token}", "Content-Type": "application/json"}
         self._http = httpx.Client(base_url=f"{served.origin}/api/v1/agent", headers=headers, timeout=30)
         self._ended = threading.Event()
+        self._patch = pytest.MonkeyPatch()
+        self._places = count()
         self.paused = threading.Event()
         self._seen: dict[str, ObservedReplica] = {}
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def start(self) -> None:
+        self._patch.setattr(loops, "answering", _all_answer)  # there are no containers: their pages answer all the same
         self._report()
         self._thread.start()
 
     def stop(self) -> None:
         self._ended.set()
         self._thread.join(10)
+        self._patch.undo()
 
     def _work(self) -> None:
         while not self._ended.wait(0.15):
@@ -49,7 +60,7 @@ class SiteDouble:
                     attempt_id=ident,
                     phase=Phase.RUNNING,
                     started_at=now,
-                    endpoint="10.89.0.2:8888",
+                    endpoint=f"10.89.0.{next(self._places) % 250 + 2}:8888",
                 )
             elif one.desired != Phase.RUNNING and (seen is None or seen.phase != Phase.ENDED):
                 self._seen[ident] = ObservedReplicaFactory.build(

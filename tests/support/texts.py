@@ -34,6 +34,7 @@ NOT_SHOWN = {
     "\tset within {",
     "mount: *",  # what the system said
     "umount: *",
+    "open_tree: *",
     "* HTTP/1.1\r\n*",
     "*-src '*",
     "*; charset=*",

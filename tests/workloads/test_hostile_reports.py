@@ -67,7 +67,10 @@ async def post(agent: httpx.AsyncClient, world: Scenario, *said: dict[str, Any])
         "nodes": [node.model_dump(mode="json") for node in world.nodes],
         "replicas": list(said),
     }
-    return await agent.post("agent/reports", content=json.dumps(report), headers={"Content-Type": "application/json"})
+    type_ = {"Content-Type": "application/json"}
+    answer = await agent.post("agent/reports", content=json.dumps(report), headers=type_)
+    await world.pages_answer()
+    return answer
 
 
 def said(world: Scenario, attempt_id: str, **fields: Any) -> dict[str, Any]:
@@ -142,12 +145,12 @@ async def test_what_the_database_refuses_is_set_aside_and_the_rest_taken(
     one, other, first, second = await two(world)
     genuine = observed._alive
 
-    async def faulty(tx: Any, now: Any, site: Any, attempt: Any, replica: Any, seen: ObservedReplica) -> str:
+    async def faulty(tx: Any, now: Any, site: Any, attempt: Any, *said: Any) -> str:
         if attempt.id == first:
             attempt.token = "\x00" * 300  # PostgreSQL refuses it, when it is flushed
             await tx.flush()
             raise OverflowError("nor does SQLite get away")
-        return await genuine(tx, now, site, attempt, replica, seen)
+        return await genuine(tx, now, site, attempt, *said)
 
     monkeypatch.setattr(observed, "_alive", faulty)
     answer = await post(agent, world, said(world, first), said(world, second, endpoint="10.89.0.3:8888"))

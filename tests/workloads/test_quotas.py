@@ -45,6 +45,7 @@ async def make_group(world: Scenario, name: str, *members: Actor, bound: bool = 
         tx.add_all(GroupMemberFactory.build(group_id=group.id, user_id=actor.id) for actor in members)
         if bound:
             tx.add(PoolGroup(pool_id=world.pool_id, group_id=group.id))
+            await world.agree(tx, group.id)
             (await tx.get_one(Pool, world.pool_id)).open_to_all = False
     return Subject("group", group.id, name)
 

@@ -57,7 +57,11 @@ async def test_the_timeline_says_when_from_what_to_what_and_why(world: Scenario)
     await world.run(ident)
     async with world.db.read() as tx:
         events = (await tx.scalars(select(TimelineEvent).order_by(TimelineEvent.id))).all()
-    assert [(one.from_state, one.to_state) for one in events] == [("pending", "assigned"), ("assigned", "running")]
+    assert [(one.from_state, one.to_state) for one in events] == [
+        ("pending", "assigned"),
+        ("assigned", "starting"),
+        ("starting", "running"),
+    ]
     assert events[0].reason.startswith("placed on node-")
     assert events[1].at == world.now
 

@@ -20,11 +20,13 @@ class Actor:
     is_miner: bool = False
     is_renter: bool = False
     ip: str = ""
+    is_issuer: bool = False
+    """A miner who may put machine hours into wallets: of groups that his pools are bound to, and of their members."""
     must_set_up: bool = False
     """The platform demands a second factor, and there is none: nothing but setting it up is allowed."""
 
     def recharges(self, settings: Settings) -> bool:
-        """Whether he puts machine hours into anybody's wallet and takes them out."""
+        """Whether they put machine hours into others' wallets: an operator into any, a miner into some."""
         return self.is_operator or (self.is_miner and settings.recharge_by == "miners")
 
     def require_operator(self) -> None:

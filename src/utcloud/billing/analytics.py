@@ -142,7 +142,7 @@ async def _posted(tx: Tx, scope: _Scope, by: By, when: Period) -> dict[str, int]
             Posting.account_id.in_(scope.accounts),
             Posting.at >= when.since,
             Posting.at < when.until,
-            Entry.kind.in_(("charge", "reversal")),
+            Entry.kind.in_(("charge", "reversal", "credit")),
             Entry.cause_type == "meter",
         )
         .group_by("part")

@@ -6,7 +6,7 @@ not depend on when something was settled.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Select, func, or_, select
@@ -18,6 +18,8 @@ from utcloud.common.errors import Forbidden
 from utcloud.common.money import format_unc
 from utcloud.db import Tx
 
+EACH = "*"
+"""Stands for each member of a group who has no cap of his own."""
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 """Before the first meter."""
 
@@ -28,7 +30,7 @@ class Room:
 
     wallet_id: str
     user_id: str
-    """The member whom it binds; empty: all together."""
+    """The member whom it binds; empty: all together; ``EACH``: any that is not in ``others``."""
     period: str
     """daily, monthly or total."""
     limit: int
@@ -37,6 +39,21 @@ class Room:
     use: Use
     """Of the open meters that it binds."""
     renews_at: datetime | None
+    level: str = "keeper"
+    others: frozenset[str] = frozenset()
+
+    def binds(self, payer_id: str) -> bool:
+        """Whether it is a cap on what ``payer_id`` spends."""
+        return self.user_id in ("", payer_id) or (self.user_id == EACH and payer_id not in self.others)
+
+    def taken(self, payer_id: str, more: Use) -> list["Room"]:
+        """The rooms that it becomes when ``payer_id`` takes ``more``."""
+        if not self.binds(payer_id):
+            return [self]
+        mine = replace(self, use=self.use + more)
+        if self.user_id != EACH:
+            return [mine]
+        return [replace(mine, user_id=payer_id, others=frozenset()), replace(self, others=self.others | {payer_id})]
 
     @property
     def left(self) -> int:
@@ -50,13 +67,18 @@ class Room:
 
     @property
     def words(self) -> str:
-        whose = "your" if self.user_id else "the wallet's"
-        name = "limit" if self.period == "total" else f"{self.period} cap"
-        return f"{whose} {name} of {format_unc(self.limit)} UNC"
+        return whose(self.user_id, self.period, self.limit)
 
     @property
     def renewal(self) -> str:
         return f"; it begins anew on {self.renews_at:%Y-%m-%d at %H:%M} UTC" if self.renews_at else ""
+
+
+def whose(user_id: str, period: str, limit: int) -> str:
+    """A cap in words, for him whom it binds."""
+    name = "limit" if period == "total" else f"{period} cap"
+    owner = "your" if user_id else "the wallet's"
+    return f"{owner} {name} of {format_unc(limit)} UNC"
 
 
 def begin_of(period: str, now: datetime) -> datetime:
@@ -106,8 +128,8 @@ async def rooms_of(tx: Tx, now: datetime, found: Sequence[Cap]) -> list[Room]:
         for wallet_id, payer_id, total in await tx.execute(_spent({cap.wallet_id for cap in own}, period, now)):
             spent[wallet_id, payer_id] += int(total)
             spent[wallet_id, ""] += int(total)
-        made += [
-            Room(
+        for cap in own:
+            room = Room(
                 wallet_id=cap.wallet_id,
                 user_id=cap.user_id,
                 period=period,
@@ -115,10 +137,23 @@ async def rooms_of(tx: Tx, now: datetime, found: Sequence[Cap]) -> list[Room]:
                 spent=spent[cap.wallet_id, cap.user_id],
                 use=uses[cap.wallet_id, cap.user_id],
                 renews_at=end_of(period, now),
+                level=cap.level,
             )
-            for cap in own
-        ]
+            if cap.user_id == EACH:
+                exempt = exempt_from(cap, own)
+                known = {user_id for key in (spent, uses) for wallet_id, user_id in key if wallet_id == cap.wallet_id}
+                for user_id in known - exempt - {"", EACH}:
+                    mine = (cap.wallet_id, user_id)
+                    made.append(replace(room, user_id=user_id, spent=spent[mine], use=uses[mine]))
+                room = replace(room, others=exempt | known)
+            made.append(room)
     return made
+
+
+def exempt_from(cap: Cap, others: Iterable[Cap]) -> frozenset[str]:
+    """The members who have a cap of their own in the place of ``cap`` for each. ``others`` limit the same period."""
+    own = (one for one in others if one.wallet_id == cap.wallet_id and one.level == cap.level)
+    return frozenset(one.user_id for one in own if one.user_id not in ("", EACH))
 
 
 def _spent(wallet_ids: Iterable[str], period: str, now: datetime) -> Select[str, str, int]:
@@ -137,7 +172,7 @@ def _spent(wallet_ids: Iterable[str], period: str, now: datetime) -> Select[str,
 def refusal(rooms_: Iterable[Room], payer_id: str, hold: int) -> Forbidden | None:
     """Why a start that holds ``hold`` back is refused to ``payer_id`` by one of a wallet's caps, or None."""
     for room in rooms_:
-        if room.user_id in ("", payer_id) and room.left < hold:
+        if room.binds(payer_id) and room.left < hold:
             held = f" and {format_unc(room.use.held)} UNC are held by what runs" if room.use.held else ""
             return Forbidden(
                 f"Of {room.words}, {format_unc(max(room.spent, 0))} UNC are spent{held}; a start needs "

@@ -10,7 +10,7 @@ from utcloud.db import Tx, emit
 EVENTS = "billing-events"
 """The signal that there is a new one."""
 
-Kind = Literal["low_balance", "stop_announced", "workload_stopped", "order_settled", "recharged"]
+Kind = Literal["low_balance", "stop_announced", "workload_stopped", "order_settled", "recharged", "credited"]
 
 
 def record(

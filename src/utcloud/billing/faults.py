@@ -11,6 +11,7 @@ FAULTS = {
     "device": "a chip failed",
     "image": "the image could not be had",
     "files": "its files could not be had",
+    "ready_timeout": "its page did not answer in time",
     "endpoint": "its site named a place that is no page's",
 }
 """Causes of an end for which the renter is not to blame, in words. Any other is his own: exited, stopped, oom …"""

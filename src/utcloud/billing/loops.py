@@ -1,4 +1,4 @@
-"""Two loops: settle each running meter once an hour, and stop in time what may not go on."""
+"""Loops: settle each running meter once an hour, stop in time what may not go on, and note that somebody looks."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
-from utcloud.billing import journal
+from utcloud.billing import journal, uptime
 from utcloud.billing.models import Meter
 from utcloud.billing.settling import COLUMNS, settle_many
 from utcloud.billing.watch import LEAD_S, LOW_HOURS, OnStop, Watch
@@ -20,6 +20,14 @@ CALM = 25
 """However much changes, looking takes one part in so many of a core at most."""
 _CALM_S = 0.2
 _MOST_CALM_S = 5.0
+
+
+async def keep_uptime(db: Database, clock: Clock) -> None:
+    """For ever: note that a server is there and listens."""
+    while True:
+        async with db.write() as tx:
+            await uptime.beat(tx, clock.now())
+        await asyncio.sleep(uptime.BEAT_S)
 
 
 async def settle_hourly(db: Database, clock: Clock) -> None:

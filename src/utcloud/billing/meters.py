@@ -6,25 +6,40 @@ All functions run inside the caller's transaction. The order of locks is: rows o
 import typing
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, String, Table, bindparam, case, cast, func, insert, select, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    String,
+    Table,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 
 from utcloud.accounts.models import GroupMember
-from utcloud.billing import caps, faults, journal, orders, sums
+from utcloud.billing import caps, faults, journal, orders, sums, uptime
 from utcloud.billing.funds import NOT_A_MEMBER, hold_for, shortage
 from utcloud.billing.models import Account, Meter, Order
-from utcloud.billing.settling import credit, settle_many
+from utcloud.billing.settling import credit, joined, settle_many
 from utcloud.billing.solvency import Use
 from utcloud.common.clock import to_ms
 from utcloud.common.errors import Forbidden, InsufficientFunds
 from utcloud.common.ids import new_id
 from utcloud.db import Timestamp, Tx, emit
+from utcloud.protocol import SILENT_AFTER_S
 
-LATE_MS = 300_000
-"""What is witnessed later than this is noted: the site was silent, or a clock was moved."""
+SILENT_MS = SILENT_AFTER_S * 1000
+"""So much of a site's silence is billed on its word: a report or two may be lost."""
+
 
 BACK_MS = 10_000
 """An end this much before the last sign of life is ordinary: the report that spoke of life was under way meanwhile."""
@@ -144,8 +159,7 @@ class _Funds:
             taken = Use(meters=len(own), held=sum(one.held for one in own))
             self.use[wallet_id] = self.use.get(wallet_id, Use()) + taken
             self.rooms[wallet_id] = [
-                replace(room, use=room.use + taken) if room.user_id in ("", payer_id) else room
-                for room in self.rooms.get(wallet_id, ())
+                changed for room in self.rooms.get(wallet_id, ()) for changed in room.taken(payer_id, taken)
             ]
         return None
 
@@ -197,15 +211,28 @@ async def seen_until(tx: Tx, attempt_id: str) -> datetime | None:
     return await tx.scalar(select(Meter.witnessed_until).where(Meter.attempt_id == attempt_id))
 
 
-async def start(tx: Tx, attempt_id: str, started_at: datetime, *, now: datetime | None = None) -> None:
-    """The attempt's container was seen to run since ``started_at``, by the engine's clock. The first word holds.
+async def start(
+    tx: Tx, attempt_id: str, started_at: datetime, *, now: datetime | None = None, told: datetime | None = None
+) -> None:
+    """The attempt is at work since ``started_at``, by its site's clock. The first word holds.
 
-    ``now`` is when that was heard, ``started_at`` unless given.
+    ``told`` is when it was known last that it was not: no start before that is believed. Nor is one in a silence of
+    the site's that is longer than is billed. ``now`` is when that was heard, ``started_at`` unless given.
     """
+    now = now or started_at
+    said, started_at = started_at, min(max(started_at, told or started_at), now)
+    if to_ms(now) - to_ms(started_at) > SILENT_MS:
+        heard = await uptime.covered_ms(tx, started_at, now)
+        started_at = min(started_at + timedelta(milliseconds=max(heard - SILENT_MS, 0)), now)
+    clipped = to_ms(started_at) - to_ms(said)
+    late = f"it is counted {clipped / 1000:g} s later than its site said: it was not seen to run before; "
+    note = late if clipped > BACK_MS else ""
+    if (unheard := to_ms(now) - to_ms(started_at)) > SILENT_MS:
+        note += f"{unheard // 1000}{_late(now)}"
     await tx.execute(
         update(Meter)
         .where(Meter.attempt_id == attempt_id, Meter.started_at.is_(None), Meter.closed.is_(False))
-        .values(started_at=started_at, witnessed_until=started_at, heard_at=now or started_at)
+        .values(started_at=started_at, witnessed_until=started_at, heard_at=now, note=note)
         .execution_options(synchronize_session=False)
     )
     emit(tx, "billing")
@@ -214,23 +241,49 @@ async def start(tx: Tx, attempt_id: str, started_at: datetime, *, now: datetime 
 async def witness(tx: Tx, attempt_ids: Iterable[str], until: datetime, *, now: datetime | None = None) -> None:
     """The attempts were seen to run until ``until``. Never moves backwards, nor before the start.
 
-    What leaps far ahead is noted: its site was silent so long, or a clock was moved. ``now`` is when that was heard,
-    ``until`` unless given.
+    Of a silence in which a server listened, ``SILENT_MS`` are billed; what the server itself did not hear is billed on
+    the site's word. What leaps far ahead is noted. ``now`` is when that was heard, ``until`` unless given.
     """
     idents = sorted(attempt_ids)
     if not idents:
         return
-    late = f" s until {until:%Y-%m-%d %H:%M:%S} UTC were witnessed late; "
-    said = {"idents": idents, "until": until, "until_ms": to_ms(until), "heard": now or until, "late": late}
+    said = {"idents": idents, "until": until, "until_ms": to_ms(until), "heard": now or until}
+    said |= {"heard_ms": to_ms(now or until), "late": _late(until), "silent": _silent(until)}
     await tx.execute(_WITNESS, said)
 
 
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _late(until: datetime) -> str:
+    return f" s until {_moment(until)} UTC were witnessed late; "
+
+
+def _silent(until: datetime) -> str:
+    return f" s of its site's silence until {_moment(until)} UTC are not billed; "
+
+
 _meters = typing.cast(Table, Meter.__table__)
-_seen = type_coerce(_meters.c.witnessed_until, BigInteger)
-_until_ms = bindparam("until_ms", type_=BigInteger)
+_seen, _heard = (type_coerce(column, BigInteger) for column in (_meters.c.witnessed_until, _meters.c.heard_at))
+_until_ms, _heard_ms = (bindparam(name, type_=BigInteger) for name in ("until_ms", "heard_ms"))
+_unbilled = uptime.covered(_heard, _heard_ms) - SILENT_MS
+_silence = case(
+    (_heard >= _heard_ms - SILENT_MS, 0),
+    (_until_ms <= _seen, 0),
+    (_unbilled <= 0, 0),
+    else_=sums.least(_unbilled, _until_ms - _seen),
+)
+_leap = _until_ms - _seen - _silence
 _LONG = 500
 """A note of so many characters gets no longer, however often a site comes and goes."""
-_late = _meters.c.note + cast((_until_ms - _seen) // 1000, String) + bindparam("late", type_=String)
+_room = func.length(_meters.c.note) < _LONG
+
+
+def _told(ms: ColumnElement[int], about: str) -> ColumnElement[str]:
+    return cast(ms // 1000, String) + bindparam(about, type_=String)
+
+
 _WITNESS = (
     update(_meters)
     .where(
@@ -242,15 +295,13 @@ _WITNESS = (
     .values(
         witnessed_until=case((_seen < _until_ms, bindparam("until", type_=Timestamp)), else_=_meters.c.witnessed_until),
         heard_at=bindparam("heard"),
-        note=case(((_seen < _until_ms - LATE_MS) & (func.length(_meters.c.note) < _LONG), _late), else_=_meters.c.note),
+        silent_ms=_meters.c.silent_ms + _silence,
+        note=_meters.c.note
+        + case(((_silence >= 1000) & _room, _told(_silence, "silent")), else_="")
+        + case(((_leap > SILENT_MS) & (_heard < _heard_ms) & _room, _told(_leap, "late")), else_=""),
     )
 )
 """Built once: every site's every report needs it."""
-
-
-def _joined(note: str, line: str) -> str:
-    """The last few notes of a meter, the newest at the end."""
-    return "; ".join([*filter(None, note.split("; ")), line][-5:])
 
 
 async def close(
@@ -273,7 +324,13 @@ async def close(
         back = to_ms(meter.witnessed_until or meter.ended_at) - to_ms(meter.ended_at)
         if back > BACK_MS:
             late = f"it ended {back / 1000:g} s before it was last seen to run: a clock was moved"
-            meter.note = _joined(meter.note, late)
+            meter.note = joined(meter.note, late)
+        if silent := await _silence_before(tx, meter, now or meter.ended_at):
+            meter.silent_ms += silent
+            meter.note = joined(meter.note, f"{silent // 1000}{_silent(meter.ended_at)}".strip("; "))
+        if not again and -back - silent > SILENT_MS and meter.heard_at and meter.heard_at < (now or meter.ended_at):
+            told = f"{(-back - silent) // 1000}{_late(meter.ended_at)}"
+            meter.note = joined(meter.note, told.strip("; "))
         meter.witnessed_until = meter.ended_at
         meter.cause = meter.cause or cause
         await settle(tx, meter, now or meter.ended_at, final=True)
@@ -284,6 +341,18 @@ async def close(
     if again and meter.order_id:
         await orders.refresh(tx, [meter.order_id])
     emit(tx, "billing")
+
+
+async def _silence_before(tx: Tx, meter: Meter, now: datetime) -> int:
+    """The milliseconds before the end of ``meter`` for which there is its site's word alone, as far as not billed."""
+    if meter.closed or meter.heard_at is None or meter.witnessed_until is None or meter.ended_at is None:
+        return 0
+    said = to_ms(meter.ended_at) - to_ms(meter.witnessed_until)
+    unheard = to_ms(now) - to_ms(meter.heard_at)
+    if said <= SILENT_MS or unheard <= SILENT_MS:
+        return 0
+    by_server = unheard - await uptime.covered_ms(tx, meter.heard_at, now)
+    return max(said - SILENT_MS - by_server, 0)
 
 
 def _ended_earlier(meter: Meter, ended_at: datetime | None) -> bool:
@@ -298,7 +367,7 @@ async def _credit(tx: Tx, meter: Meter, now: datetime) -> None:
         return
     reason = f"credit: {faults.FAULTS[meter.cause]}"
     await credit(tx, meter, given, now, reason)
-    meter.note = _joined(meter.note, reason)
+    meter.note = joined(meter.note, reason)
 
 
 async def settle(tx: Tx, meter: Meter, now: datetime, *, final: bool = False) -> None:

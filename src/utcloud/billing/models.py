@@ -33,6 +33,9 @@ class Account(Base):
     """A wallet's owner is warned when less than this is available; and always when it runs out within the hour."""
     warned_at: Mapped[datetime | None]
     """When he was; null again as soon as there is enough."""
+    max_price: Mapped[int | None]
+    """A group's wallet: the most per hour and replica, in micro-UNC, that it pays in any pool; null: it pays in the
+    pools that were allowed (``WalletPool``) alone."""
     created_at: Mapped[datetime] = utcnow_column()
 
 
@@ -47,7 +50,7 @@ class Entry(Base):
 
     __tablename__ = "journal_entries"
     __table_args__ = (
-        CheckConstraint("kind in ('recharge', 'deduct', 'charge', 'reversal')", name="kind"),
+        CheckConstraint("kind in ('recharge', 'deduct', 'charge', 'reversal', 'credit')", name="kind"),
         Index("uq_journal_entries_seq", "seq", unique=True),
         Index("ix_journal_entries_recharges", "id", sqlite_where=IS_RECHARGE, postgresql_where=IS_RECHARGE),
     )
@@ -78,12 +81,35 @@ class Posting(Base):
     """The entry's moment, for sums over a time."""
 
 
+class WalletPool(Base):
+    """A pool in which a group's wallet pays at any price: an operator or a manager of the group allowed it."""
+
+    __tablename__ = "wallet_pools"
+
+    wallet_id: Mapped[Id] = mapped_column(ForeignKey("ledger_accounts.id", ondelete="CASCADE"), primary_key=True)
+    pool_id: Mapped[Id] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
+class Uptime(Base):
+    """A time in which a server was there and listened, by its own clock. What lies in none of them is its own silence.
+
+    Any server of the database prolongs the latest one every few seconds (``uptime.beat``).
+    """
+
+    __tablename__ = "server_uptime"
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    began_at: Mapped[datetime]
+    until: Mapped[datetime] = mapped_column(index=True)
+
+
 class Meter(Base):
     """The billed interval of one attempt, and so one charge record.
 
-    It accrues ``price × (until − started_at)``, where ``until`` is ``ended_at`` or else ``witnessed_until``.
-    ``settled`` micro-UNC of that are in the journal; ``waived`` is what the wallet could no longer pay, or lay beyond
-    the order's maximum; ``credited`` went back to the wallet because the attempt ended by no fault of the renter.
+    It accrues ``price × (until − started_at − silent_ms)``, where ``until`` is ``ended_at`` or else
+    ``witnessed_until``. ``settled`` micro-UNC of that are in the journal; ``waived`` is what the wallet could no longer
+    pay, or lay beyond what the order or a cap allows; ``credited`` went back to the wallet, for a fault or by an
+    operator's hand.
     """
 
     __tablename__ = "meters"
@@ -124,6 +150,8 @@ class Meter(Base):
     witnessed_until: Mapped[datetime | None]
     heard_at: Mapped[datetime | None]
     """When its site last spoke of it, by the server's clock; the site's own may be off."""
+    silent_ms: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Milliseconds of the interval that are not billed: nobody but the site can say what it did while it was silent."""
     ended_at: Mapped[datetime | None]
     closed: Mapped[bool] = mapped_column(default=False)
     settled: Mapped[MicroUnc] = mapped_column(default=0)
@@ -211,13 +239,17 @@ class Order(Base):
 class Cap(Base):
     """The most that may be spent from a wallet in a UTC day, a UTC month, or ever.
 
-    By all together where ``user_id`` is empty, else by that member of the group.
+    By all together where ``user_id`` is empty, by each member of the group that has none of his own where it is ``*``
+    (``caps.EACH``), else by that member. Those of both levels bind: a manager's cannot lift an operator's.
     """
 
     __tablename__ = "spending_caps"
+    __table_args__ = (CheckConstraint("level in ('keeper', 'operator')", name="level"),)
 
     wallet_id: Mapped[Id] = mapped_column(ForeignKey("ledger_accounts.id"), primary_key=True)
     user_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    level: Mapped[str] = mapped_column(String(16), primary_key=True, default="keeper", server_default="keeper")
+    """Who set it: the wallet's owner or a manager of its group (``keeper``), or an operator."""
     daily: Mapped[int | None]
     monthly: Mapped[int | None]
     total: Mapped[int | None]
@@ -243,7 +275,8 @@ class BillingEvent(Base):
     __tablename__ = "billing_events"
     __table_args__ = (
         CheckConstraint(
-            "kind in ('low_balance', 'stop_announced', 'workload_stopped', 'order_settled', 'recharged')", name="kind"
+            "kind in ('low_balance', 'stop_announced', 'workload_stopped', 'order_settled', 'recharged', 'credited')",
+            name="kind",
         ),
         Index("ix_billing_events_owner", "owner_id", "id"),
         Index("ix_billing_events_at", "at"),

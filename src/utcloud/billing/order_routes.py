@@ -10,6 +10,7 @@ from utcloud.accounts.auth import CurrentActor
 from utcloud.accounts.schemas import Cursor, IdPath, IdQuery, Moment, Search
 from utcloud.billing import service
 from utcloud.billing.order_schemas import (
+    CreditCreate,
     EntryOut,
     EstimateCreate,
     EstimateOut,
@@ -115,6 +116,13 @@ async def list_order_entries(
         return export.response(file, EntryOut, load, "order-entries")
     items, after = await load(limit, cursor)
     return Page(items=items, next_cursor=after)
+
+
+@router.post("/orders/{order_id}/credit", tags=["orders"])
+async def credit_order(order_id: IdPath, body: CreditCreate, actor: CurrentActor, db: Db, now: Now) -> OrderOut:
+    """Give back some of what was paid for an order that has ended, with a reason that all read; for operators."""
+    async with db.write() as tx:
+        return await service.credit_order(tx, now, actor, order_id, body)
 
 
 @router.post("/orders/{order_id}/rating", tags=["orders"])

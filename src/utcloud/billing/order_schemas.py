@@ -140,6 +140,14 @@ class OrderDetail(OrderOut):
     subtasks: list[SubtaskLine]
 
 
+class CreditCreate(Input):
+    """What an operator gives back of an order that has ended: at most what was paid for it."""
+
+    amount: Annotated[UncInput, Field(gt=0, examples=["1.5"])]
+    reason: Annotated[Text, Field(min_length=1)]
+    """Renter and miner read it; it stands in the journal."""
+
+
 class RatingCreate(Input):
     stars: Annotated[int, Field(ge=1, le=5, strict=True)]
     comment: Text = ""

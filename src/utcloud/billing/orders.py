@@ -6,15 +6,14 @@ from datetime import datetime
 
 from sqlalchemy import func, select, update
 
-from utcloud.billing import caps, events, journal, sums
+from utcloud.billing import caps, events, journal, payers, sums
 from utcloud.billing.funds import hold_for, shortage
 from utcloud.billing.models import Account, Meter, Order
 from utcloud.billing.solvency import MS_PER_HOUR, Use
-from utcloud.common.errors import Invalid
+from utcloud.common.errors import Conflict, Invalid
 from utcloud.common.ids import new_id
 from utcloud.common.money import MAX_MICRO, amount_for, format_unc
 from utcloud.db import Tx, emit
-from utcloud.db.bulk import among
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,8 @@ class Wish:
     max_cost: int | None = None
     max_ms: int | None = None
     simulated: bool = False
+    expected_price: int | None = None
+    """What the renter was shown: per hour of one replica."""
 
     @property
     def price(self) -> int:
@@ -58,10 +59,37 @@ def estimate(price: int, max_ms: int | None, max_cost: int | None) -> int:
     return min(cost, MAX_MICRO if max_cost is None else max_cost)
 
 
+def price_changed(spec: str, expected: int, price: int) -> Conflict:
+    """What was shown is not what it costs by now; both prices are named, for programs too."""
+    return Conflict(
+        f"Specification {spec!r} costs {format_unc(price)} UNC per hour, not {format_unc(expected)}.",
+        field="expected_price",
+        cure="Order it again at this price, or choose another.",
+        code="price_changed",
+        members={"expected_price": format_unc(expected), "price": format_unc(price)},
+    )
+
+
 async def place(tx: Tx, now: datetime, wish: Wish) -> Order:
-    """Make the order of a start. Raises InsufficientFunds, or Forbidden for a spending cap, or Invalid for a limit."""
+    """Make the order of a start.
+
+    Raises Conflict when it costs not what was expected, InsufficientFunds, Forbidden for a spending cap or a wallet
+    that does not pay there, or Invalid for a limit.
+    """
     await journal.lock(tx)
     wallet = await journal.account(tx, "wallet", wish.group_id or wish.owner_id)
+    if wish.expected_price is not None and wish.expected_price != wish.unit_price:
+        raise price_changed(wish.spec, wish.expected_price, wish.unit_price)
+    if refused := await payers.refusal(
+        tx,
+        wallet,
+        payer_id=wish.owner_id,
+        miner_id=wish.miner_id,
+        pool_id=wish.pool_id,
+        pool=wish.pool,
+        price=wish.unit_price,
+    ):
+        raise refused
     if wish.max_cost is not None and wish.max_cost < wish.hold:
         raise Invalid(
             f"A start at {format_unc(wish.price)} UNC per hour costs at least {format_unc(wish.hold)} UNC.",
@@ -72,8 +100,8 @@ async def place(tx: Tx, now: datetime, wish: Wish) -> Order:
     if refusal := shortage(wallet, use, wish.price, wish.hold):
         raise refusal
     rooms = await caps.rooms(tx, now, [wallet.id])
-    if refused := caps.refusal(rooms, wish.owner_id, wish.hold):
-        raise refused
+    if capped := caps.refusal(rooms, wish.owner_id, wish.hold):
+        raise capped
     order = Order(
         id=new_id("or"),
         workload_id=wish.workload_id,
@@ -94,7 +122,7 @@ async def place(tx: Tx, now: datetime, wish: Wish) -> Order:
         max_cost=wish.max_cost,
         max_ms=wish.max_ms,
         estimate=estimate(wish.price, wish.max_ms, wish.max_cost),
-        caps=[room.words for room in rooms if room.user_id in ("", wish.owner_id)],
+        caps=[room.words for room in rooms if room.binds(wish.owner_id)],
         simulated=wish.simulated,
         created_at=now,
     )
@@ -174,14 +202,3 @@ async def refresh(tx: Tx, order_ids: Sequence[str]) -> None:
             .values(cost=int(cost), waived=int(waived), credited=int(credited), elapsed_ms=int(elapsed))
             .execution_options(synchronize_session=False)
         )
-
-
-async def rooms(tx: Tx, order_ids: Sequence[str]) -> dict[str, int]:
-    """What the journal may still take for those orders that have a maximum, in micro-UNC."""
-    rows = await tx.execute(
-        select(Order.id, Order.max_cost, func.coalesce(func.sum(Meter.settled - Meter.credited), 0))
-        .outerjoin(Meter, Meter.order_id == Order.id)
-        .where(among(tx, Order.id.expression, order_ids), Order.max_cost.is_not(None))
-        .group_by(Order.id, Order.max_cost)
-    )
-    return {ident: max(int(most) - int(settled), 0) for ident, most, settled in rows if most is not None}

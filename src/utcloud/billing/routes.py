@@ -94,7 +94,7 @@ async def get_wallet(wallet_id: IdPath, actor: CurrentActor, db: Db, now: Now) -
 
 @router.patch("/wallets/{wallet_id}", tags=["wallets"])
 async def update_wallet(wallet_id: IdPath, body: WalletUpdate, actor: CurrentActor, db: Db, now: Now) -> WalletOut:
-    """Say below what a wallet's owner is warned."""
+    """Say below what a wallet's owner is warned, and where a group's wallet pays."""
     async with db.write() as tx:
         return await service.update_wallet(tx, now, actor, wallet_id, body)
 
@@ -108,7 +108,7 @@ async def list_caps(wallet_id: IdPath, actor: CurrentActor, db: Db, now: Now) ->
 
 @router.put("/wallets/{wallet_id}/caps", tags=["wallets"])
 async def put_cap(wallet_id: IdPath, body: CapUpdate, actor: CurrentActor, db: Db, now: Now) -> Page[CapOut]:
-    """Set the spending caps of a wallet, or of a member of the group that owns it."""
+    """Set the spending caps of a wallet, or of members of the group that owns it."""
     async with db.write() as tx:
         return Page(items=await service.put_cap(tx, now, actor, wallet_id, body))
 
@@ -124,8 +124,15 @@ async def create_recharge(
 ) -> RechargeOut:
     """Recharge a wallet, or deduct from it what is available."""
     async with db.write() as tx:
-        issues = actor.recharges(settings)
-        return await service.create_recharge(tx, now, actor, body, idempotency_key, issues=issues)
+        return await service.create_recharge(
+            tx,
+            now,
+            actor,
+            body,
+            idempotency_key,
+            issues=actor.recharges(settings),
+            most_per_day=settings.miner_recharge_per_day,
+        )
 
 
 @router.get("/recharges", tags=["wallets"], response_model=Page[RechargeOut], responses=export.RESPONSES)

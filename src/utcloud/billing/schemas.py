@@ -45,6 +45,14 @@ class WalletSort(StrEnum):
     RICHEST = "-balance"
 
 
+class WalletPoolOut(BaseModel):
+    """A pool in which a group's wallet pays at any price."""
+
+    id: str
+    name: str
+    miner_name: str
+
+
 class WalletOut(BaseModel):
     """The machine hours of a user or a group. ``available`` = ``balance`` − ``accrued`` − ``held``."""
 
@@ -66,10 +74,19 @@ class WalletOut(BaseModel):
     """Its owner is warned when less than this is available, and always when it runs out within the hour."""
     low: bool
     """Whether he is."""
+    max_price: Unc | None = None
+    """A group's: the most per hour and replica that it pays in any pool. Null: it pays in ``pools`` alone."""
+    pools: list[WalletPoolOut] = []
+    """A group's: where it pays at any price."""
 
 
 class WalletUpdate(Input):
-    low_balance: UncInput
+    """Changes what is given. ``max_price`` and ``pool_ids`` are for groups' wallets; ``max_price`` null: none."""
+
+    low_balance: UncInput | None = None
+    max_price: UncInput | None = None
+    pool_ids: Annotated[list[Ident], Field(max_length=1000)] | None = None
+    """The pools in which it pays at any price, whole."""
 
 
 class CapSpent(BaseModel):
@@ -83,10 +100,13 @@ class CapSpent(BaseModel):
 
 
 class CapOut(BaseModel):
-    """The most that may be spent from a wallet: by all together, or by one member of the group that owns it."""
+    """The most that may be spent from a wallet: by all together, by one member of the group that owns it, or (``*``) by
+    each that has none of their own."""
 
     wallet_id: str
     user_id: str | None
+    set_by: Literal["keeper", "operator"]
+    """Its owner or a manager of its group, or an operator. Both bind; an operator's is an operator's to change."""
     user_name: str
     daily: CapSpent | None
     monthly: CapSpent | None
@@ -96,8 +116,10 @@ class CapOut(BaseModel):
 class CapUpdate(Input):
     """Sets all three; what is left out, or null, is not capped."""
 
-    user_id: Ident | None = None
-    """A member of the group; left out: all together."""
+    user_id: Ident | Literal["*"] | None = None
+    """A member of the group, or ``*``: each that has none of their own; left out: all together."""
+    set_by: Literal["keeper", "operator"] | None = None
+    """Whose caps to set: only an operator sets an operator's. Left out: one's own kind."""
     daily: UncInput | None = None
     monthly: UncInput | None = None
     total: UncInput | None = None

@@ -7,43 +7,37 @@ from typing import Any, Protocol
 
 from sqlalchemy import select
 
+from utcloud.accounts.auth import SYSTEM, Actor
 from utcloud.accounts.service import out_of_standing
-from utcloud.billing import journal, orders
+from utcloud.billing import journal
+from utcloud.billing.limits import Limited, Limits
 from utcloud.billing.models import Account, Meter
-from utcloud.billing.solvency import Interval, amount
+from utcloud.billing.solvency import amount
+from utcloud.common.money import format_unc
 from utcloud.db import Tx
 from utcloud.db.bulk import among, update_rows
 
 
-class Settled(Interval, Protocol):
+class Settled(Limited, Protocol):
     """What settling needs of a meter, or of a row of ``COLUMNS``."""
 
     @property
-    def id(self) -> str: ...
-    @property
-    def wallet_id(self) -> str: ...
-    @property
     def payee_id(self) -> str: ...
     @property
-    def order_id(self) -> str: ...
-    @property
     def fee_ppm(self) -> int: ...
-    @property
-    def settled(self) -> int: ...
     @property
     def settled_fee(self) -> int: ...
     @property
     def waived(self) -> int: ...
     @property
-    def credited(self) -> int: ...
-    @property
     def settlements(self) -> int: ...
+    @property
+    def note(self) -> str: ...
 
 
-COLUMNS = [
-    getattr(Meter, name)
-    for name in ("id", "wallet_id", "payee_id", "order_id", "price", "fee_ppm", "started_at", "witnessed_until")
-] + [getattr(Meter, name) for name in ("ended_at", "settled", "settled_fee", "waived", "credited", "settlements")]
+_FACTS = ("id", "wallet_id", "payer_id", "payee_id", "order_id", "price", "fee_ppm", "started_at", "witnessed_until")
+_STATE = ("ended_at", "silent_ms", "settled", "settled_fee", "waived", "credited", "settlements", "note")
+COLUMNS = [getattr(Meter, name) for name in _FACTS + _STATE]
 
 
 @dataclass(slots=True)
@@ -103,15 +97,16 @@ async def _held(tx: Tx, payees: Collection[str], suspended: Collection[str]) -> 
 async def settle_many(tx: Tx, meters: Sequence[Settled], now: datetime, *, final: bool = False) -> None:
     """Put what ``meters`` have accrued and not settled yet into the journal, in a few statements.
 
-    Never takes more than the wallet's balance, nor more than the order's maximum. What is missing stays due while a
-    meter is open; when it is ``final``, it is written down as ``waived``. When the end turns out to lie before what was
-    settled, the difference goes back by a reversal. Changes the rows, not the objects: refresh those.
+    Never takes more than the wallet's balance, nor more than the order's maxima and the caps on the wallet allow. What
+    is missing stays due while a meter is open; when it is ``final``, it is written down as ``waived``, and why. When
+    the end turns out to lie before what was settled, the difference goes back by a reversal. Changes the rows, not the
+    objects: refresh those.
     """
     if not meters:
         return
     await journal.lock(tx)
     books = await _books(tx, meters)
-    rooms = await orders.rooms(tx, [order_id for order_id in {meter.order_id for meter in meters} if order_id])
+    limits = await Limits.of(tx, [meter for meter in meters if amount(meter) > meter.settled + meter.waived])
     drafts: list[journal.Draft] = []
     changes: list[dict[str, Any]] = []
     for meter in meters:
@@ -119,11 +114,15 @@ async def settle_many(tx: Tx, meters: Sequence[Settled], now: datetime, *, final
         if due < 0:  # what was never taken need not go back
             waived -= min(waived, -due)
             due = amount(meter) - meter.settled - waived
-        paid = min(due, books.balances[meter.wallet_id], rooms.get(meter.order_id, due))
-        if final:
+        note, allowed = meter.note, due
+        if due > 0:
+            allowed, why = await limits.allowed(tx, meter, due)
+        paid = min(allowed, books.balances[meter.wallet_id])
+        if final and due > paid:
             waived += due - paid
-        if meter.order_id in rooms:
-            rooms[meter.order_id] -= paid
+            reason = why if paid == allowed and why else "the wallet was empty"
+            note = joined(note, f"{format_unc(due - paid)} UNC are waived: {reason}")
+        limits.took(meter, paid)
         settled = meter.settled + paid
         settled_fee = (settled - meter.credited) * meter.fee_ppm // 1_000_000
         if paid:
@@ -143,6 +142,7 @@ async def settle_many(tx: Tx, meters: Sequence[Settled], now: datetime, *, final
                 "settled": settled,
                 "settled_fee": settled_fee,
                 "waived": waived,
+                "note": note,
                 "settlements": meter.settlements + bool(paid),
                 "settled_at": now,
             }
@@ -152,10 +152,17 @@ async def settle_many(tx: Tx, meters: Sequence[Settled], now: datetime, *, final
     await update_rows(tx, Meter, changes)
 
 
-async def credit(tx: Tx, meter: Meter, given: int, now: datetime, reason: str, *, key: str | None = None) -> None:
+def joined(note: str, line: str) -> str:
+    """The last few notes of a meter, the newest at the end."""
+    return "; ".join([*filter(None, note.split("; ")), line][-5:])
+
+
+async def credit(
+    tx: Tx, meter: Meter, given: int, now: datetime, reason: str, *, by: Actor | None = None, key: str | None = None
+) -> None:
     """Give ``given`` micro-UNC of what ``meter`` took back, from miner and platform as they got it, with the reason.
 
-    ``key``: the entry's, where it is not the one credit of a fault.
+    ``by`` is the operator who does so by hand. ``key``: the entry's, where it is not the one credit of a fault.
     """
     await journal.lock(tx)
     books = await _books(tx, [meter])
@@ -166,7 +173,15 @@ async def credit(tx: Tx, meter: Meter, given: int, now: datetime, reason: str, *
     if any(ident == books.issuance.id for ident, _ in lines):
         note += "; the platform pays what the miner no longer has"
     await journal.post(
-        tx, "reversal", key or f"{meter.id}:credit", lines, at=now, cause_type="meter", cause_id=meter.id, note=note
+        tx,
+        "credit" if by else "reversal",
+        key or f"{meter.id}:credit",
+        lines,
+        at=now,
+        cause_type="meter",
+        cause_id=meter.id,
+        note=note,
+        actor=by or SYSTEM,
     )
     meter.credited, meter.settled_fee = credited, settled_fee
     await tx.flush()

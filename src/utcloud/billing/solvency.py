@@ -26,14 +26,17 @@ class Interval(Protocol):
     def witnessed_until(self) -> datetime | None: ...
     @property
     def ended_at(self) -> datetime | None: ...
+    @property
+    def silent_ms(self) -> int: ...
 
 
 def elapsed_ms(meter: Interval) -> int:
-    """The milliseconds that ``meter`` has counted: from its start to its end, or to what was last witnessed."""
+    """The milliseconds that ``meter`` has counted: from its start to its end, or to what was last witnessed, less its
+    site's silence."""
     until = meter.ended_at or meter.witnessed_until
     if meter.started_at is None or until is None:
         return 0
-    return max(to_ms(until) - to_ms(meter.started_at), 0)
+    return max(to_ms(until) - to_ms(meter.started_at) - meter.silent_ms, 0)
 
 
 def amount(meter: Interval) -> int:

@@ -167,7 +167,7 @@ async def _moved(tx: Tx, account: Account, month: Month) -> list[StatementLineOu
 
 async def _charged(tx: Tx, account: Account, month: Month) -> list[StatementLineOut]:
     """What attempts cost or earned, summed up by workload, specification and price; what went back apart."""
-    back = (Entry.kind == "reversal").label("back")
+    back = Entry.kind.in_(("reversal", "credit")).label("back")
     rows: Sequence[Any] = (
         await tx.execute(
             select(

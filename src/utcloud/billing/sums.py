@@ -44,7 +44,9 @@ def runs(now: datetime) -> ColumnElement[bool]:
     )
 
 
-ELAPSED = _positive(func.coalesce(_ended, _witnessed) - _started)
+_SPAN = _positive(func.coalesce(_ended, _witnessed) - _started)
+_silent: Int = Meter.silent_ms.expression
+ELAPSED = _positive(_SPAN - _silent)
 """``solvency.elapsed_ms``: the milliseconds that a meter has counted."""
 AMOUNT = cost(ELAPSED)
 PAID = AMOUNT - Meter.waived - Meter.credited
@@ -65,16 +67,31 @@ OUTSTANDING_SHARE = PAID - _FEE - (Meter.settled - Meter.credited - Meter.settle
 
 def elapsed_by(now: datetime) -> Int:
     """``solvency.elapsed_by`` in SQL."""
-    return ELAPSED + case((runs(now), _positive(literal(to_ms(now)) - _heard)), else_=literal(0))
+    return ELAPSED + _unheard(now)
+
+
+def _unheard(now: datetime) -> Int:
+    return case((runs(now), _positive(literal(to_ms(now)) - _heard)), else_=literal(0))
+
+
+def elapsed_at(moment: datetime) -> Int:
+    """What of ``ELAPSED`` lay before ``moment``; silence counts as its last part."""
+    return least(ELAPSED, _positive(literal(to_ms(moment)) - _started))
+
+
+def least(one: Int, other: Int) -> Int:
+    return case((one < other, one), else_=other)
 
 
 def cost_since(moment: datetime, now: datetime) -> Int:
     """What a meter costs its payer from ``moment`` until ``now``, by the formula at both ends.
 
-    What was waived or credited lay at its end; so far as it lay before ``moment``, it gives no room after it.
+    What was waived or credited lay at its end; so far as it lay before ``moment``, it gives no room after it. Nobody
+    knows which side of ``moment`` silence lay on, so it gives room only to what began after.
     """
-    whole, before = elapsed_by(now), _positive(literal(to_ms(moment)) - _started)
-    since = cost(whole) - cost(case((before < whole, before), else_=whole))
+    before = _positive(literal(to_ms(moment)) - _started)
+    whole = case((before > 0, _SPAN + _unheard(now)), else_=elapsed_by(now))
+    since = cost(whole) - cost(least(before, whole))
     return _positive(since - Meter.waived - Meter.credited)
 
 

@@ -168,7 +168,7 @@ async def _capped(tx: Tx, now: datetime) -> list[_End]:
     return [
         _End(at, f"{room.words} is reached{room.renewal}", wallet_id=room.wallet_id, payer_id=room.user_id)
         for room in await caps.rooms(tx, now)
-        if (at := room.reached_at(now)) is not None
+        if room.user_id != caps.EACH and (at := room.reached_at(now)) is not None
     ]
 
 

@@ -10,6 +10,7 @@ from utcloud.cli.commands import (
     applications,
     assets,
     audit,
+    backup,
     groups,
     images,
     instance,
@@ -61,7 +62,7 @@ def _root(
     pass
 
 
-for command in instance.COMMANDS + accounts.COMMANDS + [applications.register] + overview.COMMANDS:
+for command in instance.COMMANDS + backup.COMMANDS + accounts.COMMANDS + [applications.register] + overview.COMMANDS:
     app.command()(command)
 for name, noun in (
     ("notebook", notebooks.app),

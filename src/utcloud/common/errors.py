@@ -1,5 +1,7 @@
 """Errors that say what is wrong, where, and what to do about it (RFC 9457 problem details)."""
 
+from collections.abc import Mapping
+
 
 class Problem(Exception):  # noqa: N818 - the RFC's word
     """An error to be shown to a person.
@@ -13,11 +15,21 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
     code = "bad_request"
     title = "The request cannot be carried out"
 
-    def __init__(self, detail: str, *, field: str | None = None, cure: str | None = None, code: str | None = None):
+    def __init__(
+        self,
+        detail: str,
+        *,
+        field: str | None = None,
+        cure: str | None = None,
+        code: str | None = None,
+        members: Mapping[str, str] | None = None,
+    ):
         super().__init__(detail)
         self.detail = detail
         self.field = field
         self.cure = cure
+        self.members = dict(members or {})
+        """Extension members of its problem details, for programs."""
         if code:
             self.code = code
 

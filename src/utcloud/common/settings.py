@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from utcloud.common.money import UncInput, parse_unc
 from utcloud.common.quantity import DISK, parse_quantity
 
 
@@ -58,9 +59,19 @@ class Settings(BaseSettings):
         "backups.",
     )
     recharge_by: Literal["miners", "operators"] = Field(
-        default="miners",
-        description="Who puts machine hours into wallets and takes them out: miners as well as operators, or operators "
-        "only, as fits miners who do not know each other.",
+        default="operators",
+        description="Who puts machine hours into wallets. operators: they alone, and they take them out too. miners: "
+        "miners as well, but only into wallets of the groups that their pools are bound to and of these groups' "
+        "members, never into their own, and up to UTCLOUD_MINER_RECHARGE_PER_DAY.",
+    )
+    miner_recharge_per_day: UncInput = Field(
+        default=parse_unc("1000"),
+        description="The most UNC that a miner may put into others' wallets in a UTC day, where miners recharge.",
+    )
+    group_member_per_day: UncInput | None = Field(
+        default=parse_unc("50"),
+        description="The daily cap in UNC on what each member spends from the wallet of a new group, until its "
+        "managers set another. Empty: none.",
     )
     max_waiting: int = Field(
         default=20, ge=1, le=10_000, description="Most notebooks and tasks that one renter may have waiting in a pool."
@@ -90,6 +101,11 @@ class Settings(BaseSettings):
     )
     agent_token_file: Path | None = Field(default=None, description="File with the site's token. Empty: in home.")
     token: str = Field(default="", description="API token for the CLI. Empty: what `utcloud login` kept.")
+
+    @field_validator("group_member_per_day", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("home")
     @classmethod

@@ -7,6 +7,7 @@ and repeating or losing one does no harm.
 """
 
 from utcloud.protocol.desired import (
+    READY_TIMEOUT_S,
     DesiredMount,
     DesiredReplica,
     DesiredState,
@@ -37,6 +38,7 @@ __all__ = [
     "HEARTBEAT_S",
     "LOST_AFTER_S",
     "PROTOCOL_VERSION",
+    "READY_TIMEOUT_S",
     "SILENT_AFTER_S",
     "ChipReport",
     "ChipTelemetry",

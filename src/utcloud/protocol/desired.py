@@ -62,6 +62,10 @@ class DesiredMount(BaseModel):
     fill: str = ""
 
 
+READY_TIMEOUT_S = 120
+"""A page that does not answer for so long has failed."""
+
+
 class DesiredReplica(BaseModel):
     """One attempt of a replica. ``attempt_id`` names the container; a restart is a new attempt."""
 
@@ -83,7 +87,7 @@ class DesiredReplica(BaseModel):
     port: int | None = None
     """Port of its web page inside the container; it is running only when this answers HTTP."""
     ready_path: str = "/"
-    ready_timeout_s: int = 120
+    ready_timeout_s: int = READY_TIMEOUT_S
     stop_grace_s: int = 10
     reason: str = ""
 

@@ -109,6 +109,8 @@ class ObservedReplica(BaseModel):
     endpoint: Annotated[Text, Field(max_length=255)] | None = None
     """``host:port`` at which the edge reaches the page; sent as soon as it is known."""
     started_at: AwareDatetime | None = None
+    ready_at: AwareDatetime | None = None
+    """When its page answered first."""
     ended_at: AwareDatetime | None = None
     exit_code: Annotated[int, Field(ge=-_MOST_CODE, lt=2 * _MOST_CODE)] | None = None
     log_tail: Text = Field(default="", max_length=20_000)

@@ -40,6 +40,10 @@ class ProblemDetails(BaseModel):
     field: str | None = None
     cure: str | None = None
     errors: list[FieldError] = []
+    expected_price: str | None = None
+    """With code `price_changed`: what was expected, in UNC per hour …"""
+    price: str | None = None
+    """… and what it costs now."""
     second_factor: SecondFactorAsked | None = None
     """With the code `second_factor_required`: how the second step of a login can be taken."""
 
@@ -68,6 +72,7 @@ def from_problem(error: Problem) -> JSONResponse:
         cure=error.cure,
         errors=[FieldError(field=error.field, detail=error.detail)] if error.field else [],
         second_factor=error.second_factor if isinstance(error, SecondStepRequired) else None,
+        **error.members,
     )
     return problem_response(details, headers)
 

@@ -12,6 +12,7 @@ from utcloud.billing import loops as billing
 from utcloud.billing.meters import fee_ppm
 from utcloud.billing.outbox import loops as outbox
 from utcloud.edge.caddy import Pusher
+from utcloud.server import first_password
 from utcloud.workloads import loops as workloads
 from utcloud.workloads.nodes import Watch
 
@@ -34,13 +35,16 @@ def _loops(app: FastAPI) -> dict[str, Loop]:
     return {
         "place": lambda: workloads.place_loop(db, clock, fee_ppm=fee_ppm(settings.platform_fee_percent)),
         "nodes": lambda: workloads.nodes_loop(db, clock, watch),
+        "pages": lambda: workloads.pages_loop(db, clock),
         "solvency": lambda: billing.watch_solvency(db, clock, stop),
+        "uptime": lambda: billing.keep_uptime(db, clock),
         "settle": lambda: billing.settle_hourly(db, clock),
         "outbox": lambda: outbox.deliver(db, clock, settings),
         "edge": Pusher(db, settings, clock).run,
         "sessions": lambda: accounts.forget_expired(db, clock),
         "versions": lambda: assets.process_versions(db, clock, store, settings),
         "uploads": lambda: assets.expire_uploads(db, clock, settings),
+        "password": lambda: first_password.drop_when_changed(db, settings),
         "garbage": lambda: assets.collect_garbage(db, clock, store),
     }
 

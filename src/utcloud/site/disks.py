@@ -5,10 +5,14 @@ room for all that it may still grow by, beside all others that are mounted, and 
 here; no tenant's file is mounted.
 """
 
+import errno
 import os
 import secrets
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -27,6 +31,9 @@ _READY, _READY_SIZES = 3, 2
 _PER_INODE = 16 * 2**10
 _PROBE = 8 * 2**20
 _SUFFIX = ".img"
+WANTED = ".wanted-"
+"""``images/.wanted-<name>`` asks whoever reads the image of a stopped volume, such as a backup, to let it go."""
+_PATIENCE_S = 30.0
 _PROGRAMS = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin"
 
 
@@ -61,9 +68,11 @@ class Disks:
         for folder in (self._images, self._mounts):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o711)
-        for path in self._images.glob(".new-*"):
+        for path in (*self._images.glob(".new-*"), *self._images.glob(f"{WANTED}*")):
             path.unlink()
         for point in self._mounts.iterdir():
+            if point.is_mount():
+                _thaw(point)
             if not point.is_mount():
                 point.rmdir()
             elif (image := self._image(point.name)).exists():
@@ -79,7 +88,8 @@ class Disks:
         try:
             _format(image, _PROBE)
             point.mkdir()
-            loop.mount(image, point)
+            with self._claimed(image) as file:
+                loop.mount(image, point, file)
             loop.unmount(point)
         finally:
             image.unlink(missing_ok=True)
@@ -108,10 +118,11 @@ class Disks:
         try:
             if not image.exists():
                 self._make(image, size)
-            elif image.stat().st_size < size:
-                _grow(image, size)
-            point.mkdir(exist_ok=True)
-            loop.mount(image, point)
+            with self._claimed(image) as file:
+                if image.stat().st_size < size:
+                    _grow(image, size)
+                point.mkdir(exist_ok=True)
+                loop.mount(image, point, file)
         except (OSError, subprocess.SubprocessError) as error:
             self._open.pop(name, None)
             raise CannotRun("files", f"The volume {name} cannot be mounted: {_words(error)}.") from error
@@ -200,6 +211,24 @@ class Disks:
         _format(fresh, size)
         fresh.rename(image)
 
+    @contextmanager
+    def _claimed(self, image: Path) -> Iterator[int]:
+        """The image for ourselves alone; who reads it meanwhile is asked to let go. Raises OSError."""
+        wanted = image.with_name(f"{WANTED}{image.name.removesuffix(_SUFFIX)}")
+        deadline = time.monotonic() + _PATIENCE_S
+        try:
+            while (file := loop.claim(image)) is None:
+                if time.monotonic() > deadline:
+                    raise OSError(errno.EBUSY, "it is mounted elsewhere, or a backup does not let go of it")
+                wanted.touch()
+                time.sleep(0.05)
+        finally:
+            wanted.unlink(missing_ok=True)
+        try:
+            yield file
+        finally:
+            os.close(file)
+
     def _image(self, name: str) -> Path:
         return self._images / f"{name}{_SUFFIX}"
 
@@ -214,6 +243,16 @@ def unmount_all(site_dir: Path) -> list[str]:
 def images_size(site_dir: Path) -> int:
     """Bytes of the host's disk that the images of a site take now."""
     return sum(_allocated(path) for path in (site_dir / "images").glob(f"*{_SUFFIX}"))
+
+
+def _thaw(point: Path) -> None:
+    """End what a backup that was killed left frozen."""
+    folder = os.open(point, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if loop.thaw(folder):
+            log.warning("a volume was frozen", volume=point.name)
+    finally:
+        os.close(folder)
 
 
 def _format(image: Path, size: int) -> None:

@@ -96,6 +96,7 @@ async def _end(row: Brief, engine: Engine, records: Records, grace_s: int) -> Ob
         reason=record.stop_reason or describe_exit(container.exit_code),
         container_id=container.id,
         started_at=container.started_at,
+        ready_at=record.ready_at,
         ended_at=container.ended_at,
         exit_code=container.exit_code,
         log_tail=tail[-20_000:],

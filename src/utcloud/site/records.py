@@ -31,6 +31,7 @@ class Record(BaseModel):
     started: bool = False
     boot_id: str = ""
     ready: bool = False
+    ready_at: datetime | None = None
     stop_cause: str = ""
     stop_reason: str = ""
     observed: ObservedReplica | None = None

@@ -247,6 +247,7 @@ class Replica:
                     "container_id": container.id,
                     "endpoint": endpoint,
                     "started_at": container.started_at,
+                    "ready_at": self._record.ready_at,
                 }
             )
         )
@@ -266,8 +267,9 @@ class Replica:
             return
         if not answered:
             return
-        self._record.ready = True
-        self._show(self.observed.model_copy(update={"phase": Phase.RUNNING, "reason": ""}))
+        self._record.ready, self._record.ready_at = True, datetime.now(UTC)
+        answers = {"phase": Phase.RUNNING, "reason": "", "ready_at": self._record.ready_at}
+        self._show(self.observed.model_copy(update=answers))
         self._record.observed = self.observed
         self._around.records.save(self._record)
 
@@ -354,6 +356,7 @@ class Replica:
             cause=cause,
             container_id=container_id or self.observed.container_id,
             started_at=started_at,
+            ready_at=self._record.ready_at,
             ended_at=ended_at,
             exit_code=exit_code,
             log_tail=log_tail,

@@ -14,6 +14,8 @@ from utcloud.workloads.models import Attempt, DroppedVolume, Replica, Subtask, W
 
 HOME = "/home/jovyan"
 JUPYTER_PORT = 8888
+PAGE_PATH = "/api"
+"""JupyterLab answers it as soon as it answers anything."""
 LEAST_CPU, LEAST_MEMORY = 250, 512 * 2**20
 """What a specification that names none gets: a quarter of a core, and 512 MiB."""
 
@@ -63,7 +65,7 @@ async def desired_state(tx: Tx, site: Site, store_path: str | None) -> DesiredSt
                 devices=attempt.devices,
                 mounts=_mounts(replica, workload, names),
                 port=JUPYTER_PORT,
-                ready_path="/api",
+                ready_path=PAGE_PATH,
                 reason=attempt.stop_reason,
             )
             for attempt, replica, subtask, workload, node, shared in rows

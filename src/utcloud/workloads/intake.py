@@ -90,12 +90,13 @@ async def _whole(db: Database, now: datetime, token: str, incoming: Incoming) ->
 async def _store(tx: Tx, now: datetime, site: Site, incoming: Incoming, aside: dict[str, str] | None = None) -> int:
     if site.removed_at is not None:
         raise Unauthenticated("This site was removed.", cure="Make another, and join with its token.")
+    before = site.last_seen_at
     if await resources.is_suspended(tx, site):
         await reports.note_alive(tx, now, site)
-        await observed.apply(tx, now, site, incoming.report, closing=True, aside=aside)
+        await observed.apply(tx, now, site, incoming.report, before=before, closing=True, aside=aside)
     else:
         await reports.apply(tx, now, site, incoming)
-        await observed.apply(tx, now, site, incoming.report, aside=aside)
+        await observed.apply(tx, now, site, incoming.report, before=before, aside=aside)
     return site.revision
 
 
@@ -118,7 +119,8 @@ async def _try(
         async with db.write(TURNS) as tx:
             site = await site_of(tx, token, now, removed=True)
             part = SiteReport(sent_at=report.sent_at, replicas=replicas)
-            await observed.apply(tx, now, site, part, closing=await resources.is_suspended(tx, site))
+            closing = await resources.is_suspended(tx, site)
+            await observed.apply(tx, now, site, part, before=site.last_seen_at, closing=closing)
         return {}
     except Exception as error:
         if _passes(error):

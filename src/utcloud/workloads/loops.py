@@ -1,15 +1,20 @@
-"""Places what waits, as soon as capacity may have come free; the safety net looks every few seconds."""
+"""Places what waits, as soon as capacity may have come free, and asks pages; the safety net looks every few seconds."""
 
 import asyncio
 import contextlib
 import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from utcloud.accounts.service import HARDWARE_SIGNAL
 from utcloud.common.clock import Clock
 from utcloud.db import Database
+from utcloud.edge.probe import answering
+from utcloud.protocol import READY_TIMEOUT_S
 from utcloud.resources.capacity import CAPACITY_SIGNAL
 from utcloud.resources.service import NODES_SIGNAL
-from utcloud.workloads import nodes
+from utcloud.workloads import nodes, pages
+from utcloud.workloads.desired import PAGE_PATH
 from utcloud.workloads.notebooks import stop_attempts
 from utcloud.workloads.observed import PLACE
 from utcloud.workloads.placement import place_lines, waiting_pools
@@ -17,6 +22,8 @@ from utcloud.workloads.states import TURNS
 
 _SAFETY_NET_S = 5.0
 _BREATH_S = 0.5
+_ASK_AGAIN_S = 1.0
+_NO_ANSWER = f"Its page did not answer at the edge within {READY_TIMEOUT_S} seconds."
 
 
 async def place_loop(db: Database, clock: Clock, *, fee_ppm: int) -> None:
@@ -58,3 +65,43 @@ async def stop_dry(db: Database, clock: Clock, attempt_ids: list[str], reason: s
     """Stop, gracefully, what a wallet can no longer pay for."""
     async with db.write(TURNS) as tx:
         await stop_attempts(tx, clock.now(), attempt_ids, reason)
+
+
+@dataclass(slots=True)
+class Pages:
+    """What one server process knows of the pages that it asks."""
+
+    silent_since: dict[str, datetime] = field(default_factory=dict)
+    """By attempt: when its page was first asked in vain."""
+
+    async def look(self, db: Database, clock: Clock) -> bool:
+        """Ask every page that a site says answers, once; whether some do not. What goes on so is stopped."""
+        async with db.read() as tx:
+            waiting = await pages.waiting(tx)
+        if not waiting:
+            self.silent_since.clear()
+            return False
+        asked_at = clock.now()
+        known = {ident: (upstream, token or "") for ident, (upstream, token) in waiting.items() if upstream}
+        found = await answering(known, PAGE_PATH)
+        silent = known.keys() - found
+        self.silent_since = {ident: self.silent_since.get(ident, asked_at) for ident in silent}
+        patience = timedelta(seconds=READY_TIMEOUT_S)
+        late = [ident for ident, since in self.silent_since.items() if asked_at - since >= patience]
+        async with db.write(TURNS) as tx:
+            await pages.answered(tx, clock.now(), found)
+            await pages.silent(tx, silent, asked_at)
+            await pages.out_of_reach(tx, clock.now(), waiting.keys() - known.keys())
+            await stop_attempts(tx, clock.now(), late, _NO_ANSWER)
+        return bool(silent)
+
+
+async def pages_loop(db: Database, clock: Clock) -> None:
+    """For ever: ask pages at once when a site says that they answer, and again until they do."""
+    look = Pages().look
+    with db.listening(pages.SIGNAL) as woken:
+        while True:
+            woken.clear()
+            silent = await look(db, clock)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), _ASK_AGAIN_S if silent else _SAFETY_NET_S)

@@ -97,11 +97,17 @@ class Replica(Base):
     queued_at: Mapped[datetime] = utcnow_column()
 
 
+PAGE_UNSEEN = text("page_since IS NOT NULL")
+
+
 class Attempt(Base):
     """One run of a replica's container, with its own interval and its own price. Times are the engine's."""
 
     __tablename__ = "attempts"
-    __table_args__ = (Index("ix_attempts_site_done", "site_id", "done"),)
+    __table_args__ = (
+        Index("ix_attempts_site_done", "site_id", "done"),
+        Index("ix_attempts_page_since", "page_since", sqlite_where=PAGE_UNSEEN, postgresql_where=PAGE_UNSEEN),
+    )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     replica_id: Mapped[Id] = mapped_column(ForeignKey("replicas.id", ondelete="CASCADE"), index=True)
@@ -119,6 +125,10 @@ class Attempt(Base):
     stop_reason: Mapped[str] = mapped_column(Text, default="")
     endpoint: Mapped[ShortText] = mapped_column(default="")
     started_at: Mapped[datetime | None]
+    page_since: Mapped[datetime | None]
+    """Since when its page answers, as its site says; null again as soon as the edge has had an answer, too."""
+    page_told: Mapped[datetime | None]
+    """Until when it was known, by the server's clock, that the page did not answer yet."""
     ended_at: Mapped[datetime | None]
     exit_code: Mapped[int | None]
     cause: Mapped[str] = mapped_column(String(50), default="")

@@ -115,7 +115,7 @@ async def create(
     announce(tx, workload)
     if wish.start:
         replicas = await _replicas(tx, workload.id)
-        await _place_or_wait(tx, now, workload, spec, replicas, fee_ppm, fault_credit, max_waiting)
+        await _place_or_wait(tx, now, workload, spec, replicas, fee_ppm, fault_credit, max_waiting, wish.expected_price)
     return workload
 
 
@@ -128,6 +128,7 @@ async def start(
     fee_ppm: int,
     fault_credit: str = "last_hour",
     max_waiting: int = quotas.MAX_WAITING,
+    expected_price: int | None = None,
 ) -> Workload:
     """Start what has ended of a notebook again, each as a new attempt where its files lie."""
     await accounts.require_active(tx, actor)
@@ -150,7 +151,7 @@ async def start(
         replica.queued_at = now
         await move(tx, now, replica, State.PENDING)
     audit.record(tx, actor, "notebook.start", "notebook", workload.id, workload.name)
-    await _place_or_wait(tx, now, workload, spec, ended, fee_ppm, fault_credit, max_waiting)
+    await _place_or_wait(tx, now, workload, spec, ended, fee_ppm, fault_credit, max_waiting, expected_price)
     return workload
 
 
@@ -332,6 +333,7 @@ async def _place_or_wait(
     fee_ppm: int,
     fault_credit: str,
     max_waiting: int,
+    expected_price: int | None,
 ) -> None:
     _check_payer(workload)
     order = await orders.place(
@@ -355,6 +357,7 @@ async def _place_or_wait(
             max_cost=workload.max_cost,
             max_ms=workload.max_ms,
             simulated=bool(workload.facts.get("simulated")),
+            expected_price=expected_price,
         ),
     )
     for replica in replicas:

@@ -15,7 +15,7 @@ from utcloud.resources import capacity
 from utcloud.resources import service as resources
 from utcloud.resources.models import Site
 from utcloud.workloads import pages
-from utcloud.workloads.models import Attempt, DroppedVolume, Replica
+from utcloud.workloads.models import Attempt, DroppedVolume, Replica, Workload
 from utcloud.workloads.schemas import State
 from utcloud.workloads.states import FINAL, move
 
@@ -59,13 +59,16 @@ async def apply(
     site: Site,
     report: SiteReport,
     *,
+    before: datetime | None = None,
     closing: bool = False,
     aside: Mapping[str, str] | None = None,
 ) -> None:
     """Store what ``site`` witnessed. The same report again changes nothing.
 
-    What it says of one attempt and cannot be harms that one alone, and stands in the flags of its node. ``closing``:
-    the site is suspended, and only ends are taken. ``aside``: attempts of which nothing can be stored, and why.
+    ``before`` is when the site was heard before this report, by the server's clock: what it did not speak of then, as a
+    report is all that it sees, had not begun. What it says of one attempt and cannot be harms that one alone, and
+    stands in the flags of its node. ``closing``: the site is suspended, and only ends are taken. ``aside``: attempts of
+    which nothing can be stored, and why.
     """
     if await _dropped(tx, site, report):
         await tx.execute(delete(DroppedVolume).where(_is_dropped(site, report)))
@@ -76,9 +79,9 @@ async def apply(
         if aside and attempt.id in aside:
             flags[attempt.node_id].append(aside[attempt.id])
         elif observed.phase == Phase.ENDED:
-            await _ended(tx, now, attempt, replica, observed)
+            await _ended(tx, now, attempt, replica, observed, before)
         elif not closing and not _is_over(attempt, replica):  # else it was lost, and is to end: the site will hear so
-            if refused := await _alive(tx, now, site, attempt, replica, observed):
+            if refused := await _alive(tx, now, site, attempt, replica, observed, report.sent_at, before):
                 flags[attempt.node_id].append(refused)
             elif attempt.started_at is not None:
                 alive.append(attempt.id)
@@ -152,25 +155,44 @@ def _is_over(attempt: Attempt, replica: Replica) -> bool:
     return replica.attempt_id != attempt.id or State(replica.state) in FINAL or replica.state == State.PENDING
 
 
-async def _started(tx: Tx, now: datetime, attempt: Attempt, observed: ObservedReplica) -> None:
+async def _started(tx: Tx, now: datetime, attempt: Attempt, observed: ObservedReplica, before: datetime | None) -> None:
+    """Its container was started; where there is no page to wait for, that is from when it is billed."""
     if observed.started_at and attempt.started_at is None:
         attempt.started_at = min(max(observed.started_at, attempt.created_at), now)
-        await meters.start(tx, attempt.id, attempt.started_at, now=now)
+        if (await tx.get_one(Workload, attempt.workload_id)).kind not in pages.KINDS:
+            await meters.start(tx, attempt.id, observed.started_at, now=now, told=_told(attempt, before))
+
+
+def _told(attempt: Attempt, before: datetime | None) -> datetime:
+    """Until when it was known that the attempt had not begun."""
+    return max(before, attempt.created_at) if before else attempt.created_at
 
 
 async def _alive(
-    tx: Tx, now: datetime, site: Site, attempt: Attempt, replica: Replica, observed: ObservedReplica
+    tx: Tx,
+    now: datetime,
+    site: Site,
+    attempt: Attempt,
+    replica: Replica,
+    observed: ObservedReplica,
+    sent_at: datetime,
+    before: datetime | None,
 ) -> str:
     """Move it along. Why it was failed, when what its site says of it cannot be; else nothing."""
     if pages.is_wanted(attempt, observed) and (refused := await pages.route(tx, site, attempt, observed)):
         await _refuse(tx, now, attempt, replica, refused)
         return refused
-    await _started(tx, now, attempt, observed)
+    await _started(tx, now, attempt, observed, before)
     if replica.state == State.STOPPING:
         return ""
     if observed.phase == Phase.RUNNING:
-        if replica.state != State.RUNNING:
+        if replica.state == State.RUNNING:
+            return ""
+        if (await tx.get_one(Workload, attempt.workload_id)).kind not in pages.KINDS:
             await move(tx, now, replica, State.RUNNING)
+        else:
+            since = min(observed.ready_at or sent_at, now)
+            await pages.look_at(tx, now, attempt, replica, since, _told(attempt, before))
     elif replica.state in (State.ASSIGNED, State.STARTING):
         await move(tx, now, replica, State.STARTING, observed.reason)
     return ""
@@ -187,9 +209,20 @@ async def _refuse(tx: Tx, now: datetime, attempt: Attempt, replica: Replica, why
     await resources.bump(tx, attempt.site_id)
 
 
-async def _ended(tx: Tx, now: datetime, attempt: Attempt, replica: Replica, observed: ObservedReplica) -> None:
+async def _ended(
+    tx: Tx,
+    now: datetime,
+    attempt: Attempt,
+    replica: Replica,
+    observed: ObservedReplica,
+    before: datetime | None,
+) -> None:
     if attempt.cause not in (NODE_LOST, ENDPOINT):
-        await _started(tx, now, attempt, observed)
+        await _started(tx, now, attempt, observed, before)
+        unseen = attempt.page_since is None and replica.state != State.RUNNING and not _is_over(attempt, replica)
+        if observed.ready_at and unseen:
+            attempt.page_since, attempt.page_told = min(observed.ready_at, now), _told(attempt, before)
+        await pages.ended(tx, now, attempt)
         attempt.cause = observed.cause
     if attempt.started_at is not None:
         known = observed.ended_at or await meters.seen_until(tx, attempt.id) or attempt.started_at

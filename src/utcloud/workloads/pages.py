@@ -1,15 +1,101 @@
-"""Pages of replicas: which the edge may reach, by their site's word, and why one cannot be opened."""
+"""Pages of replicas: when one runs and is billed, which the edge may reach, and why one cannot be opened.
 
-from sqlalchemy import select
+A site says that a page answers; the server asks it itself, at the address and with the token that the edge uses. Until
+that has had an answer, it does not count as running, and nothing is billed. A page to which the edge has no way runs on
+its site's word, and is not billed.
+"""
 
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select, update
+
+from utcloud.billing import meters, uptime
 from utcloud.common import addresses
+from utcloud.common.clock import to_ms
 from utcloud.common.errors import Conflict, Invalid
-from utcloud.db import Tx
+from utcloud.db import Tx, emit
 from utcloud.edge import service as edge
+from utcloud.edge.models import Route
 from utcloud.protocol import ObservedReplica, Phase
 from utcloud.resources import service as resources
 from utcloud.resources.models import Site
 from utcloud.workloads.models import Attempt, Replica, Workload
+from utcloud.workloads.schemas import State
+from utcloud.workloads.states import move
+
+KINDS = frozenset({"notebook"})
+"""Kinds of work that have a page, and are billed from when it answers."""
+SIGNAL = "pages"
+
+
+async def look_at(tx: Tx, now: datetime, attempt: Attempt, replica: Replica, since: datetime, told: datetime) -> None:
+    """Its site says that its page answers since ``since``; until ``told`` it had not. The first word holds."""
+    if attempt.page_since is None:
+        attempt.page_since, attempt.page_told = since, told
+    if await edge.has_route(tx, replica.id):
+        await move(tx, now, replica, State.STARTING, "waiting for its page to answer at the edge")
+        emit(tx, SIGNAL)
+    else:
+        await move(tx, now, replica, State.RUNNING)
+
+
+async def answered(tx: Tx, now: datetime, attempt_ids: Collection[str]) -> None:
+    """The pages of these attempts answered at the edge: they run, and are billed from when their sites say, within what
+    was known."""
+    query = (
+        select(Attempt, Replica)
+        .join(Replica, Replica.id == Attempt.replica_id)
+        .where(Attempt.id.in_(attempt_ids), Attempt.page_since.is_not(None), Attempt.done.is_(False))
+    )
+    for attempt, replica in (await tx.execute(query)).all():
+        if attempt.page_since is not None:
+            await meters.start(tx, attempt.id, attempt.page_since, now=now, told=attempt.page_told)
+        attempt.page_since = None
+        if replica.attempt_id == attempt.id and replica.state == State.STARTING:
+            await move(tx, now, replica, State.RUNNING)
+
+
+async def ended(tx: Tx, now: datetime, attempt: Attempt) -> None:
+    """It has ended. What no server could see, since none was there, is billed on its site's word."""
+    if attempt.page_since is None:
+        return
+    since = max(attempt.page_since, attempt.page_told or attempt.page_since)
+    away = to_ms(now) - to_ms(since) - await uptime.listened_ms(tx, since, now)
+    if away > 0:
+        unseen = max(since, now - timedelta(milliseconds=away))
+        await meters.start(tx, attempt.id, attempt.page_since, now=now, told=unseen)
+    attempt.page_since = None
+
+
+async def out_of_reach(tx: Tx, now: datetime, attempt_ids: Collection[str]) -> None:
+    """The edge has no way to these pages any more: they run on their sites' word, and are not billed."""
+    query = select(Replica).where(Replica.attempt_id.in_(attempt_ids), Replica.state == State.STARTING)
+    for replica in (await tx.scalars(query)).all():
+        await move(tx, now, replica, State.RUNNING)
+
+
+async def waiting(tx: Tx) -> dict[str, tuple[str | None, str | None]]:
+    """The pages that a site says answer and the edge has not seen yet: address and token, where there is a route still;
+    those that it never had are left out."""
+    rows = await tx.execute(
+        select(Attempt.id, Route.upstream, Route.upstream_token)
+        .join(Replica, Replica.id == Attempt.replica_id)
+        .outerjoin(Route, Route.replica_id == Attempt.replica_id)
+        .where(Attempt.page_since.is_not(None), Attempt.done.is_(False), Attempt.desired == Phase.RUNNING)
+        .where(or_(Route.replica_id.is_not(None), Replica.state == State.STARTING))
+    )
+    return {ident: (upstream, token) for ident, upstream, token in rows}
+
+
+async def silent(tx: Tx, attempt_ids: Collection[str], asked_at: datetime) -> None:
+    """These pages did not answer when they were asked: no start before that is believed."""
+    await tx.execute(
+        update(Attempt)
+        .where(Attempt.id.in_(attempt_ids), Attempt.page_told < asked_at)
+        .values(page_told=asked_at)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def is_wanted(attempt: Attempt, observed: ObservedReplica) -> bool:

@@ -15,6 +15,7 @@ from utcloud.accounts import service as accounts
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, GroupMember, Quota
 from utcloud.accounts.schemas import QuotaOut, QuotaUpdate, QuotaUse
+from utcloud.billing import payers
 from utcloud.common.errors import Conflict, Invalid, NotFound
 from utcloud.common.ids import new_id
 from utcloud.common.quantity import BASIC, CPU, SHARED_MEMORY, format_quantity, parse_quantity
@@ -56,7 +57,8 @@ class Subject:
 async def group_for(tx: Tx, actor: Actor, pool: Pool, wanted: str | None) -> str | None:
     """The group in whose name work in ``pool`` runs: ``wanted``, or the one through which the pool is open to him.
 
-    None when the pool is open to everybody, or is his own. Raises NotFound or Invalid on ``group_id``.
+    None when the pool is open to everybody, or is his own; and when a miner has bound it to the group and none of its
+    managers agreed: then it does not count against the group's quota. Raises NotFound or Invalid on ``group_id``.
     """
     rows = await tx.execute(
         select(Group.id, Group.name, PoolGroup.pool_id)
@@ -68,7 +70,10 @@ async def group_for(tx: Tx, actor: Actor, pool: Pool, wanted: str | None) -> str
     groups = rows.all()
     bound = [group for group in groups if group.pool_id]
     if wanted is None:
-        return bound[0].id if bound and not pool.open_to_all else None
+        if not bound or pool.open_to_all:
+            return None
+        agreed = set(await tx.scalars(payers.allowed_groups(pool.id)))
+        return next((group.id for group in bound if group.id in agreed), None)
     group = next((group for group in groups if group.id == wanted), None)
     if group is None:
         raise NotFound.of("group", wanted, field="group_id")
@@ -181,8 +186,8 @@ async def use_of(tx: Tx, subject: Subject) -> Use:
 
 
 async def user_subject(tx: Tx, actor: Actor, user_id: str) -> Subject:
-    """The user, for himself, miners and operators; to others there is none."""
-    if user_id != actor.id and not (actor.is_miner or actor.is_operator):
+    """The user, for himself and operators; to others there is none."""
+    if user_id != actor.id and not actor.is_operator:
         raise NotFound.of("user", user_id)
     return Subject("user", user_id, (await accounts.get_user(tx, user_id)).username)
 

@@ -22,6 +22,7 @@ from utcloud.workloads.schemas import (
     NotebookOpen,
     NotebookOut,
     NotebookSort,
+    NotebookStart,
     Opening,
     OverviewOut,
     State,
@@ -114,10 +115,13 @@ async def delete_notebook(notebook_id: IdPath, actor: CurrentActor, db: Db, now:
 
 
 @router.post("/notebooks/{notebook_id}/start")
-async def start_notebook(notebook_id: IdPath, actor: CurrentActor, db: Db, now: Now, request: Request) -> NotebookOut:
+async def start_notebook(
+    notebook_id: IdPath, actor: CurrentActor, db: Db, now: Now, request: Request, body: NotebookStart | None = None
+) -> NotebookOut:
     """Start a notebook again; its files are as they were."""
     async with db.write(TURNS) as tx:
-        await notebooks.start(tx, now, actor, notebook_id, **_terms(request))
+        expected = body.expected_price if body else None
+        await notebooks.start(tx, now, actor, notebook_id, expected_price=expected, **_terms(request))
         return await queries.notebook(tx, actor, notebook_id)
 
 

@@ -10,6 +10,15 @@ from utcloud.accounts.schemas import NO_NUL, Ident, Input, Name, Text
 from utcloud.common.money import Unc, UncInput
 from utcloud.resources.schemas import Attention
 
+Expected = Annotated[
+    UncInput | None,
+    Field(
+        description="The price per hour of one subtask that you were shown, such as an estimate's `unit_price`. When "
+        "it is another by now, nothing is ordered: 409 `price_changed` names both. Left out: whatever it costs.",
+        examples=["1.5"],
+    ),
+]
+
 
 class State(StrEnum):
     PENDING = "pending"
@@ -96,7 +105,12 @@ class NotebookCreate(Input):
     max_hours: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = None
     """The longest that each start may run."""
     tasks: Annotated[int, Field(ge=1, le=32, strict=True)] = 1
+    expected_price: Expected = None
     start: StrictBool = True
+
+
+class NotebookStart(Input):
+    expected_price: Expected = None
 
 
 class NotebookOpen(Input):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from utcloud.cli import processes
 from utcloud.cli.processes import refuse_unknown_settings
 from utcloud.cli.up import down, network, start, status, up
-from utcloud.cli.up.engine import Engine
+from utcloud.cli.up.engine import Engine, own_url
 from utcloud.cli.up.instance import CannotRunError, Instance, from_environment
 from utcloud.common.settings import Settings
 
@@ -68,6 +69,18 @@ def test_settings_are_handed_down_and_remembered(settings: Settings) -> None:
     again = Instance(Settings(home=settings.home)).remembered().settings
     assert (again.port, again.bind, again.simulate_chips) == (9000, ["127.0.0.1"], "BM1684X:3")
     assert "UTCLOUD_PORT" not in os.environ
+
+
+def test_a_home_that_was_moved_remembers_no_other_home(settings: Settings, tmp_path: Path) -> None:
+    """`down` in a copy of a home must not stop the other one."""
+    before = Instance(settings.model_copy(update={"port": 9000}))
+    before.settings.run_dir.mkdir(parents=True, exist_ok=True)
+    engine = Engine(own_url(before.own_engine), before.own_engine)
+    before.remember(before.environment(engine))
+    moved = tmp_path / "moved"
+    shutil.copytree(settings.home, moved)
+    again = Instance(Settings(home=moved)).remembered()
+    assert (again.home, again.known_engine().url) == (moved, f"unix://{moved}/engine/podman.sock")
 
 
 def test_remembered_settings_win_over_this_shells(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

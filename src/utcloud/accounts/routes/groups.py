@@ -18,7 +18,7 @@ from utcloud.accounts.schemas import (
 )
 from utcloud.common import export
 from utcloud.common.paging import Limit, Page
-from utcloud.db.web import Db, Now
+from utcloud.db.web import AppSettings, Db, Now
 
 router = APIRouter(prefix="/groups", tags=["groups"])
 
@@ -47,10 +47,10 @@ async def list_groups(
 
 
 @router.post("", status_code=201)
-async def create_group(body: GroupCreate, actor: CurrentActor, db: Db, now: Now) -> GroupDetail:
+async def create_group(body: GroupCreate, actor: CurrentActor, db: Db, now: Now, settings: AppSettings) -> GroupDetail:
     """Add a group with its first members."""
     async with db.write() as tx:
-        return await service.create_group(tx, actor, body, now)
+        return await service.create_group(tx, actor, body, now, settings)
 
 
 @router.get("/{group_id}")

@@ -26,6 +26,7 @@ from utcloud.accounts.service.groups import (
     group_in_use_checks,
     group_refs,
     list_groups,
+    on_group_created,
     update_group,
     visible_group,
 )
@@ -40,10 +41,12 @@ from utcloud.accounts.service.users import (
     get_user,
     group_ids_of,
     list_users,
+    names_of,
     on_access_end,
     on_delete_checks,
     on_freeze,
     on_grant,
+    renters_of,
     require_active,
     reset_password,
     unfreeze_user,
@@ -51,6 +54,8 @@ from utcloud.accounts.service.users import (
     user_out,
     usernames,
     users_out,
+    visible_user,
+    visible_users,
 )
 
 __all__ = [
@@ -87,12 +92,15 @@ __all__ = [
     "log_in",
     "log_out",
     "members",
+    "names_of",
     "on_access_end",
     "on_delete_checks",
     "on_freeze",
     "on_grant",
+    "on_group_created",
     "out_of_standing",
     "prove_again",
+    "renters_of",
     "require_active",
     "reset_password",
     "revoke_token",
@@ -106,5 +114,7 @@ __all__ = [
     "usernames",
     "users_out",
     "visible_group",
+    "visible_user",
+    "visible_users",
     "why_out",
 ]

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from utcloud.accounts import audit
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.models import Group, GroupMember
+from utcloud.accounts.models import Group, GroupMember, User
 from utcloud.accounts.schemas import (
     GroupBase,
     GroupCreate,
@@ -20,12 +20,17 @@ from utcloud.accounts.schemas import (
     GroupUpdate,
 )
 from utcloud.accounts.service import members
+from utcloud.accounts.service.users import visible_users
 from utcloud.common.errors import Conflict, NotFound
 from utcloud.common.ids import new_id
+from utcloud.common.settings import Settings
 from utcloud.db import Tx, emit, paginate
 
 group_in_use_checks: list[Callable[[Tx, str], Awaitable[str | None]]] = []
 """Rooms above add to it: what uses the group of this id, in words, or None."""
+
+on_group_created: list[Callable[[Tx, datetime, Group, Settings], Awaitable[None]]] = []
+"""Rooms above add to it: what they give a new group, in the transaction that makes it."""
 
 
 async def get_group(tx: Tx, group_id: str) -> Group:
@@ -76,14 +81,18 @@ async def list_groups(
 
 
 async def group_detail(tx: Tx, actor: Actor, group_id: str) -> GroupDetail:
-    """The group with its members."""
+    """The group with its members; a miner who is not in it sees of them those who rent from him."""
     group = await visible_group(tx, actor, group_id)
     inside = await members.of_group(tx, group.id)
     mine = next((one.role for one in inside if one.user.id == actor.id), None)
+    if mine is None and not actor.is_operator:  # a miner
+        seen = (User.id.in_([one.user.id for one in inside]), visible_users(actor))
+        known = set(await tx.scalars(select(User.id).where(*seen)))
+        inside = [one for one in inside if one.user.id in known]
     return GroupDetail(**_base(group, mine).model_dump(), members=inside)
 
 
-async def create_group(tx: Tx, actor: Actor, body: GroupCreate, now: datetime) -> GroupDetail:
+async def create_group(tx: Tx, actor: Actor, body: GroupCreate, now: datetime, settings: Settings) -> GroupDetail:
     """Add a group with its first members."""
     actor.require_operator()
     await _require_free(tx, body.name)
@@ -92,6 +101,8 @@ async def create_group(tx: Tx, actor: Actor, body: GroupCreate, now: datetime) -
     await _flush_name(tx, body.name)
     await members.set_members(tx, group.id, body.user_ids, body.manager_ids)
     detail = {"user_ids": body.user_ids, "manager_ids": body.manager_ids}
+    for hook in on_group_created:
+        await hook(tx, now, group, settings)
     audit.record(tx, actor, "group.create", "group", group.id, group.name, detail)
     emit(tx, "ui:miners")
     return await group_detail(tx, actor, group.id)

@@ -39,6 +39,11 @@ _TEXTS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "recharged": ("{amount} UNC recharged", "{amount} UNC were put into {wallet} by {by}."),
         "deducted": ("{amount} UNC deducted", "{amount} UNC were taken out of {wallet} by {by}."),
+        "credited": (
+            "{amount} UNC credited for {workload}",
+            "{by} gave {amount} UNC of what {workload} cost back to its payer, from what its miner and the platform "
+            "got of it.\n\nThe reason: {reason}",
+        ),
         "note": ("", "The note: {note}"),
         "user": ("", "the wallet of {owner_name}"),
         "group": ("", "the wallet of the group {owner_name}"),
@@ -61,6 +66,10 @@ _TEXTS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "recharged": ("已充值 {amount} UNC", "{by} 向{wallet}充值了 {amount} UNC。"),
         "deducted": ("已扣减 {amount} UNC", "{by} 从{wallet}扣减了 {amount} UNC。"),
+        "credited": (
+            "{workload} 已退还 {amount} UNC",
+            "{by} 将 {workload} 费用中的 {amount} UNC 退还给付款方，由矿工和平台按所得退回。\n\n原因：{reason}",
+        ),
         "note": ("", "备注：{note}"),
         "user": ("", "{owner_name} 的钱包"),
         "group": ("", "用户组 {owner_name} 的钱包"),

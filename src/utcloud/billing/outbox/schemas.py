@@ -15,6 +15,7 @@ class NoticeKind(StrEnum):
     WORKLOAD_STOPPED = "workload_stopped"
     ORDER_SETTLED = "order_settled"
     RECHARGED = "recharged"
+    CREDITED = "credited"
 
 
 class Channel(StrEnum):

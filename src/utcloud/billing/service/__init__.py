@@ -1,6 +1,7 @@
 """The rules of wallets, records, earnings, orders, prices and the journal: one face, several files."""
 
 from utcloud.billing.service.charges import ChargeFilter, charges_out, list_charges
+from utcloud.billing.service.credits import credit_order
 from utcloud.billing.service.earnings import earnings, earnings_of, platform
 from utcloud.billing.service.estimates import estimate
 from utcloud.billing.service.held import decide_held, list_held
@@ -34,6 +35,7 @@ __all__ = [
     "RechargeFilter",
     "charges_out",
     "create_recharge",
+    "credit_order",
     "decide_held",
     "earnings",
     "earnings_of",

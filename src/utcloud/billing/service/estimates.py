@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import GroupMember
-from utcloud.billing import caps, journal, orders, sums
+from utcloud.billing import caps, journal, orders, payers, sums
 from utcloud.billing.funds import hold_for, shortage
 from utcloud.billing.order_schemas import EstimateCreate, EstimateOut
 from utcloud.billing.solvency import FAR_MS, MS_PER_HOUR, Use, outlook
@@ -17,7 +17,7 @@ from utcloud.resources import service as resources
 async def estimate(tx: Tx, now: datetime, actor: Actor, body: EstimateCreate) -> EstimateOut:
     """Say what a start of ``body`` would cost; another's pool, specification or group is not found."""
     purpose = "notebook" if body.kind == "notebook" else "training"
-    _, spec = await resources.usable_pool(tx, actor, body.pool_id, purpose, body.spec_id)
+    pool, spec = await resources.usable_pool(tx, actor, body.pool_id, purpose, body.spec_id)
     owner = actor.id
     if body.payer == "group":
         if body.group_id is None or await tx.get(GroupMember, (body.group_id, actor.id)) is None:
@@ -26,9 +26,12 @@ async def estimate(tx: Tx, now: datetime, actor: Actor, body: EstimateCreate) ->
     wallet = await journal.account(tx, "wallet", owner)
     use = (await sums.use_of(tx, [wallet.id], now)).get(wallet.id, Use())
     state = outlook(wallet.balance, use, now)
-    rooms = [room for room in await caps.rooms(tx, now, [wallet.id]) if room.user_id in ("", actor.id)]
+    rooms = [room for room in await caps.rooms(tx, now, [wallet.id]) if room.binds(actor.id)]
     price, hold = spec.price * body.tasks, hold_for(spec.price) * body.tasks
-    refusal: Problem | None = shortage(wallet, use, price, hold) or caps.refusal(rooms, actor.id, hold)
+    refusal: Problem | None = await payers.refusal(
+        tx, wallet, payer_id=actor.id, miner_id=spec.miner_id, pool_id=pool.id, pool=pool.name, price=spec.price
+    )
+    refusal = refusal or shortage(wallet, use, price, hold) or caps.refusal(rooms, actor.id, hold)
     ends: list[tuple[int, str]] = []
     if price:
         ends.append((_ms(wallet.balance - use.owed, price + use.burn), "wallet"))

@@ -26,7 +26,7 @@ from utcloud.billing.order_schemas import (
 from utcloud.billing.service.charges import charges_out
 from utcloud.billing.service.common import managed_groups, owner_names
 from utcloud.billing.service.ledger import entries_out
-from utcloud.billing.solvency import MS_PER_HOUR
+from utcloud.billing.solvency import MS_PER_HOUR, elapsed_ms
 from utcloud.common.errors import Conflict, Forbidden, NotFound
 from utcloud.common.money import format_unc
 from utcloud.db import Tx, emit, paginate
@@ -115,6 +115,11 @@ async def _orders_out(tx: Tx, found: Sequence[Order]) -> list[OrderOut]:
     return [_order_out(order, names, live.get(order.id)) for order in found]
 
 
+async def order_out(tx: Tx, order: Order) -> OrderOut:
+    """What the API says of an order."""
+    return (await _orders_out(tx, [order]))[0]
+
+
 def _order_out(order: Order, names: dict[str, str], live: list[int] | None) -> OrderOut:
     cost, waived, credited, elapsed = live or (order.cost, order.waived, order.credited, order.elapsed_ms)
     return OrderOut(
@@ -163,7 +168,8 @@ def _rate_until(order: Order) -> datetime | None:
     return since + RATE_FOR if since else None
 
 
-async def _order(tx: Tx, actor: Actor, order_id: str) -> Order:
+async def visible_order(tx: Tx, actor: Actor, order_id: str) -> Order:
+    """An order that the actor may see; raises NotFound."""
     order = await tx.scalar(select(Order).where(Order.id == order_id, _visible(actor)))
     if order is None:
         raise NotFound.of("order", order_id)
@@ -172,12 +178,13 @@ async def _order(tx: Tx, actor: Actor, order_id: str) -> Order:
 
 async def get_order(tx: Tx, actor: Actor, order_id: str) -> OrderDetail:
     """An order with every attempt: order = Σ subtasks = Σ replicas = Σ attempts, each by the formula."""
-    order = await _order(tx, actor, order_id)
+    order = await visible_order(tx, actor, order_id)
     found = (await tx.scalars(select(Meter).where(Meter.order_id == order.id).order_by(Meter.id))).all()
     tree: dict[str, dict[str, list[AttemptLine]]] = defaultdict(lambda: defaultdict(list))
+    made = await _entries_of(tx, [meter.id for meter in found])
     both = zip(await charges_out(tx, found), found, strict=True)
     for charge, meter in sorted(both, key=lambda pair: (pair[0].subtask, pair[0].replica, pair[0].attempt)):
-        line = AttemptLine(**dict(charge), formula=_formula(meter, charge.amount), entries=_entries_of(meter))
+        line = AttemptLine(**dict(charge), formula=_formula(meter, charge.amount), entries=made.get(meter.id, 0))
         tree[charge.subtask][charge.replica].append(line)
     subtasks = []
     for subtask, replicas in tree.items():
@@ -186,27 +193,27 @@ async def get_order(tx: Tx, actor: Actor, order_id: str) -> OrderDetail:
             for replica, attempts in replicas.items()
         ]
         subtasks.append(SubtaskLine(subtask=subtask, paid=sum(one.paid for one in lines), replicas=lines))
-    (out,) = await _orders_out(tx, [order])
-    return OrderDetail(**dict(out), subtasks=subtasks)
+    return OrderDetail(**dict(await order_out(tx, order)), subtasks=subtasks)
 
 
 def _formula(meter: Meter, amount: int) -> str:
     from_, until = meter.started_at, meter.ended_at or meter.witnessed_until
     if from_ is None or until is None:
         return "it never ran: 0 UNC"
-    ms = max(round((until - from_).total_seconds() * 1000), 0)
+    ms = elapsed_ms(meter)
     return f"{format_unc(meter.price)} UNC/h × {ms} ms ÷ {MS_PER_HOUR} ms = {format_unc(amount)} UNC"
 
 
-def _entries_of(meter: Meter) -> int:
-    return meter.settlements + bool(meter.credited)
+async def _entries_of(tx: Tx, meter_ids: Sequence[str]) -> dict[str, int]:
+    query = select(Entry.cause_id, func.count()).where(Entry.cause_type == "meter", Entry.cause_id.in_(meter_ids))
+    return {meter_id: count for meter_id, count in await tx.execute(query.group_by(Entry.cause_id))}  # noqa: C416
 
 
 async def list_entries(
     tx: Tx, actor: Actor, order_id: str, *, limit: int, cursor: str | None = None
 ) -> tuple[list[EntryOut], str | None]:
     """One page of an order's journal entries, newest first."""
-    order = await _order(tx, actor, order_id)
+    order = await visible_order(tx, actor, order_id)
     meters = select(Meter.id).where(Meter.order_id == order.id)
     query = select(Entry).where(Entry.cause_type == "meter", Entry.cause_id.in_(meters))
     found, after = await paginate(tx, query, Entry.id, limit=limit, cursor=cursor)
@@ -215,7 +222,7 @@ async def list_entries(
 
 async def rate(tx: Tx, now: datetime, actor: Actor, order_id: str, body: RatingCreate) -> OrderOut:
     """The renter says what he thinks of an order that has ended; he may change it for 30 days."""
-    order = await _order(tx, actor, order_id)
+    order = await visible_order(tx, actor, order_id)
     if order.owner_id != actor.id:
         raise Forbidden("Only the renter may rate an order.")
     until = _rate_until(order)
@@ -228,7 +235,7 @@ async def rate(tx: Tx, now: datetime, actor: Actor, order_id: str, body: RatingC
     audit.record(tx, actor, "order.rate", "order", order.id, order.workload, {"stars": body.stars})
     emit(tx, f"ui:{actor.id}")
     emit(tx, "ui:miners")
-    return (await _orders_out(tx, [order]))[0]
+    return await order_out(tx, order)
 
 
 async def ratings(tx: Tx, miner_id: str | None, pool_id: str | None) -> RatingsOut:

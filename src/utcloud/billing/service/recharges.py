@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from utcloud.accounts import audit
 from utcloud.accounts.auth import Actor
+from utcloud.accounts.models import GroupMember
 from utcloud.billing import events, journal, sums
 from utcloud.billing.models import IS_RECHARGE, Account, Entry, Posting
 from utcloud.billing.schemas import RechargeCreate, RechargeOut, RechargeSort
@@ -19,6 +20,7 @@ from utcloud.common.errors import Conflict, Forbidden, Invalid
 from utcloud.common.ids import new_id
 from utcloud.common.money import MAX_MICRO, format_unc
 from utcloud.db import Tx, emit, paginate
+from utcloud.resources.models import Pool, PoolGroup
 
 _of_wallet = (Posting.entry_id == Entry.id, Account.id == Posting.account_id, Account.kind == "wallet")
 _BY = {
@@ -30,23 +32,72 @@ MOST_ISSUED = 9 * 10**18
 
 
 async def create_recharge(
-    tx: Tx, now: datetime, actor: Actor, body: RechargeCreate, idempotency_key: str | None = None, *, issues: bool
+    tx: Tx,
+    now: datetime,
+    actor: Actor,
+    body: RechargeCreate,
+    idempotency_key: str | None = None,
+    *,
+    issues: bool,
+    most_per_day: int | None = None,
 ) -> RechargeOut:
     """Put machine hours into a wallet, or take out what is available. The same key again changes nothing.
 
-    A group's manager who does not issue them recharges its wallet from his own.
+    ``issues``: the actor may do so out of nothing, who is no operator as ``_may_issue`` says, up to ``most_per_day``. A
+    group's manager who does not recharges its wallet from his own.
     """
     wallet = await own_wallet(tx, actor, body.wallet_id, field="wallet_id")
-    if not issues and not (body.kind == "recharge" and await is_manager(tx, actor, wallet.owner_id)):
-        raise Forbidden("You may not put machine hours into wallets, or take them out.", cure="Ask an operator.")
     key = hashlib.sha256(f"{idempotency_key}".encode()).hexdigest() if idempotency_key else new_id("key")
+    booked = f"recharge:{actor.id}:{key}"
+    if not actor.is_operator:
+        issues = issues and body.kind == "recharge" and await _may_issue(tx, actor, wallet)
+    if not issues and not (body.kind == "recharge" and await is_manager(tx, actor, wallet.owner_id)):
+        raise Forbidden("You may not put machine hours into this wallet, or take them out.", cure="Ask an operator.")
     if not issues:
         names = await owner_names(tx, [wallet.owner_id])
         own = await journal.account(tx, "wallet", actor.id)
         note = f"to the group {names.get(wallet.owner_id, '')}"
         await _book(tx, now, actor, own, -body.amount, note, f"transfer:{actor.id}:{key}")
+    elif not actor.is_operator and most_per_day is not None:
+        await _check_day(tx, now, actor, body.amount, most_per_day, booked)
     change = body.amount if body.kind == "recharge" else -body.amount
-    return await _book(tx, now, actor, wallet, change, body.note, f"recharge:{actor.id}:{key}")
+    return await _book(tx, now, actor, wallet, change, body.note, booked)
+
+
+async def _may_issue(tx: Tx, actor: Actor, wallet: Account) -> bool:
+    """Whether the wallet is that of a group to which a pool of the miner's is bound, or of one of its other members."""
+    mine = select(PoolGroup.group_id).join(Pool, Pool.id == PoolGroup.pool_id).where(Pool.miner_id == actor.id)
+    members = select(GroupMember.user_id).where(GroupMember.group_id.in_(mine))
+    theirs = or_(Account.owner_id.in_(mine), Account.owner_id.in_(members))
+    query = select(Account.id).where(Account.id == wallet.id, Account.owner_id != actor.id, theirs)
+    return await tx.scalar(query) is not None
+
+
+async def _check_day(tx: Tx, now: datetime, actor: Actor, amount: int, most: int, key: str) -> None:
+    """Raise Forbidden when a miner would have issued more than ``most`` in this UTC day. What he transfers from his own
+    wallet cancels out."""
+    await journal.lock(tx)
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    issued = await tx.scalar(
+        select(func.sum(Posting.amount))
+        .join(Entry, Entry.id == Posting.entry_id)
+        .join(Account, Account.id == Posting.account_id)
+        .where(
+            Entry.kind.in_(("recharge", "deduct")),
+            Entry.actor_id == actor.id,
+            Entry.at >= day,
+            Entry.idempotency_key != key,
+            Account.kind == "wallet",
+        )
+    )
+    left = max(most - int(issued or 0), 0)
+    if amount > left:
+        raise Forbidden(
+            f"Miners put at most {format_unc(most)} UNC a day into wallets; {format_unc(left)} UNC are left today.",
+            field="amount",
+            cure="Put in less, wait until midnight UTC, or ask an operator.",
+            code="day_limit",
+        )
 
 
 async def _book(tx: Tx, now: datetime, actor: Actor, wallet: Account, change: int, note: str, key: str) -> RechargeOut:
@@ -125,10 +176,10 @@ async def list_recharges(
     cursor: str | None = None,
     sort: RechargeSort = RechargeSort.NEWEST,
 ) -> tuple[list[RechargeOut], str | None]:
-    """One page of recharges and deductions: of all for operators and miners, else one's own."""
+    """One page of recharges and deductions: of all for operators, else of the wallets that one sees."""
     query = select(Entry).where(IS_RECHARGE)
     wallets = select(Account.id).where(Account.kind == "wallet")
-    narrow = not (actor.is_operator or actor.is_miner)
+    narrow = not actor.is_operator
     if narrow:
         wallets = wallets.where(visible_wallets(actor))
     if wanted.wallet_id:

@@ -77,6 +77,13 @@ TIMELINE = [
 ]
 Name = Annotated[str, typer.Argument(help="Name or id.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until it is so, and say why it is not yet.")]
+Expected = Annotated[
+    str | None,
+    typer.Option(
+        help="UNC per hour and subtask that you expect; nothing is started at another price. Left out: you are asked, "
+        "or without a terminal the price of this moment is expected."
+    ),
+]
 Timeout = Annotated[float, typer.Option(min=1, help="With --wait: seconds at most.")]
 
 
@@ -126,6 +133,8 @@ def create(
     max_cost: Annotated[str | None, typer.Option(help="It is stopped before it costs more (UNC).")] = None,
     max_hours: Annotated[float | None, typer.Option(help="It is stopped after so many hours.")] = None,
     description: str = "",
+    expected_price: Expected = None,
+    yes: Yes = False,
     start: Annotated[bool, typer.Option("--start/--no-start", help="Whether to start it at once.")] = True,
     wait: Wait = False,
     timeout: Timeout = 600,
@@ -133,12 +142,12 @@ def create(
 ) -> None:
     """Create a notebook and start it."""
     api = connect()
-    pool_id, spec_id = _offer(api, pool, spec)
+    pool_id, offer = _offer(api, pool, spec)
     body = given(
         name=name,
         description=description,
         pool_id=pool_id,
-        spec_id=spec_id,
+        spec_id=offer["id"],
         image_id=_image(api, image),
         tasks=tasks,
         payer="group" if group else None,
@@ -146,6 +155,7 @@ def create(
         max_cost=max_cost,
         max_hours=max_hours,
         start=start,
+        expected_price=_agreed(offer["price"], tasks, expected_price, yes) if start else expected_price,
         **_version(api, "algorithm", algorithm),
         **_version(api, "dataset", dataset),
     )
@@ -156,10 +166,19 @@ def create(
 
 
 @app.command()
-def start(name: Name, wait: Wait = False, timeout: Timeout = 600, as_json: AsJson = False) -> None:
+def start(
+    name: Name,
+    expected_price: Expected = None,
+    yes: Yes = False,
+    wait: Wait = False,
+    timeout: Timeout = 600,
+    as_json: AsJson = False,
+) -> None:
     """Start a notebook again, with its files as they were."""
     api = connect()
-    notebook = api.post(f"notebooks/{api.find('notebooks', name)['id']}/start")
+    found = api.find("notebooks", name)
+    price = _agreed(found["price"], len(found["replicas"]), expected_price, yes)
+    notebook = api.post(f"notebooks/{found['id']}/start", {"expected_price": price})
     if wait:
         notebook = _wait(api, notebook["id"], "running", timeout)
     report(notebook, as_json, f"The notebook {notebook['name']} is {_state(notebook)}")
@@ -212,8 +231,16 @@ def _state(notebook: Json) -> str:
     return f"{notebook['state']}: {notebook['reason']}" if notebook["reason"] else f"{notebook['state']}."
 
 
-def _offer(api: "Api", pool: str | None, spec: str) -> tuple[str, str]:
-    """The ids of the pool and of the specification that it offers."""
+def _agreed(price: str, tasks: int, expected: str | None, yes: bool) -> str:
+    """The price at which to start: what was expected, or what it costs when somebody there says that it shall."""
+    if expected is None:
+        each = f"{price} UNC per hour" + (f" for each of {tasks} subtasks" if tasks > 1 else "")
+        confirm(f"It costs {each}. Start it?", yes)
+    return expected or price
+
+
+def _offer(api: "Api", pool: str | None, spec: str) -> tuple[str, Json]:
+    """The id of the pool, and the specification that it offers."""
     pools = [api.find("pools", pool)] if pool else list(api.every("pools"))
     offers = [
         (each, offer) for each in pools for offer in each["notebook_specs"] if spec in (offer["id"], offer["name"])
@@ -228,7 +255,7 @@ def _offer(api: "Api", pool: str | None, spec: str) -> tuple[str, str]:
         listed = ", ".join(f"{each['name']} ({offer['price']} UNC/hour)" for each, offer in offers)
         raise CliError(f"Several pools offer {spec!r}: {listed}", "Choose one with --pool.")
     freest, offer = max(offers, key=lambda pair: pair[1]["free_now"])
-    return freest["id"], offer["id"]
+    return freest["id"], offer
 
 
 def _image(api: "Api", image: str | None) -> str:

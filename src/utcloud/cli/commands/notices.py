@@ -30,6 +30,7 @@ class Kind(StrEnum):
     WORKLOAD_STOPPED = "workload_stopped"
     ORDER_SETTLED = "order_settled"
     RECHARGED = "recharged"
+    CREDITED = "credited"
 
 
 class Language(StrEnum):

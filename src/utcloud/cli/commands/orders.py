@@ -16,6 +16,8 @@ from utcloud.cli.common import (
     Since,
     Sort,
     Until,
+    Yes,
+    confirm,
     connect,
     given,
     listing,
@@ -154,6 +156,20 @@ def rate(
     """Rate an order of yours that has ended."""
     made = connect().post(f"orders/{order}/rating", {"stars": stars, "comment": comment})
     report(made, as_json, f"Rated {made['workload']} with {made['stars']} of 5 stars.")
+
+
+@app.command()
+def credit(
+    order: Order,
+    amount: Annotated[str, typer.Argument(help="UNC, such as 1.5: at most what was paid.")],
+    reason: Annotated[str, typer.Option(help="Why; renter and miner read it.")],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give back some of what was paid for an order that has ended; for operators."""
+    confirm(f"Give {amount} UNC of the order {order} back, from what its miner and the platform got?", yes)
+    made = connect().post(f"orders/{order}/credit", {"amount": amount, "reason": reason})
+    report(made, as_json, f"{amount} UNC credited; {made['workload']} now costs {made['cost']} UNC.")
 
 
 @app.command()

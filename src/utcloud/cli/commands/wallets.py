@@ -33,8 +33,14 @@ COLUMNS = [
     Column("RUNS OUT", "runs_out_at"),
     Column("ID", "id"),
 ]
+FIELDS = [
+    *COLUMNS,
+    Column("Pays up to (UNC/hour)", "max_price"),
+    Column("Pays in pools", lambda wallet: ", ".join(pool["name"] for pool in wallet["pools"])),
+]
 CAPS = [
     Column("OF", "of"),
+    Column("SET BY", "set_by"),
     Column("PERIOD", "period"),
     Column("CAP", "limit", right=True),
     Column("SPENT", "spent", right=True),
@@ -61,7 +67,7 @@ def show_(
     """Show a wallet."""
     api = connect()
     wallet = api.get("wallets/mine") if user is None else api.find("wallets", user, "owner_name")
-    show(wallet, COLUMNS, as_json)
+    show(wallet, FIELDS if wallet["owner"] == "group" else COLUMNS, as_json)
 
 
 @app.command("list")
@@ -101,6 +107,29 @@ def warn(user: User, amount: Amount, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def pays(
+    group: Annotated[str, typer.Argument(help="The group's name, or its wallet's id.")],
+    pool: Annotated[
+        list[str] | None, typer.Option(help="A pool in which it pays at any price: name or id; repeat.")
+    ] = None,
+    no_pool: Annotated[bool, typer.Option("--no-pool", help="It pays at any price in no pool.")] = False,
+    max_price: Annotated[
+        str | None, typer.Option(help="The most per hour and replica that it pays in any pool (UNC); none: in none.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say where a group's wallet pays; what is left out stays as it is. For the group's managers."""
+    api = connect()
+    wallet = api.find("wallets", group, "owner_name")
+    body: Json = {}
+    if pool or no_pool:
+        body["pool_ids"] = [api.find("pools", one)["id"] for one in pool or ()]
+    if max_price is not None:
+        body["max_price"] = None if max_price == "none" else max_price
+    show(api.patch(f"wallets/{wallet['id']}", body), FIELDS, as_json)
+
+
+@app.command()
 def caps(user: User, as_json: AsJson = False) -> None:
     """Show the spending caps of a wallet."""
     api = connect()
@@ -115,12 +144,20 @@ def cap(
     monthly: Annotated[str | None, typer.Option(help="The most in a UTC month. Left out: no cap.")] = None,
     total: Annotated[str | None, typer.Option(help="The most ever. Left out: no cap.")] = None,
     member: Annotated[str | None, typer.Option(help="Only of this member of the group: user name.")] = None,
+    each: Annotated[
+        bool, typer.Option("--each", help="Of each member of the group that has none of their own.")
+    ] = False,
+    as_keeper: Annotated[
+        bool, typer.Option("--as-keeper", help="As an operator: those that the owner or a manager set.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set the spending caps of a wallet, or of one member of the group that owns it."""
+    """Set the spending caps of a wallet, or of members of the group that owns it. An operator's are theirs to lift."""
     api = connect()
     wallet = api.find("wallets", user, "owner_name")
-    body = given(daily=daily, monthly=monthly, total=total)
+    body = given(daily=daily, monthly=monthly, total=total, set_by="keeper" if as_keeper else None)
+    if each:
+        body["user_id"] = "*"
     if member:
         inside = api.get(f"groups/{wallet['owner_id']}")["members"]
         found = [one["user"]["id"] for one in inside if member in (one["user"]["id"], one["user"]["username"])]
@@ -128,11 +165,19 @@ def cap(
     _show_caps(api.put(f"wallets/{wallet['id']}/caps", body), as_json)
 
 
+_OF = {"": "all", "*": "each"}
+
+
 def _show_caps(found: Json, as_json: bool) -> None:
     if as_json:
         return print_json(found)
     rows = [
-        {"of": cap["user_name"] or "all", "period": period, **cap[period]}
+        {
+            "of": _OF.get(cap["user_id"] or "", cap["user_name"]),
+            "set_by": cap["set_by"],
+            "period": period,
+            **cap[period],
+        }
         for cap in found["items"]
         for period in ("daily", "monthly", "total")
         if cap[period]

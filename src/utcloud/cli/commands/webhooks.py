@@ -44,7 +44,8 @@ Kinds = Annotated[
     list[str] | None,
     typer.Option(
         "--kind",
-        help="low_balance, stop_announced, workload_stopped, order_settled or recharged; several times for several.",
+        help="low_balance, stop_announced, workload_stopped, order_settled, recharged or credited; several times for "
+        "several.",
     ),
 ]
 

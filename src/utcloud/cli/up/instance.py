@@ -12,6 +12,8 @@ from utcloud.cli.up import engine as engines
 from utcloud.cli.up.supervise import MARK, Supervisor
 from utcloud.common.settings import Settings
 
+UNFINISHED_RESTORE = "restoring"
+"""The folder that lies in a home as long as a restore of it has not ended."""
 LONGEST_SOCKET_PATH = 107  # Linux: 108 bytes with the closing zero.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -106,6 +108,10 @@ class Instance:
             kept: dict[str, str] = json.loads(self.started_with.read_text())
         except (OSError, ValueError):
             return self
+        before = Path(kept.get("UTCLOUD_HOME", self.home))
+        if kept.get("UTCLOUD_ENGINE_URL") == engines.own_url(before / "engine"):
+            kept["UTCLOUD_ENGINE_URL"] = engines.own_url(self.own_engine)
+        kept["UTCLOUD_HOME"] = str(self.home)  # it may have been moved
         return Instance(from_environment(kept))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from utcloud.cli.up import access, chips, edge, engine, image, metrics, network, ports, unixhttp
-from utcloud.cli.up.instance import CannotRunError, Instance
+from utcloud.cli.up.instance import UNFINISHED_RESTORE, CannotRunError, Instance
 from utcloud.cli.up.progress import say, step
 from utcloud.cli.up.stop import take_down
 from utcloud.cli.up.supervise import BIN, NotUpError, Program, alive, end, marked
@@ -67,6 +67,8 @@ def _check_asked(settings: Settings) -> None:
             "utcloud must be root here, for firewall rules that keep containers away from this machine and for the "
             "chips' device files: sudo make up"
         )
+    if (settings.home / UNFINISHED_RESTORE).exists():
+        raise CannotRunError(f"A restore into {settings.home} was interrupted. Run it again: utcloud restore FOLDER")
 
 
 def _announce_running(instance: Instance) -> None:

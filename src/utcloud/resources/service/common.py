@@ -34,6 +34,12 @@ Users = Callable[[Tx, Sequence[str]], Awaitable[dict[str, list[str]]]]
 node_users: list[Users] = []
 """Rooms above add theirs, so that a refusal to move a node can name who is there."""
 
+Bound = Callable[[Tx, Actor, str, Sequence[str]], Awaitable[None]]
+"""Takes who did it, the id of a pool, and the ids of the groups to which it was bound anew."""
+
+on_groups_bound: list[Bound] = []
+"""Called in the transaction that binds a pool to groups."""
+
 PriceChange = Callable[[Tx, Actor, Spec, int], Awaitable[None]]
 """Takes who changed the price, the specification with its new price, and the old price in micro-UNC per hour."""
 

@@ -38,6 +38,7 @@ from utcloud.resources.service.common import (
     in_use,
     name_taken,
     nodes_of,
+    on_groups_bound,
     pool_in_use_checks,
     quantities,
     refuse_in_use,
@@ -201,7 +202,7 @@ async def create_pool(tx: Tx, now: datetime, actor: Actor, body: PoolCreate) -> 
     tx.add(pool)
     await flush_name(tx, "pool", body.name)
     await _take_nodes(tx, now, pool, body.node_ids, body)
-    await _bind_groups(tx, pool, body.group_ids)
+    await _bind_groups(tx, actor, pool, body.group_ids)
     await _offer(tx, pool, Purpose.NOTEBOOK, body.notebook_spec_ids)
     await _offer(tx, pool, Purpose.TRAINING, body.training_spec_ids)
     audit.record(tx, actor, "pool.create", "pool", pool.id, pool.name, body.model_dump(exclude_unset=True))
@@ -227,8 +228,7 @@ async def update_pool(tx: Tx, now: datetime, actor: Actor, pool_id: str, body: P
         await _leave_nodes(tx, now, pool, body.node_ids, body)
         await _take_nodes(tx, now, pool, body.node_ids, body)
     if body.group_ids is not None:
-        await tx.execute(delete(PoolGroup).where(PoolGroup.pool_id == pool.id))
-        await _bind_groups(tx, pool, body.group_ids)
+        await _bind_groups(tx, actor, pool, body.group_ids)
     for purpose, spec_ids in (
         (Purpose.NOTEBOOK, body.notebook_spec_ids),
         (Purpose.TRAINING, body.training_spec_ids),
@@ -293,11 +293,17 @@ async def _leave_nodes(tx: Tx, now: datetime, pool: Pool, kept: list[str], how: 
     await move_nodes(tx, now, target, [node.id for node in leaving], how, field="node_ids")
 
 
-async def _bind_groups(tx: Tx, pool: Pool, given: list[str]) -> None:
+async def _bind_groups(tx: Tx, actor: Actor, pool: Pool, given: list[str]) -> None:
+    """Bind the pool to these groups and no others."""
     known = await tx.scalars(select(Group.id).where(Group.id.in_(given)))
     chosen = check_ids("group_ids", "group", given, known)
-    tx.add_all(PoolGroup(pool_id=pool.id, group_id=group_id) for group_id in chosen)
+    before = set(await tx.scalars(select(PoolGroup.group_id).where(PoolGroup.pool_id == pool.id)))
+    await tx.execute(delete(PoolGroup).where(PoolGroup.pool_id == pool.id, PoolGroup.group_id.not_in(chosen)))
+    new = [group_id for group_id in chosen if group_id not in before]
+    tx.add_all(PoolGroup(pool_id=pool.id, group_id=group_id) for group_id in new)
     await tx.flush()
+    for hook in on_groups_bound if new else ():
+        await hook(tx, actor, pool.id, new)
 
 
 async def _offer(tx: Tx, pool: Pool, purpose: Purpose, given: list[str]) -> None:

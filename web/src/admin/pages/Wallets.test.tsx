@@ -116,6 +116,17 @@ test("every refusal is seen", async () => {
   await everyRefusalIsSeen(user, Object.keys(FIELDS), (refusal) => server.on("post", PATH, refusal));
 });
 
+test("a miner who may recharge others is offered no deduction, and nothing at their own wallet", async () => {
+  const mira = make.user({ id: "usr_mira", username: "mira", roles: ["miner"] });
+  const own = make.wallet({ owner_id: "usr_mira", owner_name: "mira" });
+  server.on("get", "/api/v1/wallets", page([make.wallet({ owner_name: "rita" }), own]));
+  const { user } = show(<Wallets />, { as: make.session({ user: mira, recharges: true }) });
+  expect(await screen.findAllByRole("button", { name: "Recharge" })).toHaveLength(1);
+  expect(screen.queryByRole("button", { name: "Deduct" })).toBeNull();
+  await user.click(screen.getByRole("button", { name: "Recharge" }));
+  expect(within(await dialog()).queryByText("Deduct")).toBeNull();
+});
+
 test("who may not recharge is offered neither", async () => {
   show(<Wallets />, { as: make.session({ recharges: false }) });
   expect(await screen.findByRole("button", { name: "rita" })).toBeVisible();

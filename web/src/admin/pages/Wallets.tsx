@@ -19,7 +19,8 @@ type Wallet = Schemas["WalletOut"];
 /** The machine hours of users and groups: recharge, deduct, cap. */
 export function Wallets() {
   const { t } = useTranslation();
-  const { recharges } = useSession();
+  const { recharges, user } = useSession();
+  const operator = useRole();
   const [dialog, setDialog] = useState<{ wallet: Wallet; kind: "recharge" | "deduct" }>();
   const [owner, setOwner] = useAddress<Wallet["owner"]>("owner");
   const [shown, setShown] = useAddress("wallet");
@@ -64,16 +65,19 @@ export function Wallets() {
   if (recharges)
     columns.push({
       key: "actions",
-      render: (_, wallet) => (
-        <span className="tags">
-          <Button size="small" type="primary" onClick={() => setDialog({ wallet, kind: "recharge" })}>
-            {t("recharges.recharge")}
-          </Button>
-          <Button size="small" onClick={() => setDialog({ wallet, kind: "deduct" })}>
-            {t("recharges.deduct")}
-          </Button>
-        </span>
-      ),
+      render: (_, wallet) =>
+        (operator || wallet.owner_id !== user.id) && (
+          <span className="tags">
+            <Button size="small" type="primary" onClick={() => setDialog({ wallet, kind: "recharge" })}>
+              {t("recharges.recharge")}
+            </Button>
+            {operator && (
+              <Button size="small" onClick={() => setDialog({ wallet, kind: "deduct" })}>
+                {t("recharges.deduct")}
+              </Button>
+            )}
+          </span>
+        ),
     });
   return (
     <>
@@ -130,6 +134,7 @@ function RechargeDialog({
   onClose: () => void;
 }) {
   const { t } = useTranslation();
+  const operator = useRole();
   const { message } = App.useApp();
   return (
     <FormDialog<RechargeValues, unknown>
@@ -150,7 +155,7 @@ function RechargeDialog({
         <Segmented
           options={[
             { value: "recharge", label: t("recharges.recharge") },
-            { value: "deduct", label: t("recharges.deduct") },
+            ...(operator ? [{ value: "deduct", label: t("recharges.deduct") }] : []),
           ]}
         />
       </Form.Item>

@@ -62,8 +62,45 @@ test("it is created as it was chosen, and said", async () => {
     tasks: 1,
     max_cost: "2.5",
     start: true,
+    expected_price: "1.500000",
   });
   expect(await screen.findByText(/first/, { selector: ".ant-message *" })).toBeVisible();
+});
+
+describe("a price that has changed meanwhile", () => {
+  const changed = refuse(409, {
+    code: "price_changed",
+    field: "expected_price",
+    detail: "Specification 'small' costs 60 UNC per hour, not 1.5.",
+    expected_price: "1.5",
+    price: "60",
+  });
+
+  async function asked() {
+    server.on("post", PATH, ({ body }) => (body.expected_price === "60" ? make.notebook({ name: "first" }) : changed));
+    const all = await fill();
+    await all.send();
+    await screen.findByText(/^It was shown at/);
+    const question = await dialog();
+    expect(question).toHaveTextContent("It was shown at 1.5 UNC per hour and costs 60 UNC per hour now.");
+    return { ...all, question };
+  }
+
+  test("is said with both prices, and accepted it is ordered at the new one", async () => {
+    const { user, close, question } = await asked();
+    await user.click(within(question).getByRole("button", { name: "Start at the new price" }));
+    await waitFor(() => expect(close).toHaveBeenCalledOnce());
+    expect(server.calls("post", PATH).map(({ body }) => body.expected_price)).toEqual(["1.500000", "60"]);
+  });
+
+  test("and not accepted nothing is ordered, and what was filled in stays", async () => {
+    const { user, window, close, question } = await asked();
+    await user.click(within(question).getByRole("button", { name: "Cancel" }));
+    await waitFor(() => expect(window.getByText(/costs 60 UNC per hour, not 1.5/)).toBeVisible());
+    expect(server.calls("post", PATH)).toHaveLength(1);
+    expect(close).not.toHaveBeenCalled();
+    expect(window.getByLabelText("Name")).toHaveValue("first");
+  });
 });
 
 test("what fits no server cannot be chosen; what is busy can", async () => {
@@ -186,6 +223,7 @@ const FIELDS: Record<keyof Sent<typeof PATH, "post">, true> = {
   group_id: true,
   max_cost: true,
   max_hours: true,
+  expected_price: true,
 };
 
 test.each([

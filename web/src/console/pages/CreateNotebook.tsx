@@ -1,6 +1,7 @@
 import { api, ok, type Schemas } from "@shared/api/client";
 import { Estimate } from "@shared/money/Estimate";
 import { PayerFields, useMyGroups } from "@shared/money/PayerFields";
+import { useAgreedPrice } from "@shared/money/price";
 import { RatingOf } from "@shared/money/RatingOf";
 import { Quantities, Simulated, Unc } from "@shared/ui/bits";
 import { FormDialog } from "@shared/ui/FormDialog";
@@ -43,13 +44,13 @@ export function CreateNotebook({ open, onClose }: { open: boolean; onClose: () =
   const { message } = App.useApp();
   const required = [{ required: true, message: t("common.required") }];
   const groups = useMyGroups();
+  const offers = useOffers(open);
+  const agreed = useAgreedPrice();
   const submit = ({ offer, ...values }: Values) => {
     const [pool_id = "", spec_id = ""] = offer.split("/");
-    return ok(
-      api.POST("/api/v1/notebooks", {
-        body: { description: "", start: true, ...values, max_cost: values.max_cost || null, pool_id, spec_id },
-      }),
-    );
+    const wish = { description: "", start: true, ...values, max_cost: values.max_cost || null, pool_id, spec_id };
+    const shown = offers?.find(({ key }) => key === offer)?.price ?? "0";
+    return agreed(shown, (expected_price) => ok(api.POST("/api/v1/notebooks", { body: { ...wish, expected_price } })));
   };
   return (
     <FormDialog<Values, Schemas["NotebookOut"]>

@@ -59,6 +59,22 @@ test("what a start is refused for is said with its cure, and the button works ag
   expect(screen.getByRole("button", { name: "Open" })).toBeDisabled();
 });
 
+test("a start is at the price that is shown, or at the new one if it is accepted", async () => {
+  const { user, notebook, press } = await begin({ state: "stopped", price: "1.500000" });
+  server.on("post", START, ({ body }) =>
+    body?.expected_price === "2"
+      ? { ...notebook, state: "pending" as const }
+      : refuse(409, { code: "price_changed", field: "expected_price", expected_price: "1.5", price: "2" }),
+  );
+  await press("Start");
+  const question = await dialog();
+  expect(question).toHaveTextContent("It was shown at 1.5 UNC per hour and costs 2 UNC per hour now.");
+  await user.click(within(question).getByRole("button", { name: "Start at the new price" }));
+  await waitFor(() =>
+    expect(server.calls("post", START).map(({ body }) => body?.expected_price)).toEqual(["1.500000", "2"]),
+  );
+});
+
 test("a start is sent once, however often it is pressed", async () => {
   const { notebook, press } = await begin({ state: "stopped" });
   const release = server.hold("post", START);

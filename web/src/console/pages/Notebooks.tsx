@@ -1,6 +1,7 @@
 import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
 import { said } from "@shared/i18n/said";
+import { useAgreedPrice } from "@shared/money/price";
 import { Simulated, type State, STATES, StateTag, Unc, When } from "@shared/ui/bits";
 import { useAct, useConfirm } from "@shared/ui/feedback";
 import { Filter } from "@shared/ui/Filter";
@@ -141,6 +142,7 @@ export function NotebookActions({
   const { t } = useTranslation();
   const act = useAct();
   const confirm = useConfirm();
+  const agreed = useAgreedPrice();
   const path = { params: { path: { notebook_id: notebook.id } } };
   const over = OVER.has(notebook.state);
   const canOpen = notebook.replicas.some((replica) => replica.can_open);
@@ -152,7 +154,13 @@ export function NotebookActions({
       {over ? (
         <ActionButton
           label={t("common.start")}
-          action={() => act(() => ok(api.POST("/api/v1/notebooks/{notebook_id}/start", path)))}
+          action={() =>
+            act(() =>
+              agreed(notebook.price, (expected_price) =>
+                ok(api.POST("/api/v1/notebooks/{notebook_id}/start", { ...path, body: { expected_price } })),
+              ),
+            )
+          }
         />
       ) : (
         <Button

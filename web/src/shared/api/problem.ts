@@ -10,6 +10,8 @@ export interface Problem {
   field?: string | null;
   cure?: string | null;
   errors?: { field: string; detail: string }[];
+  /** With code `price_changed`: what it costs now, in UNC per hour. */
+  price?: string | null;
   second_factor?: components["schemas"]["SecondFactorAsked"] | null;
 }
 

@@ -1367,6 +1367,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/orders/{order_id}/credit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Credit Order
+         * @description Give back some of what was paid for an order that has ended, with a reason that all read; for operators.
+         */
+        post: operations["credit_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/orders/{order_id}/rating": {
         parameters: {
             query?: never;
@@ -1549,7 +1569,7 @@ export interface paths {
         head?: never;
         /**
          * Update Wallet
-         * @description Say below what a wallet's owner is warned.
+         * @description Say below what a wallet's owner is warned, and where a group's wallet pays.
          */
         patch: operations["update_wallet"];
         trace?: never;
@@ -1568,7 +1588,7 @@ export interface paths {
         get: operations["list_caps"];
         /**
          * Put Cap
-         * @description Set the spending caps of a wallet, or of a member of the group that owns it.
+         * @description Set the spending caps of a wallet, or of members of the group that owns it.
          */
         put: operations["put_cap"];
         post?: never;
@@ -2203,7 +2223,7 @@ export interface paths {
         };
         /**
          * List Users
-         * @description Users by name. For miners and operators.
+         * @description Users by name: all for operators; for miners the names of those who rent from them.
          */
         get: operations["list_users"];
         put?: never;
@@ -2227,7 +2247,7 @@ export interface paths {
         };
         /**
          * Get User
-         * @description One user: oneself, or anyone for miners and operators.
+         * @description One user: oneself, for operators anyone, and for miners the name of who rents from them.
          */
         get: operations["get_user"];
         put?: never;
@@ -3095,13 +3115,19 @@ export interface components {
         By: "day" | "spec" | "node" | "renter" | "miner" | "workload";
         /**
          * CapOut
-         * @description The most that may be spent from a wallet: by all together, or by one member of the group that owns it.
+         * @description The most that may be spent from a wallet: by all together, by one member of the group that owns it, or (``*``) by
+         *     each that has none of their own.
          */
         CapOut: {
             /** Wallet Id */
             wallet_id: string;
             /** User Id */
             user_id: string | null;
+            /**
+             * Set By
+             * @enum {string}
+             */
+            set_by: "keeper" | "operator";
             /** User Name */
             user_name: string;
             daily: components["schemas"]["CapSpent"] | null;
@@ -3137,7 +3163,9 @@ export interface components {
          */
         CapUpdate: {
             /** User Id */
-            user_id?: string | null;
+            user_id?: string | "*" | null;
+            /** Set By */
+            set_by?: ("keeper" | "operator") | null;
             /** Daily */
             daily?: string | null;
             /** Monthly */
@@ -3300,6 +3328,19 @@ export interface components {
              * @default
              * @example testing a new driver
              */
+            reason: string;
+        };
+        /**
+         * CreditCreate
+         * @description What an operator gives back of an order that has ended: at most what was paid for it.
+         */
+        CreditCreate: {
+            /**
+             * Amount
+             * @example 1.5
+             */
+            amount: string;
+            /** Reason */
             reason: string;
         };
         /** CustomResourceCreate */
@@ -4322,6 +4363,12 @@ export interface components {
              */
             tasks: number;
             /**
+             * Expected Price
+             * @description The price per hour of one subtask that you were shown, such as an estimate's `unit_price`. When it is another by now, nothing is ordered: 409 `price_changed` names both. Left out: whatever it costs.
+             * @example 1.5
+             */
+            expected_price?: string | null;
+            /**
              * Start
              * @default true
              */
@@ -4442,11 +4489,20 @@ export interface components {
          * @enum {string}
          */
         NotebookSort: "-created_at" | "created_at" | "name" | "-name" | "state" | "-state";
+        /** NotebookStart */
+        NotebookStart: {
+            /**
+             * Expected Price
+             * @description The price per hour of one subtask that you were shown, such as an estimate's `unit_price`. When it is another by now, nothing is ordered: 409 `price_changed` names both. Left out: whatever it costs.
+             * @example 1.5
+             */
+            expected_price?: string | null;
+        };
         /**
          * NoticeKind
          * @enum {string}
          */
-        NoticeKind: "low_balance" | "stop_announced" | "workload_stopped" | "order_settled" | "recharged";
+        NoticeKind: "low_balance" | "stop_announced" | "workload_stopped" | "order_settled" | "recharged" | "credited";
         /**
          * NoticeOut
          * @description Something that happened to one's money.
@@ -5370,6 +5426,10 @@ export interface components {
              * @default []
              */
             errors: components["schemas"]["FieldError"][];
+            /** Expected Price */
+            expected_price?: string | null;
+            /** Price */
+            price?: string | null;
             second_factor?: components["schemas"]["SecondFactorAsked"] | null;
         };
         /**
@@ -6522,19 +6582,42 @@ export interface components {
             low_balance: string;
             /** Low */
             low: boolean;
+            /** Max Price */
+            max_price?: string | null;
+            /**
+             * Pools
+             * @default []
+             */
+            pools: components["schemas"]["WalletPoolOut"][];
+        };
+        /**
+         * WalletPoolOut
+         * @description A pool in which a group's wallet pays at any price.
+         */
+        WalletPoolOut: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Miner Name */
+            miner_name: string;
         };
         /**
          * WalletSort
          * @enum {string}
          */
         WalletSort: "-created_at" | "created_at" | "balance" | "-balance";
-        /** WalletUpdate */
+        /**
+         * WalletUpdate
+         * @description Changes what is given. ``max_price`` and ``pool_ids`` are for groups' wallets; ``max_price`` null: none.
+         */
         WalletUpdate: {
-            /**
-             * Low Balance
-             * @example 1.5
-             */
-            low_balance: string;
+            /** Low Balance */
+            low_balance?: string | null;
+            /** Max Price */
+            max_price?: string | null;
+            /** Pool Ids */
+            pool_ids?: string[] | null;
         };
         /**
          * WebhookCreate
@@ -6553,7 +6636,8 @@ export interface components {
              *       "stop_announced",
              *       "workload_stopped",
              *       "order_settled",
-             *       "recharged"
+             *       "recharged",
+             *       "credited"
              *     ]
              */
             kinds: components["schemas"]["NoticeKind"][];
@@ -7610,7 +7694,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NotebookStart"] | null;
+            };
+        };
         responses: {
             /** @description Successful Response */
             200: {
@@ -7661,6 +7749,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description The body came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description The present state does not allow it */
             409: {
                 headers: {
@@ -7669,6 +7766,24 @@ export interface operations {
                 content: {
                     "application/problem+json": unknown;
                     "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description A field is not valid */
@@ -17783,6 +17898,139 @@ export interface operations {
                 content: {
                     "application/problem+json": unknown;
                     "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description A field is not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not at this moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    credit_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreditCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderOut"];
+                };
+            };
+            /** @description Nobody is logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The wallet holds too little */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not found, or another tenant's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body came too slowly */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The present state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The body is compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description A field is not valid */

@@ -1,9 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
-import { App, Button, Card, Flex, Form, Input, Progress, Select, Skeleton, Typography } from "antd";
+import { App, Button, Card, Flex, Form, Input, Progress, Segmented, Select, Skeleton, Tag, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
 import { formatUnc } from "../format";
+import { useRole, useSession } from "../session";
 import { When } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 import { FormDialog } from "../ui/FormDialog";
@@ -14,6 +15,8 @@ type Period = "daily" | "monthly" | "total";
 const PERIODS: Period[] = ["daily", "monthly", "total"];
 /** Stands for all together where a member can be chosen. */
 const ALL = "all";
+/** Stands for each member who has no caps of their own. */
+const EACH = "*";
 
 const keyOf = (wallet: Wallet) => ["wallets", wallet.id, "caps"];
 const load = (wallet: Wallet) =>
@@ -45,7 +48,7 @@ export function Caps({ wallet, canChange }: { wallet: Wallet; canChange: boolean
         <Flex vertical gap="small">
           {data.items.length === 0 && <Typography.Text>{t("caps.none")}</Typography.Text>}
           {data.items.map((cap) => (
-            <CapBars key={cap.user_id} cap={cap} named={wallet.owner === "group"} />
+            <CapBars key={`${cap.user_id} ${cap.set_by}`} cap={cap} named={wallet.owner === "group"} />
           ))}
           <Typography.Text type="secondary">
             {data.items.length > 0 && t("caps.about")} {!canChange && t("caps.noPermission")}
@@ -61,7 +64,14 @@ function CapBars({ cap, named }: { cap: Cap; named: boolean }) {
   const { t } = useTranslation();
   return (
     <>
-      {named && <Typography.Text strong>{cap.user_name || t("caps.all")}</Typography.Text>}
+      <span className="tags">
+        {named && (
+          <Typography.Text strong>
+            {cap.user_id === EACH ? t("caps.each") : cap.user_name || t("caps.all")}
+          </Typography.Text>
+        )}
+        {cap.set_by === "operator" && <Tag>{t("caps.byOperator")}</Tag>}
+      </span>
       {PERIODS.map((period) => {
         const one = cap[period];
         if (!one) return null;
@@ -98,8 +108,11 @@ function CapBars({ cap, named }: { cap: Cap; named: boolean }) {
   );
 }
 
+type Level = Cap["set_by"];
+
 interface Values {
   who: string;
+  level: Level;
   daily?: string;
   monthly?: string;
   total?: string;
@@ -110,16 +123,24 @@ function CapDialog(props: { wallet: Wallet; caps: Cap[]; open: boolean; onClose:
   const { t } = useTranslation();
   const { message } = App.useApp();
   const group = wallet.owner === "group";
-  const limits = (who: string) => {
-    const cap = caps.find(({ user_id }) => (user_id ?? ALL) === who);
-    return Object.fromEntries(PERIODS.map((period) => [period, cap?.[period]?.limit ?? ""])) as Omit<Values, "who">;
+  const operator = useRole();
+  const { user } = useSession();
+  const both = operator && wallet.owner_id !== user.id;
+  const own: Level = both ? "operator" : "keeper";
+  const limits = (who: string, level: Level) => {
+    const cap = caps.find(({ user_id, set_by }) => (user_id ?? ALL) === who && set_by === level);
+    return Object.fromEntries(PERIODS.map((period) => [period, cap?.[period]?.limit ?? ""])) as Omit<
+      Values,
+      "who" | "level"
+    >;
   };
-  const submit = ({ who, ...values }: Values) =>
+  const submit = ({ who, level, ...values }: Values) =>
     ok(
       api.PUT("/api/v1/wallets/{wallet_id}/caps", {
         params: { path: { wallet_id: wallet.id } },
         body: {
           user_id: who === ALL ? null : who,
+          set_by: level,
           ...Object.fromEntries(PERIODS.map((period) => [period, values[period]?.trim() || null])),
         },
       }),
@@ -130,8 +151,8 @@ function CapDialog(props: { wallet: Wallet; caps: Cap[]; open: boolean; onClose:
       name="caps"
       open={open}
       onClose={onClose}
-      initialValues={{ who: ALL, ...limits(ALL) }}
-      rename={{ user_id: "who" }}
+      initialValues={{ who: ALL, level: own, ...limits(ALL, own) }}
+      rename={{ user_id: "who", set_by: "level" }}
       submit={submit}
       onDone={() => message.success(t("wallet.changed"))}
       intro={<Typography.Paragraph type="secondary">{t("caps.about")}</Typography.Paragraph>}
@@ -141,7 +162,16 @@ function CapDialog(props: { wallet: Wallet; caps: Cap[]; open: boolean; onClose:
           <Form.Item name="who" label={t("caps.who")} hidden={!group}>
             <MemberChoice
               group={group && open ? wallet.owner_id : undefined}
-              onPick={(who) => form.setFieldsValue(limits(who))}
+              onPick={(who) => form.setFieldsValue(limits(who, form.getFieldValue("level") as Level))}
+            />
+          </Form.Item>
+          <Form.Item name="level" label={t("caps.level")} extra={t("caps.levelHint")} hidden={!both}>
+            <Segmented<Level>
+              options={[
+                { value: "operator", label: t("caps.levels.operator") },
+                { value: "keeper", label: t("caps.levels.keeper") },
+              ]}
+              onChange={(level) => form.setFieldsValue(limits(form.getFieldValue("who") as string, level))}
             />
           </Form.Item>
           {PERIODS.map((period) => (
@@ -182,7 +212,7 @@ function MemberChoice(props: {
       id={id}
       showSearch={{ optionFilterProp: "label" }}
       value={value}
-      options={[{ value: ALL, label: t("caps.all") }, ...members]}
+      options={[{ value: ALL, label: t("caps.all") }, { value: EACH, label: t("caps.each") }, ...members]}
       onChange={(who) => {
         onChange?.(who);
         onPick(who);

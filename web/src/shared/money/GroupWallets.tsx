@@ -9,6 +9,7 @@ import { useRole, useSession } from "../session";
 import { ErrorCard } from "../ui/ErrorCard";
 import { FormDialog } from "../ui/FormDialog";
 import { Caps } from "./Caps";
+import { Pays } from "./Pays";
 import { WalletCards } from "./WalletCards";
 import { Warning } from "./Warning";
 
@@ -56,6 +57,9 @@ export function GroupWallets() {
                 </Col>
                 <Col xs={24} lg={10}>
                   <Warning wallet={wallet} canChange={canChange} />
+                </Col>
+                <Col xs={24}>
+                  <Pays wallet={wallet} canChange={canChange} />
                 </Col>
               </Row>
             </Flex>

@@ -27,6 +27,7 @@ const COLOURS: Record<Exclude<Kind, "recharged">, string> = {
   stop_announced: "orange",
   workload_stopped: "volcano",
   order_settled: "blue",
+  credited: "green",
 };
 
 /** What happened to one's money; looking at it marks it as seen. */
@@ -145,13 +146,17 @@ function Said({ notice }: { notice: Notice }) {
         wallet,
         by: text("by"),
       }),
+    credited: () =>
+      t("notices.said.creditedByHand", { by: text("by"), amount: unc("amount"), workload: text("workload") }),
   };
   const more =
     notice.kind === "recharged"
       ? said(detail.note)
-      : notice.kind === "order_settled" && Number(detail.credited) > 0
-        ? t("notices.said.credited", { amount: unc("credited") })
-        : null;
+      : notice.kind === "credited"
+        ? said(detail.reason)
+        : notice.kind === "order_settled" && Number(detail.credited) > 0
+          ? t("notices.said.credited", { amount: unc("credited") })
+          : null;
   return (
     <div style={{ maxWidth: 640 }}>
       {sentences[notice.kind]()}
@@ -164,7 +169,9 @@ function Said({ notice }: { notice: Notice }) {
 function Further({ notice, onOrder }: { notice: Notice; onOrder: (id: string) => void }) {
   const { t } = useTranslation();
   const { user } = useSession();
-  const order = notice.kind === "order_settled" ? notice.object_id : String(notice.detail.order_id ?? "");
+  const order = ["order_settled", "credited"].includes(notice.kind)
+    ? notice.object_id
+    : String(notice.detail.order_id ?? "");
   if (order)
     return (
       <Button size="small" onClick={() => onOrder(order)}>

@@ -7,6 +7,7 @@ import { formatDuration } from "../format";
 import { said } from "../i18n/said";
 import { Copyable, Moment, Simulated, Unc } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
+import { CreditOrder } from "./CreditOrder";
 import { Entries } from "./Entries";
 import { OrderLines } from "./OrderLines";
 import { OrderState } from "./bits";
@@ -47,6 +48,7 @@ function OrderPage({ id }: { id: string }) {
         </span>
       </Flex>
       <Result order={data} />
+      <CreditOrder order={data} />
       <OrderLines order={data} />
       <Agreed order={data} />
       <Rating order={data} />

@@ -8,6 +8,7 @@ export const KINDS: Schemas["NoticeKind"][] = [
   "workload_stopped",
   "order_settled",
   "recharged",
+  "credited",
 ];
 
 /** What one hears by mail, and how many notices one has not seen. */
