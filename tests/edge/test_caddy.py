@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -393,6 +393,32 @@ async def test_the_consoles_host(edge: Caddy) -> None:
         assert (await browser.get("/console/%2e%2e/%2e%2e/caddy.json")).status_code == 404
         listed = await browser.get("/api/v1/list", headers={"Accept-Encoding": "zstd, gzip"})
         assert listed.headers["content-encoding"] in ("zstd", "gzip")
+
+
+async def test_a_strangers_file_keeps_its_stricter_policy(edge: Caddy, server: FastAPI) -> None:
+    strict = "sandbox; default-src 'none'"
+
+    @server.get("/api/v1/file")
+    async def file() -> Response:
+        return Response("<script>alert(1)</script>", headers={"Content-Security-Policy": strict})
+
+    async with edge.client("localhost") as browser:
+        answer = await browser.get("/api/v1/file")
+        assert answer.headers.get_list("content-security-policy") == [strict]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        ours = (await browser.get("/api/v1/list")).headers.get_list("content-security-policy")
+        assert len(ours) == 1 and "frame-ancestors 'none'" in ours[0]
+
+
+async def test_no_browser_keeps_what_the_api_answers(edge: Caddy, server: FastAPI) -> None:
+    @server.get("/api/v1/own")
+    async def own() -> Response:
+        return Response("x", headers={"Cache-Control": "private, max-age=60"})
+
+    async with edge.client("localhost") as browser:
+        for path in ("/api/v1/list", "/api/v1/nothing"):
+            assert (await browser.get(path)).headers.get_list("cache-control") == ["no-store"]
+        assert (await browser.get("/api/v1/own")).headers.get_list("cache-control") == ["private, max-age=60"]
 
 
 async def test_strange_hosts(edge: Caddy) -> None:

@@ -1,16 +1,21 @@
 """Routes and opening codes."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import func, select
 
+from tests.support.clock import FakeClock
 from utcloud.common.errors import Conflict, Invalid
 from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.edge import service
 from utcloud.edge.models import OpeningCode, Route
+from utcloud.edge.routes import router
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(port=8080)
@@ -115,6 +120,34 @@ async def test_a_code_cannot_lead_to_another_host(db: Database, path: str) -> No
     await _put(db)
     with pytest.raises(Invalid):
         await _issue(db, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("图像识别", "/lab/tree/%E5%9B%BE%E5%83%8F%E8%AF%86%E5%88%AB"),
+        ("naïve", "/lab/tree/na%C3%AFve"),
+        ("a%2f..%2f", "/lab/tree/a%252f..%252f"),
+        ("//evil.example", "/lab/tree/%2F%2Fevil.example"),
+        ("图" * 64, "/lab/tree"),
+    ],
+)
+async def test_a_folder_of_any_name_is_opened_on_its_own_host(db: Database, name: str, path: str) -> None:
+    route = await _put(db)
+    host, code = await _issue(db, service.local_path("/lab/tree", name))
+    assert await _redeem(db, host, code) == (route.secret, path)
+
+
+async def test_a_stranger_with_a_made_up_code_does_not_wait_for_who_writes(db: Database) -> None:
+    """SQLite has one writer: a stranger who made the server write could keep it for themselves."""
+    app = FastAPI()
+    app.state.db, app.state.settings, app.state.clock = db, SETTINGS, FakeClock(NOW)
+    app.include_router(router)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://x.apps.localhost") as stranger, db.write():
+        for code in ("A" * 43, "", "x", "%00" * 43):
+            answer = await asyncio.wait_for(stranger.get(f"/edge/open?code={code}"), 5)
+            assert answer.status_code == 403
 
 
 async def test_without_a_route_there_is_nothing_to_open(db: Database) -> None:

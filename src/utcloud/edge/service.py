@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from sqlalchemy import delete, select
 
@@ -44,7 +45,7 @@ async def put_route(
     ``upstream`` is ``address:port`` by the word of site ``site_id``, whose pages may lie in ``networks``. Raises
     Invalid with code ``endpoint`` for one that no page can have, ``endpoint_taken`` for one that another site's page
     has, and ``endpoint_outside`` for one that lies elsewhere. Within a site the newest word holds. Host and secret stay
-    the same over a replica's attempts, so a tab that is open goes on after a restart.
+    the same until the route is dropped, as it is at each end: the next start has others.
     """
     place = _place(upstream, networks)
     await _take_over(tx, replica_id, site_id, place)
@@ -83,6 +84,12 @@ async def issue_code(
     tx.add(OpeningCode(code_hash=_hash(code), replica_id=replica_id, path=path, expires_at=expires_at))
     await tx.flush()
     return f"{settings.replica_origin(route.host_label)}/_utcloud/open?code={code}", expires_at
+
+
+def local_path(start: str, name: str) -> str:
+    """The path of the folder ``name`` below ``start``, as a link says it; ``start`` where that would be too long."""
+    path = f"{start}/{quote(name, safe='')}"
+    return path if _LOCAL_PATH.fullmatch(path) else start
 
 
 async def is_code(tx: Tx, code: str) -> bool:

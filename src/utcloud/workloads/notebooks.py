@@ -252,7 +252,7 @@ async def open_page(
         )
     await require_reachable(tx, replica)
     code = workload.facts["algorithm"]
-    path = f"/lab/tree/{folder_name(code.rpartition(' v')[0])}" if code else "/lab"
+    path = edge.local_path("/lab/tree", folder_name(code.rpartition(" v")[0])) if code else "/lab"
     url, expires_at = await edge.issue_code(tx, now, settings, replica.id, path)
     audit.record(tx, actor, "notebook.open", "notebook", workload.id, workload.name, {"replica": replica.id})
     return Opening(url=url, expires_at=expires_at)
@@ -335,6 +335,8 @@ async def _place_or_wait(
     max_waiting: int,
     expected_price: int | None,
 ) -> None:
+    """Place it, or leave it in its pool's line. The order takes the journal's lock before ``place`` takes the pools':
+    against their order, and safe only since all who change workloads take turns (``TURNS``)."""
     _check_payer(workload)
     order = await orders.place(
         tx,

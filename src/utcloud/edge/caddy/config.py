@@ -167,7 +167,8 @@ def _console(settings: Settings, web_dist: Path) -> list[Json]:
     cookie = f"*{session_cookie_name(settings)}=*"
     stranger = {"not": [{"header": {"Authorization": ["*"]}}, {"header": {"Cookie": [cookie]}}]}
     return [
-        {"handle": [_security_headers(settings)]},
+        {"handle": _security_headers(settings)},
+        {"match": [{"path": ["/api/*"]}], "handle": [_unless_said("Cache-Control", "no-store")]},
         # The server holds every body to what its sender may send; here is kept from it what nobody may.
         {"match": [{"path": ["/api/*"], **stranger}], "handle": [_at_most(bodies.OPEN)]},
         {
@@ -286,9 +287,9 @@ def _server(settings: Settings) -> Json:
     }
 
 
-def _security_headers(settings: Settings) -> Json:
+def _security_headers(settings: Settings) -> list[Json]:
+    """What every answer of the consoles' host says. A stricter policy of the server's, for strangers' files, stays."""
     headers = {
-        "Content-Security-Policy": [CONTENT_SECURITY_POLICY],
         "X-Content-Type-Options": ["nosniff"],
         "X-Frame-Options": ["DENY"],
         "Referrer-Policy": ["no-referrer"],
@@ -296,7 +297,17 @@ def _security_headers(settings: Settings) -> Json:
     }
     if settings.domain:
         headers["Strict-Transport-Security"] = ["max-age=31536000"]
-    return {"handler": "headers", "response": {"set": headers, "delete": ["Server", "Via"], "deferred": True}}
+    others: Json = {"set": headers, "delete": ["Server", "Via"], "deferred": True}
+    return [
+        _unless_said("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+        {"handler": "headers", "response": others},
+    ]
+
+
+def _unless_said(header: str, value: str) -> Json:
+    """Add a header to answers that have none of that name."""
+    response: Json = {"set": {header: [value]}, "require": {"headers": {header: None}}, "deferred": True}
+    return {"handler": "headers", "response": response}
 
 
 def _cache(value: str) -> Json:
