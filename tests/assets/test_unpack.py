@@ -302,6 +302,36 @@ def test_names_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
         run(tmp_path, out.getvalue())
 
 
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("图像识别/训练.py".encode("gbk"), "图像识别/训练.py"),
+        ("图像识别.py".encode(), "图像识别.py"),
+        (b"caf\x82", "café"),
+    ],
+)
+def test_names_of_a_zip_that_does_not_say_how_they_are_written(tmp_path: Path, raw: bytes, name: str) -> None:
+    stand_in = "x" * len(raw)
+    data = make_zip({stand_in: b"1"}).replace(stand_in.encode(), raw)
+    assert [found.path for found in run(tmp_path, data)] == [name]
+
+
+def test_one_name_that_is_no_utf8_tells_for_all(tmp_path: Path) -> None:
+    """The bytes of 图 in GBK are a letter of UTF-8 as well."""
+    names = ["图", "训练"]
+    data = make_zip({"aa": b"1", "bbbb": b"2"})
+    for stand_in, name in zip((b"aa", b"bbbb"), names, strict=True):
+        data = data.replace(stand_in, name.encode("gbk"))
+    assert [found.path for found in run(tmp_path, data)] == names
+
+
+def test_a_path_that_climbs_in_chinese_is_refused_too(tmp_path: Path) -> None:
+    raw = "../训练".encode("gbk")
+    data = make_zip({"x" * len(raw): b"1"}).replace(b"x" * len(raw), raw)
+    with pytest.raises(Refused, match=r"\.\./训练"):
+        run(tmp_path, data)
+
+
 def test_a_full_disk_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpack, "SPARE_DISK", 2**60)
     with pytest.raises(Refused, match="disk is full"):

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,25 @@ async def test_no_more_than_the_version_may_hold(
     monkeypatch.setattr(unpack, "SPARE_DISK", 2**60)
     app.state.settings = settings
     problem(await upload(alice.client, version, "c", b"x"), 413, None, "Upload-Length")
+
+
+async def test_what_is_announced_and_not_sent_yet_is_taken_off_the_disk(
+    alice: Person, bob: Person, version: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The review's: with 25 GB free, ten uploads of 20 GB each passed, and then were sent all."""
+    disk = shutil.disk_usage("/")._replace(free=unpack.SPARE_DISK + 2_500_000)
+    monkeypatch.setattr("utcloud.assets.unpack.shutil.disk_usage", lambda _: disk)
+    first = await _begin(alice.client, version, 2_000_000, "a")
+    other = await draft(bob.client, await make(bob.client))
+    for person, where in ((alice, version), (bob, other)):
+        headers = {
+            "Tus-Resumable": "1.0.0",
+            "Upload-Length": "2000000",
+            "Upload-Metadata": metadata(version_id=where["id"], path="b"),
+        }
+        problem(await person.client.post("/uploads", headers=headers), 413, None, "Upload-Length")
+    assert (await alice.client.delete(first, headers={"Tus-Resumable": "1.0.0"})).status_code == 204
+    await _begin(bob.client, other, 2_000_000, "b")
 
 
 async def test_two_writers_at_once_cannot_mix(alice: Person, version: dict[str, Any], origin: str) -> None:

@@ -17,8 +17,8 @@ import tarfile
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol, cast
@@ -35,6 +35,8 @@ _MAX_HEADER = 4 * 2**20
 _MAX_REST = 64 * 2**20
 _DISK_EVERY = 64 * 2**20
 _XZ_MEMORY = 256 * 2**20
+_IS_UTF8 = 0x800
+"""Bit of a zip's entry: its name is UTF-8."""
 _ZIP_ENTRY = 46
 _ZIP64_END = 56 + 20
 """Bytes of a zip's table for each file, and of what follows the table in a large one."""
@@ -223,16 +225,18 @@ def _unzip(file: IO[bytes], sink: _Sink) -> None:
     _bound_entries(file, sink)
     directory_bound = 2**20 + 256 * sink.work.max_files
     with zipfile.ZipFile(cast(IO[bytes], _Bounded(file, directory_bound, sink.name))) as archive:
+        names = _names(archive.infolist())
         for info in archive.infolist():
             sink.count_member()
             mode = info.external_attr >> 16
             kind = stat.S_IFMT(mode)
+            name = names.get(info.header_offset, info.filename)
             if info.is_dir():
-                _check_folder(sink, info.filename)
+                _check_folder(sink, name)
             elif kind == stat.S_IFLNK:
-                raise sink.refuse_link(info.filename)
+                raise sink.refuse_link(name)
             elif kind not in (0, stat.S_IFREG):
-                raise sink.refuse_special(info.filename)
+                raise sink.refuse_special(name)
             elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise Refused(
                     f"The archive {sink.name!r} has an unusual compression. Pack it as plain .zip or .tar.gz."
@@ -241,7 +245,22 @@ def _unzip(file: IO[bytes], sink: _Sink) -> None:
                 raise Refused(f"The archive {sink.name!r} is locked with a password. Pack it without one.")
             else:
                 with archive.open(info) as content:
-                    sink.take(info.filename, bool(mode & 0o111), content)
+                    sink.take(name, bool(mode & 0o111), content)
+
+
+def _names(infos: Iterable[zipfile.ZipInfo]) -> dict[int, str]:
+    """Names that a zip does not say are UTF-8, by their entry's place. They may be all the same, or what Windows in
+    China writes; ``zipfile`` takes them for those of an old PC. One that is no UTF-8 tells for all.
+    """
+    unsaid = {
+        info.header_offset: info.filename.encode("cp437")
+        for info in infos
+        if not info.flag_bits & _IS_UTF8 and not info.filename.isascii() and info.filename == info.orig_filename
+    }
+    for encoding in ("utf-8", "gb18030"):
+        with suppress(UnicodeError):
+            return {place: raw.decode(encoding) for place, raw in unsaid.items()}
+    return {}
 
 
 def _untar(plain: _Readable, sink: _Sink) -> None:
