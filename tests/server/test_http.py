@@ -163,6 +163,19 @@ def test_changes_by_cookie_need_the_csrf_token(browser: httpx.Client) -> None:
     assert browser.post("/groups", json={"name": name}, headers={"X-CSRF-Token": token}).status_code == 201
 
 
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+def test_what_a_replicas_page_sends_carries_no_session(browser: httpx.Client, site: str) -> None:
+    """On a domain its requests come with the console's cookie; even one that knows the CSRF token does nothing."""
+    for mode in ("no-cors", "cors", "websocket"):
+        foreign = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
+        assert browser.get("/auth/session", headers=foreign).status_code == 401
+    posted = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}
+    assert browser.post("/groups", json={"name": fresh("csrf")}, headers=posted).status_code == 401
+    assert browser.get("/auth/session", headers=posted).status_code == 200, "a link that somebody follows"
+    own = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+    assert browser.get("/auth/session", headers=own).status_code == 200
+
+
 def test_another_sessions_csrf_token_does_not_do(served: Served, browser: httpx.Client) -> None:
     other = httpx.post(f"{served.origin}/api/v1/auth/session", json={"username": "admin", "password": served.password})
     headers = {"X-CSRF-Token": other.json()["csrf_token"]}

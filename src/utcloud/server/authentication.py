@@ -42,6 +42,16 @@ def _is_setting_up(method: str, path: str) -> bool:
     )
 
 
+def _is_foreign(request: HTTPConnection) -> bool:
+    """Whether another origin's page sends it, by the browser's own word, and not a person who follows a link.
+
+    On a domain the replicas' pages are of the consoles' site: SameSite lets their requests carry the session's cookie.
+    """
+    if request.headers.get("sec-fetch-site") not in ("same-site", "cross-site"):
+        return False
+    return request.scope["method"] not in _SAFE or request.headers.get("sec-fetch-mode") != "navigate"
+
+
 class Authentication:
     """ASGI middleware: puts an ``accounts.auth.Actor`` into ``scope["utcloud.actor"]`` when the credential is good."""
 
@@ -54,7 +64,8 @@ class Authentication:
         if scope["path"].startswith(_OWN_CREDENTIALS):
             return await self.app(scope, receive, send)
         request = HTTPConnection(scope)
-        authorization, cookie = request.headers.get("authorization"), session_cookie(request)
+        authorization = request.headers.get("authorization")
+        cookie = None if _is_foreign(request) else session_cookie(request)
         if authorization is None and _is_open(scope["method"], scope["path"]):
             return await self.app(scope, receive, send)
         state = scope["app"].state
