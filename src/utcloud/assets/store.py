@@ -110,7 +110,7 @@ class FolderStore(RemoteStore):
     """A folder of this machine. On the same disk a file is kept by a link, without copying it."""
 
     def __init__(self, root: Path) -> None:
-        root.mkdir(parents=True, exist_ok=True, mode=0o755)
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._root = root
         self.local_root = str(root)
         super().__init__(LocalStore(prefix=root))

@@ -53,7 +53,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        options: dict[str, Any] = {"pool_size": 10, "max_overflow": 10}
+        # A statement that failed goes into the log: its values are hashes, tokens and people's names.
+        options: dict[str, Any] = {"pool_size": 10, "max_overflow": 10, "hide_parameters": True}
         if self.is_sqlite:
             options["async_creator"] = self._connect_sqlite
         self.engine = create_async_engine(self.url, **options)

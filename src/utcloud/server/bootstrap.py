@@ -1,6 +1,7 @@
 """What must be there before the first request: migrated tables, an operator, this machine's site, preset images."""
 
 import asyncio
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,16 @@ def prepare(settings: Settings, images: list[PresetImage] | None = None) -> Firs
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o755)
     upgrade(settings.database)
+    _close_to_others(settings)
     derived_key(settings, "totp")  # made now, so that the first backup has it
     return asyncio.run(_prepare(settings, images or []))
+
+
+def _close_to_others(settings: Settings) -> None:
+    """No other account of this machine reads what lies in the home folder: hashes, pages' tokens, renters' files."""
+    for name, mode in (("utcloud.db", 0o600), ("utcloud.db-wal", 0o600), ("utcloud.db-shm", 0o600), ("store", 0o700)):
+        with contextlib.suppress(FileNotFoundError):
+            (settings.home / name).chmod(mode)
 
 
 async def _prepare(settings: Settings, images: list[PresetImage]) -> FirstAccess:

@@ -64,7 +64,8 @@ class Instance:
             raise CannotRunError(
                 f"UTCLOUD_HOME={self.home} cannot be used ({error.strerror}). Choose another."
             ) from error
-        (self.home / "run").chmod(0o700)
+        for name in ("run", "logs"):
+            (self.home / name).chmod(0o700)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
