@@ -1,5 +1,6 @@
 """The OpenAPI file is true: Schemathesis makes requests of it that nobody thought of."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.support.api import Api
+from tests.support.db import empty_database, postgres_bin
 from tests.support.lanes import examples
 from tests.support.served import Served, serve
 from utcloud.common.settings import Settings
@@ -35,10 +37,18 @@ schemathesis.serializer.alias("application/offset+octet-stream", "application/oc
 
 
 @pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server that takes whatever comes."""
-    with serve(tmp_path_factory.mktemp("fuzzed"), "") as one:
-        yield one
+def fuzzed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that takes whatever comes, on PostgreSQL: it refuses what SQLite keeps, such as NUL and 2^64."""
+    home, chosen = tmp_path_factory.mktemp("fuzzed"), request.config.getoption("--db")
+    with contextlib.ExitStack() as until_the_end:
+        url = ""
+        if postgres_bin() and chosen != "sqlite":
+            url = until_the_end.enter_context(empty_database(request.getfixturevalue("postgres")))
+        yield until_the_end.enter_context(serve(home, url))
+
+
+def test_the_server_is_on_postgresql(fuzzed: Served) -> None:
+    assert fuzzed.app.state.db.is_sqlite is False
 
 
 @pytest.fixture(scope="module", params=["operator", "renter"])

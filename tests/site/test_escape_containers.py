@@ -13,9 +13,12 @@ from aiodocker import Docker
 from tests.site.conftest import AgentProcess
 from tests.site.server import SmallServer
 from utcloud.common.settings import Settings
-from utcloud.protocol import DesiredMount, DesiredReplica, Limits
+from utcloud.protocol import ChipReport, DesiredMount, DesiredReplica, Limits
 from utcloud.site.agent import Agent
+from utcloud.site.discovery.base import Finding, FoundChip
+from utcloud.site.discovery.host import HostDiscovery
 from utcloud.site.ids import FIRST
+from utcloud.site.node import LABEL_NOT_CLEARED
 from utcloud.site.replica import container_name
 
 pytestmark = pytest.mark.containers
@@ -232,3 +235,54 @@ async def test_where_images_cannot_be_mounted_what_outgrows_its_volume_is_ended(
     assert ended.cause == "disk" and "and 20MB are allowed" in ended.reason
     node = server.reports[-1].nodes[0]
     assert node.ready and "no quota of their own" in node.reason
+
+
+# Runs inside: reads the chip to its end, then leaves something in it.
+CHIP = """
+import json
+with open('/dev/bm-sophon0', 'r+b', 0) as chip:
+    found = chip.read(64).rstrip(bytes(1)).decode()
+    chip.seek(0)
+    chip.write(b'weights of a stranger')
+print(json.dumps({'found': found}), flush=True)
+"""
+
+
+class _Chip:
+    """A chip whose memory is a file: what a program writes there stays, as in a real one's."""
+
+    def __init__(self, device: str, *, clears: bool) -> None:
+        report = ChipReport(
+            uid="chip-1", resource="x/chip", index=0, model="X", device_paths=["/dev/bm-sophon0"], simulated=True
+        )
+        self._device = device
+        self._chip = FoundChip(report, (device,), renumber=True, scrub=self._clear if clears else None)
+
+    def _clear(self) -> None:
+        with Path(self._device).open("r+b", 0) as memory:
+            memory.write(bytes(64))
+
+    def find(self) -> Finding:
+        return Finding(chips=[self._chip])
+
+
+@pytest.mark.parametrize("clears", [True, False])
+async def test_the_next_tenant_finds_nothing_in_a_chip_that_can_be_cleared(
+    server: SmallServer,
+    agent_of: Callable[..., Agent],
+    real_settings: Settings,
+    docker: Docker,
+    replica: Make,
+    home: Path,
+    clears: bool,
+) -> None:
+    memory = home / "memory"
+    memory.write_bytes(bytes(2**12))
+    agent_of(real_settings, discoveries=[HostDiscovery(home), _Chip(str(memory), clears=clears)])
+    assert await run_inside(server, replica, CHIP, devices=["chip-1"]) == {"found": ""}
+    left = await run_inside(server, replica, CHIP, devices=["chip-1"])
+    node = server.reports[-1].nodes[0]
+    if clears:
+        assert left == {"found": ""} and LABEL_NOT_CLEARED not in node.labels
+    else:  # what the test can see, and what the node tells its renters
+        assert left == {"found": "weights of a stranger"} and node.labels[LABEL_NOT_CLEARED] == "X"

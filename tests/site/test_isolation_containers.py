@@ -25,6 +25,8 @@ from utcloud.site.replica import container_name
 
 pytestmark = pytest.mark.containers
 Make = Callable[..., DesiredReplica]
+CLOSED = ("192.0.0.171", "198.18.0.10", "100.64.0.10", "10.255.255.10")
+"""Of protocols, of tests, of carriers, private: what the review missed in the firewall, and one of each other kind."""
 
 # Runs inside. Its arguments are "name=host:port" pairs to connect to; prints one JSON object.
 INSIDE = """
@@ -89,6 +91,8 @@ class World:
     on_link: str
     """A public address on a network of the host's."""
     mail: str
+    closed: list[str]
+    """Listens behind the same router, at addresses that are no internet's."""
     host_port: int
     host_addresses: list[str]
 
@@ -120,6 +124,9 @@ def world() -> Iterator[World]:
         router, public = f"{places['net']}.10", "203.0.113.10"
         for line in (f"-n uts{mark}net addr add {public}/32 dev lo", f"route add {public}/32 via {router}"):
             subprocess.run(["ip", *line.split()], check=True, capture_output=True)
+        for address in CLOSED:
+            for line in (f"-n uts{mark}net addr add {address}/32 dev lo", f"route add {address}/32 via {router}"):
+                subprocess.run(["ip", *line.split()], check=True, capture_output=True)
         mail = [sys.executable, "-m", "http.server", "25"]
         servers.append(subprocess.Popen(["ip", "netns", "exec", f"uts{mark}net", *mail], stderr=subprocess.DEVNULL))
         with socket.socket() as free:
@@ -128,9 +135,12 @@ def world() -> Iterator[World]:
         servers.append(subprocess.Popen([sys.executable, "-m", "http.server", str(port)], stderr=subprocess.DEVNULL))
         for where in ((f"{places['lan']}.10", 8000), (router, 8000), (public, 8000), (public, 25), ("127.0.0.1", port)):
             _wait_for(*where)
+        for address in CLOSED:
+            _wait_for(address, 8000)
         answer = subprocess.run(["ip", "-j", "addr"], check=True, capture_output=True, text=True).stdout
         own = [row["local"] for link in json.loads(answer) for row in link["addr_info"] if row["family"] == "inet"]
-        yield World(f"{places['lan']}.10:8000", f"{public}:8000", f"{router}:8000", f"{public}:25", port, own)
+        closed = [f"{address}:8000" for address in CLOSED]
+        yield World(f"{places['lan']}.10:8000", f"{public}:8000", f"{router}:8000", f"{public}:25", closed, port, own)
     finally:
         for process in servers:
             process.kill()
@@ -171,6 +181,7 @@ async def findings(
     ours = await server.until_phase(colleague.attempt_id, "running")
     targets = [f"neighbour={theirs.endpoint}", f"colleague={ours.endpoint}", f"lan={world.lan}"]
     targets += [f"internet={world.internet}", f"on link={world.on_link}", f"mail={world.mail}"]
+    targets += [f"closed {one}={one}" for one in world.closed]
     targets += [f"metadata {one}={one}:80" for one in ("169.254.169.254", "168.63.129.16", "100.100.100.200")]
     targets += [f"host {address}={address}:{world.host_port}" for address in world.host_addresses]
     stranger = replica(
