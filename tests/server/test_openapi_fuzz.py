@@ -80,5 +80,8 @@ def test_no_request_makes_a_fault(case: schemathesis.Case[Any], actor: Api, fuzz
     """No 5xx, every answer is documented and has the documented shape, what is not valid is not taken."""
     for name in [name for name in case.headers or {} if name.lower() in FRAMING]:
         del case.headers[name]
+    checks = [*CHECKS]
+    if any(isinstance(value, list | tuple) for value in (case.query or {}).values()):
+        checks.remove(negative_data_rejection)  # of a parameter that is given several times, the last one counts
     headers = {"Authorization": str(actor.http.headers["Authorization"])}
-    case.call_and_validate(base_url=fuzzed.origin, headers=headers, checks=CHECKS, timeout=20)
+    case.call_and_validate(base_url=fuzzed.origin, headers=headers, checks=checks, timeout=20)

@@ -19,6 +19,7 @@ from utcloud.assets.store import open_store
 from utcloud.billing.verify import verified
 from utcloud.common.money import MICRO
 from utcloud.common.settings import Settings
+from utcloud.protocol import Phase
 from utcloud.resources import service as resources
 from utcloud.resources.models import Site
 from utcloud.server.wiring import wire
@@ -95,6 +96,8 @@ class _Site:
         if id(world) not in cls.known:
             ident = await world.create("other", actor=world.other)
             (wish,) = [one for one in (await world.desired()).replicas if one.workload_id == ident]
+            await world.see(wish.attempt_id, Phase.RUNNING, started_at=world.now)  # and its page answers
+            world.seen.clear()
             cls.known = {id(world): cls(world, wish.attempt_id)}
         return cls.known[id(world)]
 
