@@ -152,7 +152,10 @@ class Site:
         if answer.is_success:
             self._obey(DesiredState.model_validate_json(answer.content))
         report = SiteReportFactory.build(
-            sent_at=datetime.now(UTC), nodes=[node_report("node-1", 0)], replicas=list(self.seen.values())
+            sent_at=datetime.now(UTC),
+            networks=["10.89.0.0/16"],
+            nodes=[node_report("node-1", 0)],
+            replicas=list(self.seen.values()),
         )
         await self.call("POST", "/agent/reports", report.model_dump_json(), **{"Content-Type": "application/json"})
 
@@ -164,7 +167,9 @@ class Site:
         for ident, one in wanted.items():
             before = self.seen.get(ident)
             if before is None and one.desired == Phase.RUNNING:
-                about: Json = {"replica_id": one.replica_id, "attempt_id": ident, "endpoint": "10.89.0.2:8888"}
+                number = len(self.truth | self.seen)
+                place = f"10.89.{number // 250}.{number % 250 + 2}:8888"
+                about: Json = {"replica_id": one.replica_id, "attempt_id": ident, "endpoint": place}
                 self.seen[ident] = ObservedReplicaFactory.build(
                     phase=Phase.RUNNING, started_at=now, ready_at=now, **about
                 )
@@ -292,7 +297,7 @@ async def check(url: str, site: Site, recharger: Recharger) -> None:
         await db.close()
     assert len(again) == len(set(again))
     assert recharger.said <= set(again) <= recharger.said | recharger.unsaid
-    cost = 0
+    cost, exact = 0, 0
     for meter in meters:
         assert meter.closed
         truth = site.truth.get(meter.attempt_id)
@@ -304,11 +309,13 @@ async def check(url: str, site: Site, recharger: Recharger) -> None:
         assert 0 <= billed <= ran, meter.attempt_id
         assert (meter.settled, meter.waived) == (amount_for(PRICE, billed), 0)
         cost += meter.settled
+        exact += billed == ran
     assert cost == sum(order.cost for order in orders)
     assert all(order.state == "settled" for order in orders)
     assert balances["wallet"] == 10 * MICRO + len(again) * MICRO // 100 - cost
     assert balances["wallet"] + balances["earnings"] + balances["fee"] + balances["issuance"] == 0
     assert sum(meter.settled > 0 for meter in meters) >= amount(2, 10), "there was something to lose"
+    assert exact >= len(meters) / 2, "what had an answer in time is billed to the millisecond"
 
 
 def test_nothing_is_lost_and_nothing_doubled(
