@@ -104,7 +104,7 @@ async def test_lists_sort_and_come_as_files(operator: Person, miner: Person, lab
     assert (await miner.client.get("/groups", params={"mine": True})).json()["items"] == []
     file = await miner.client.get("/groups", headers={"Accept": "text/csv"})
     assert [row.split(",")[1] for row in file.text.splitlines()] == ["name", "arts", "lab"]
-    users = await miner.client.get("/users", params={"format": "jsonl", "sort": "-username"})
+    users = await operator.client.get("/users", params={"format": "jsonl", "sort": "-username"})
     assert json.loads(users.text.splitlines()[0])["username"] == "mona"
 
 

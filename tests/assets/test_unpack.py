@@ -184,8 +184,41 @@ def test_too_many_files(tmp_path: Path) -> None:
 
 
 def test_too_many_folders(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for number in range(1100):
+            info = tarfile.TarInfo(str(number))
+            info.type = tarfile.DIRTYPE
+            archive.addfile(info)
     with pytest.raises(Refused, match="too many folders"):
-        run(tmp_path, make_zip({f"{number}/": b"" for number in range(1100)}), work(max_files=10))
+        run(tmp_path, out.getvalue(), work(max_files=10))
+
+
+@pytest.mark.parametrize("lies", [False, True])
+def test_a_zip_of_too_many_entries_is_refused_before_they_are_parsed(
+    tmp_path: Path, lies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when its end record says that there is one."""
+    data = bytearray(make_zip({f"{number}/": b"" for number in range(1100)}))
+    if lies:
+        place = data.rindex(b"PK\x05\x06")
+        data[place + 8 : place + 12] = struct.pack("<2H", 1, 1)
+    monkeypatch.setattr(zipfile, "ZipInfo", None)  # what an entry is made into
+    with pytest.raises(Refused, match="more than 1020 files and folders"):
+        run(tmp_path, bytes(data), work(max_files=10))
+
+
+def test_a_zip_with_a_large_table_and_a_comment_is_read(tmp_path: Path) -> None:
+    """The largest form that has its own end record (zip64), with bytes before and a comment behind it."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for number in range(66_000):
+            archive.writestr(f"{number}/" if number else "a", b"")
+        archive.comment = b"PK" * 100
+    assert b"PK\x06\x06" in out.getvalue()
+    assert [file.path for file in run(tmp_path, out.getvalue(), work(max_files=40_000))] == ["a"]
+    with pytest.raises(Refused, match="files and folders"):
+        run(tmp_path, out.getvalue(), work(max_files=30_000))
 
 
 def test_a_huge_header_is_not_read_into_memory(tmp_path: Path) -> None:
@@ -203,7 +236,7 @@ def test_a_huge_header_is_not_read_into_memory(tmp_path: Path) -> None:
 
 
 def test_a_huge_table_of_contents_is_not_read_into_memory(tmp_path: Path) -> None:
-    data = make_zip({f"{number}" + "x" * 200: b"" for number in range(12_000)})
+    data = make_zip({f"{number}" + "x" * 60_000: b"" for number in range(50)})
     with pytest.raises(Refused, match="table of contents"):
         run(tmp_path, data, work(max_files=10))
 

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from email.header import decode_header, make_header
 from email.message import Message
@@ -29,9 +30,10 @@ from tests.support.fixtures import People
 from tests.support.stack import free_port
 from tests.support.web import problem
 from utcloud.accounts.models import User
+from utcloud.accounts.service import throttle
 from utcloud.billing import orders
 from utcloud.billing.events import EVENTS
-from utcloud.billing.outbox import loops
+from utcloud.billing.outbox import addresses, loops
 from utcloud.billing.outbox.addresses import is_public, look_up
 from utcloud.billing.outbox.models import Delivery
 from utcloud.billing.outbox.schemas import Channel
@@ -191,7 +193,7 @@ async def test_no_webhook_leads_into_the_platforms_own_network(people: People, r
     await work(people, webhook_private=False)
     assert not receiver.got
     (one,) = await deliveries(people)
-    assert "private network" in one["error"]
+    assert "lies where webhooks do not go" in one["error"]
 
 
 async def test_a_test_message_and_switching_off(people: People, receiver: Receiver) -> None:
@@ -434,6 +436,7 @@ async def test_a_receiver_that_never_answers_holds_up_nobody_else(
     people: People, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loops, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(throttle, "_OWN", replace(throttle._OWN, free=100))
     slow = await ok(people.boris.client.post("/webhooks", json={"url": receiver.url.replace("/hook", "/slow")}), 201)
     for _ in range(60):
         await ok(people.boris.client.post(f"/webhooks/{slow['id']}/test"), 202)
@@ -454,10 +457,10 @@ async def test_a_message_that_cannot_be_sent_keeps_no_other(
     other = await ok(people.boris.client.post("/webhooks", json={"url": "https://odd.example/"}), 201)
     await ok(people.boris.client.post(f"/webhooks/{other['id']}/test"), 202)
 
-    async def odd(url: str, *, private: bool) -> Any:
+    async def odd(url: str, *, private: bool, user_id: str) -> Any:
         if "odd" in url:
             raise ValueError("nobody thought of this")
-        return await look_up(url, private=private)
+        return await look_up(url, private=private, user_id=user_id)
 
     monkeypatch.setattr(loops, "look_up", odd)
     await subscribe(people, receiver)
@@ -474,11 +477,11 @@ async def test_the_address_that_was_looked_up_is_the_one_that_is_spoken_to(
     """A name that leads elsewhere a moment later gains nothing; a name of any script can be said."""
     asked: list[str] = []
 
-    async def resolve(host: str, port: int, **_: Any) -> Any:
-        asked.append(host)
-        return [(2, 1, 6, "", ("127.0.0.1" if len(asked) == 1 else "192.0.2.1", port))]
+    async def resolve(name: str) -> Any:
+        asked.append(name)
+        return [ipaddress.ip_address("127.0.0.1" if len(asked) == 1 else "192.0.2.1")]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    monkeypatch.setattr(addresses, "resolve", resolve)
     url = f"http://exämple.test:{receiver.port}/hook"
     await ok(people.rita.client.post("/webhooks", json={"url": url}), 201)
     await happen(people)
@@ -580,3 +583,19 @@ async def test_notices_are_seen(people: People) -> None:
     assert (await people.rita.client.post("/notices/seen")).status_code == 204
     assert (await ok(people.rita.client.get("/notices/settings")))["unseen"] == 0
     assert (await ok(people.boris.client.get("/notices")))["items"] == []
+
+
+async def test_tests_and_retries_are_limited_for_each_user(people: People, receiver: Receiver) -> None:
+    """The platform is no source of requests to whatever host somebody names."""
+    test = f"/webhooks/{(await subscribe(people, receiver))['id']}/test"
+    for _ in range(20):
+        await ok(people.rita.client.post(test), 202)
+    refused = await people.rita.client.post(test)
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) >= 1
+    one = (await ok(people.rita.client.get("/deliveries")))["items"][0]
+    assert (await people.rita.client.post(f"/deliveries/{one['id']}/retry")).status_code == 429
+    other = await ok(people.boris.client.post("/webhooks", json={"url": "https://other.example/"}), 201)
+    await ok(people.boris.client.post(f"/webhooks/{other['id']}/test"), 202)
+    people.clock.advance(hours=1, seconds=1)
+    await ok(people.rita.client.post(test), 202)

@@ -21,16 +21,18 @@ pytestmark = pytest.mark.postgres
 
 PEOPLE = {"ann": "miner", "bert": "miner", "rita": "renter", "rolf": "renter"}
 """Rita works on Ann's hardware; Bert and Rolf have nothing to do with either."""
-LOOK = {"get_user", "get_user_quota", "get_group", "get_group_quota", "get_wallet", "list_caps"}
-"""A miner sees all users, groups and wallets: anybody may rent from him, and he may recharge."""
+LOOK = {"get_group", "get_group_quota"}
+"""A miner sees all groups: he binds pools to them."""
+RENTERS = {"get_user", "get_wallet", "list_caps"}
+"""Of those who rent from him a miner sees who they are; as he may recharge, also wallets of groups of his pools."""
 MAY = {
-    "ann": LOOK | {"get_order", "list_order_entries", "stop_work"},
+    "ann": LOOK | RENTERS | {"get_order", "list_order_entries", "stop_work"},
     "bert": LOOK,
     "rita": {"list_prices"},
     "rolf": set(),
 }
 """What each of them may do with what is not his: Ann with Rita's work, Rita with what Ann offers to her."""
-READ_BY_MINERS = {"list_users", "list_groups", "list_wallets", "list_recharges"}
+READ_BY_MINERS = {"list_groups"}
 ADDRESS = "10.1.2.3"
 PASSWORD = "a long enough password"
 BODIES: dict[str, Json] = {

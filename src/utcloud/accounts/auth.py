@@ -20,6 +20,8 @@ class Actor:
     is_miner: bool = False
     is_renter: bool = False
     ip: str = ""
+    is_issuer: bool = False
+    """A miner who may put machine hours into wallets: of groups that his pools are bound to, and of their members."""
     must_set_up: bool = False
     """The platform demands a second factor, and there is none: nothing but setting it up is allowed."""
 

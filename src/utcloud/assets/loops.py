@@ -1,12 +1,13 @@
 """The background work of assets: publishing, forgetting uploads, collecting garbage."""
 
 import asyncio
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
 from utcloud.assets import publish, uploads
-from utcloud.assets.models import AssetVersion, VersionFile
+from utcloud.assets.models import Asset, AssetVersion, VersionFile
 from utcloud.assets.schemas import VersionStatus
 from utcloud.assets.store import ObjectStore, StoredObject
 from utcloud.common.clock import Clock
@@ -18,21 +19,52 @@ _SAFETY_NET_S = 5.0
 _BATCH = 500
 
 
+class Turns:
+    """Whose version is published next: one of each owner at a time, and the owner first whose turn was longest ago."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._served: dict[str, int] = {}
+        """Owner → the number of their last turn."""
+        self._turn = 0
+        self._owner_of: dict[str, str] = {}
+
+    def next(self, waiting: Mapping[str, str], running: Collection[str]) -> list[str]:
+        """The versions to begin now. ``waiting``: owners by version, the oldest first; what runs may be among them."""
+        self._owner_of = {version: self._owner_of[version] for version in running}
+        busy = set(self._owner_of.values())
+        first: dict[str, str] = {}
+        for version, owner in waiting.items():
+            if version not in running and owner not in busy:
+                first.setdefault(owner, version)
+        owners = sorted(first, key=lambda owner: (self._served.get(owner, 0), first[owner]))
+        chosen = owners[: max(self._at_once - len(running), 0)]
+        for owner in chosen:
+            self._turn += 1
+            self._served[owner] = self._turn
+            self._owner_of[first[owner]] = owner
+        wanted = set(waiting.values())
+        self._served = {owner: turn for owner, turn in self._served.items() if owner in wanted}
+        return [first[owner] for owner in chosen]
+
+
 async def process_versions(db: Database, _clock: Clock, store: ObjectStore, settings: Settings) -> None:
-    """Publish what is ``processing``, two versions at a time; also what a killed server left so."""
+    """Publish what is ``processing``, two versions at a time, of two owners; also what a killed server left so."""
     running: dict[str, asyncio.Task[None]] = {}
+    turns = Turns(_AT_ONCE)
     with db.listening("assets") as woken:
         try:
             while True:
                 woken.clear()
                 async with db.read() as tx:
-                    waiting = await tx.scalars(
-                        select(AssetVersion.id)
+                    rows = await tx.execute(
+                        select(AssetVersion.id, Asset.owner_id)
+                        .join(Asset, Asset.id == AssetVersion.asset_id)
                         .where(AssetVersion.status == VersionStatus.PROCESSING)
                         .order_by(AssetVersion.id)
                     )
-                    queue = [version_id for version_id in waiting if version_id not in running]
-                for version_id in queue[: _AT_ONCE - len(running)]:
+                    waiting = {version_id: owner_id for version_id, owner_id in rows}  # noqa: C416 - mypy knows rows
+                for version_id in turns.next(waiting, set(running)):
                     task = asyncio.create_task(publish.process(db, store, settings, version_id))
                     running[version_id] = task
                 signal = asyncio.create_task(woken.wait())

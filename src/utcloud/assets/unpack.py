@@ -12,6 +12,7 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import threading
 import zipfile
@@ -34,6 +35,9 @@ _MAX_HEADER = 4 * 2**20
 _MAX_REST = 64 * 2**20
 _DISK_EVERY = 64 * 2**20
 _XZ_MEMORY = 256 * 2**20
+_ZIP_ENTRY = 46
+_ZIP64_END = 56 + 20
+"""Bytes of a zip's table for each file, and of what follows the table in a large one."""
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile)
 
 
@@ -191,7 +195,32 @@ class _Sink:
         self.found.append(Found(path, size, digest.hexdigest(), executable, target))
 
 
+def _bound_entries(file: IO[bytes], sink: _Sink) -> None:
+    """Refuse a zip with too many entries before they are parsed: ``zipfile`` makes an object of each, ten times as
+    large as its 46 bytes. The end record says how many there are; as it may lie, the table itself is counted too.
+    """
+    most = 2 * sink.work.max_files + 1000
+    end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    if not end:
+        raise zipfile.BadZipFile
+    signature, said, left, place = end[0], end[4], end[5], end[9]
+    file.seek(max(place - left - (_ZIP64_END if signature == b"PK\x06\x06" else 0), 0))
+    count = 0
+    while said <= most and count <= most and left >= _ZIP_ENTRY:
+        head = file.read(_ZIP_ENTRY)
+        if not head.startswith(b"PK\x01\x02") or len(head) < _ZIP_ENTRY:
+            break  # zipfile says what is wrong
+        more = sum(struct.unpack("<3H", head[28:34]))
+        file.seek(more, os.SEEK_CUR)
+        left -= _ZIP_ENTRY + more
+        count += 1
+    if max(said, count) > most:
+        raise Refused(f"The archive {sink.name!r} has more than {most} files and folders in it. Split it.")
+    file.seek(0)
+
+
 def _unzip(file: IO[bytes], sink: _Sink) -> None:
+    _bound_entries(file, sink)
     directory_bound = 2**20 + 256 * sink.work.max_files
     with zipfile.ZipFile(cast(IO[bytes], _Bounded(file, directory_bound, sink.name))) as archive:
         for info in archive.infolist():

@@ -12,6 +12,7 @@ from utcloud.billing import loops as billing
 from utcloud.billing.meters import fee_ppm
 from utcloud.billing.outbox import loops as outbox
 from utcloud.edge.caddy import Pusher
+from utcloud.server import first_password
 from utcloud.workloads import loops as workloads
 from utcloud.workloads.nodes import Watch
 
@@ -41,6 +42,7 @@ def _loops(app: FastAPI) -> dict[str, Loop]:
         "sessions": lambda: accounts.forget_expired(db, clock),
         "versions": lambda: assets.process_versions(db, clock, store, settings),
         "uploads": lambda: assets.expire_uploads(db, clock, settings),
+        "password": lambda: first_password.drop_when_changed(db, settings),
         "garbage": lambda: assets.collect_garbage(db, clock, store),
     }
 

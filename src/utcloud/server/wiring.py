@@ -73,6 +73,7 @@ def wire() -> None:
         (accounts.on_freeze, _stop_work),
         (accounts.on_freeze, in_use.shut_pages),
         (accounts.on_access_end, in_use.shut_pages),
+        (accounts.renters_of, in_use.renters_of),
         (accounts.on_grant, _grant),
         (accounts.on_delete_checks, in_use.refuse_owner),
         (accounts.group_in_use_checks, in_use.of_group),

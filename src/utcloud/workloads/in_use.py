@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, ScalarSelect, exists, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, exists, func, select, union
 
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, User
 from utcloud.accounts.schemas import Running
 from utcloud.assets.models import Asset, AssetVersion
+from utcloud.billing.models import Meter
 from utcloud.common.errors import Conflict
 from utcloud.db import Tx
 from utcloud.edge import service as edge
@@ -99,6 +100,14 @@ async def refuse_owner(tx: Tx, _actor: Actor, user: User) -> None:
             cure="Delete them first, or freeze the user instead.",
             code="in_use",
         )
+
+
+def renters_of(miner_id: str) -> Select[str]:
+    """The ids of those who have, or had, something on a miner's hardware."""
+    have = select(Workload.owner_id).join(Pool, Pool.id == Workload.pool_id).where(Pool.miner_id == miner_id)
+    had = select(Meter.payer_id).where(Meter.payee_id == miner_id)
+    both = union(have, had).subquery()
+    return select(both.c[0])
 
 
 async def shut_pages(tx: Tx, _actor: Actor, user: User, _running: Running | None = None) -> None:

@@ -181,8 +181,8 @@ async def use_of(tx: Tx, subject: Subject) -> Use:
 
 
 async def user_subject(tx: Tx, actor: Actor, user_id: str) -> Subject:
-    """The user, for himself, miners and operators; to others there is none."""
-    if user_id != actor.id and not (actor.is_miner or actor.is_operator):
+    """The user, for himself and operators; to others there is none."""
+    if user_id != actor.id and not actor.is_operator:
         raise NotFound.of("user", user_id)
     return Subject("user", user_id, (await accounts.get_user(tx, user_id)).username)
 

@@ -21,7 +21,6 @@ from utcloud.accounts.schemas import (
     UserUpdate,
 )
 from utcloud.common import export
-from utcloud.common.errors import NotFound
 from utcloud.common.paging import Limit, Page
 from utcloud.db.web import Db, Now
 
@@ -41,7 +40,7 @@ async def list_users(
     sort: UserSort = UserSort.USERNAME,
     file: export.Wanted = None,
 ) -> Page[UserOut] | Response:
-    """Users by name. For miners and operators."""
+    """Users by name: all for operators; for miners the names of those who rent from them."""
     actor.require_miner()
 
     async def load(limit: int, cursor: str | None) -> tuple[list[UserOut], str | None]:
@@ -57,7 +56,7 @@ async def list_users(
                 group_id=group_id,
                 sort=sort,
             )
-            return await service.users_out(tx, users), after
+            return await service.users_out(tx, users) if actor.is_operator else service.names_of(users), after
 
     if file:
         return export.response(file, UserOut, load, "users")
@@ -79,11 +78,12 @@ async def create_user(body: UserCreate, actor: CurrentActor, db: Db, now: Now) -
 
 @router.get("/{user_id}")
 async def get_user(user_id: IdPath, actor: CurrentActor, db: Db) -> UserOut:
-    """One user: oneself, or anyone for miners and operators."""
-    if user_id != actor.id and not (actor.is_miner or actor.is_operator):
-        raise NotFound.of("user", user_id)
+    """One user: oneself, for operators anyone, and for miners the name of who rents from them."""
     async with db.read() as tx:
-        return await service.user_out(tx, await service.get_user(tx, user_id))
+        user = await service.visible_user(tx, actor, user_id)
+        if actor.is_operator or user.id == actor.id:
+            return await service.user_out(tx, user)
+        return service.names_of([user])[0]
 
 
 @router.patch("/{user_id}")

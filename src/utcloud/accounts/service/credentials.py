@@ -153,7 +153,16 @@ def _actor(row: Row[*tuple[Any, ...]], settings: Settings, ip: str) -> Actor:
     if row.status != UserStatus.ACTIVE:
         raise Unauthenticated("The account is frozen.", cure="Ask an operator of the platform.", code="frozen")
     must_set_up = row.second_factor_at is None and second_factor.demanded(settings, is_operator=row.is_operator)
-    return Actor(row.user_id, row.username, row.is_operator, row.is_miner, row.is_renter, ip, must_set_up)
+    return Actor(
+        row.user_id,
+        row.username,
+        row.is_operator,
+        row.is_miner,
+        row.is_renter,
+        ip,
+        is_issuer=row.is_miner and settings.recharge_by == "miners",
+        must_set_up=must_set_up,
+    )
 
 
 # --- proving a password --------------------------------------------------------------------------------------------

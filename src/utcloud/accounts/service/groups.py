@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from utcloud.accounts import audit
 from utcloud.accounts.auth import Actor
-from utcloud.accounts.models import Group, GroupMember
+from utcloud.accounts.models import Group, GroupMember, User
 from utcloud.accounts.schemas import (
     GroupBase,
     GroupCreate,
@@ -20,6 +20,7 @@ from utcloud.accounts.schemas import (
     GroupUpdate,
 )
 from utcloud.accounts.service import members
+from utcloud.accounts.service.users import visible_users
 from utcloud.common.errors import Conflict, NotFound
 from utcloud.common.ids import new_id
 from utcloud.db import Tx, emit, paginate
@@ -76,10 +77,14 @@ async def list_groups(
 
 
 async def group_detail(tx: Tx, actor: Actor, group_id: str) -> GroupDetail:
-    """The group with its members."""
+    """The group with its members; a miner who is not in it sees of them those who rent from him."""
     group = await visible_group(tx, actor, group_id)
     inside = await members.of_group(tx, group.id)
     mine = next((one.role for one in inside if one.user.id == actor.id), None)
+    if mine is None and not actor.is_operator:  # a miner
+        seen = (User.id.in_([one.user.id for one in inside]), visible_users(actor))
+        known = set(await tx.scalars(select(User.id).where(*seen)))
+        inside = [one for one in inside if one.user.id in known]
     return GroupDetail(**_base(group, mine).model_dump(), members=inside)
 
 

@@ -47,6 +47,7 @@ _EVERYWHERE = _Rule(free=100, longest_s=60)
 """A name, whoever asks from wherever."""
 _NETWORK = _Rule(free=30, longest_s=900)
 _ANONYMOUS = _Rule(free=20, longest_s=900)
+_OWN = _Rule(free=20, longest_s=300)
 _SECOND = _Rule(free=10, longest_s=600)
 """A second step, whoever asks from wherever: who comes so far knows the password, so it is no stranger's to use up."""
 _FAILED = "There were too many failed logins."
@@ -128,6 +129,11 @@ async def begin_anonymous(tx: Tx, now: datetime, action: str, ip: str) -> None:
     """Count an attempt from this address to do ``action`` without being logged in; raises TooMany as well."""
     if ip:
         await _count(tx, now, {f"{action}:{network_of(ip)}": _ANONYMOUS}, "That was tried too often from your address.")
+
+
+async def begin_own(tx: Tx, now: datetime, action: str, user_id: str) -> None:
+    """Count that a user does ``action``; raises TooMany when it is done too often. Time alone makes it forgotten."""
+    await _count(tx, now, {f"{action}:{user_id}": _OWN}, "You did that too often.")
 
 
 async def forgive_anonymous(tx: Tx, action: str, ip: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from utcloud.accounts import audit, passwords
@@ -35,6 +35,12 @@ on_delete_checks: list[UserHook] = []
 on_freeze: list[Callable[[Tx, Actor, User, Running], Awaitable[None]]] = []
 """Called in the transaction that freezes a user: shut what is open, stop what runs in the user's name or let it run."""
 
+renters_of: list[Callable[[str], Select[str]]] = []
+"""Rooms above add to it: the ids of users who rent, or have rented, from the miner of this id."""
+
+PASSWORDS = "passwords"
+"""The signal that somebody's password was changed."""
+
 on_access_end: list[UserHook] = []
 """Called in the transaction that ends all a user's logins: shut what was opened by them."""
 
@@ -48,6 +54,22 @@ _ROLE_COLUMNS = {Role.OPERATOR: "is_operator", Role.MINER: "is_miner", Role.RENT
 async def get_user(tx: Tx, user_id: str) -> User:
     """The user; raises NotFound."""
     user = await tx.get(User, user_id)
+    if user is None:
+        raise NotFound.of("user", user_id)
+    return user
+
+
+def visible_users(actor: Actor) -> ColumnElement[bool]:
+    """Whom an actor sees: an operator everybody, a miner those who rent from him, everybody himself."""
+    if actor.is_operator:
+        return true()
+    queries = [query(actor.id) for query in renters_of] if actor.is_miner else []
+    return or_(User.id == actor.id, *(User.id.in_(query) for query in queries))
+
+
+async def visible_user(tx: Tx, actor: Actor, user_id: str) -> User:
+    """The user, for whom he is to be seen by; raises NotFound."""
+    user: User | None = await tx.scalar(select(User).where(User.id == user_id, visible_users(actor)))
     if user is None:
         raise NotFound.of("user", user_id)
     return user
@@ -71,6 +93,22 @@ async def usernames(tx: Tx, user_ids: Iterable[str]) -> dict[str, str]:
 async def group_ids_of(tx: Tx, user_id: str) -> list[str]:
     """The ids of the groups that the user is in."""
     return list(await tx.scalars(select(GroupMember.group_id).where(GroupMember.user_id == user_id)))
+
+
+def names_of(users: Iterable[User]) -> list[UserOut]:
+    """What a miner reads of those who rent from him: who they are, and neither addresses nor habits."""
+    return [
+        UserOut(
+            id=user.id,
+            username=user.username,
+            display_name=user.display_name,
+            email="",
+            roles=[role for role, column in _ROLE_COLUMNS.items() if getattr(user, column)],
+            status=UserStatus(user.status),
+            created_at=user.created_at,
+        )
+        for user in users
+    ]
 
 
 async def users_out(tx: Tx, users: Iterable[User]) -> list[UserOut]:
@@ -120,11 +158,11 @@ async def list_users(
     group_id: str | None = None,
     sort: UserSort = UserSort.USERNAME,
 ) -> tuple[list[User], str | None]:
-    """One page of users. Miners may look, so that they can recharge wallets."""
+    """One page of users: for operators of all, for miners of those who rent from them, and of themselves."""
     actor.require_miner()
-    query = select(User)
+    query = select(User).where(visible_users(actor))
     if search:
-        fields = (User.username, User.display_name, User.email)
+        fields = (User.username, User.display_name, *((User.email,) if actor.is_operator else ()))
         query = query.where(or_(*(field.icontains(search, autoescape=True) for field in fields)))
     if role:
         query = query.where(getattr(User, _ROLE_COLUMNS[role]).is_(True))
@@ -328,6 +366,7 @@ async def end_access(tx: Tx, now: datetime, actor: Actor, user: User, *, tokens:
     if tokens:
         usable = (ApiToken.user_id == user.id, ApiToken.revoked_at.is_(None))
         await tx.execute(update(ApiToken).where(*usable).values(revoked_at=now))
+    emit(tx, PASSWORDS)
     for hook in on_access_end:
         await hook(tx, actor, user)
 

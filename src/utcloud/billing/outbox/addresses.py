@@ -1,11 +1,16 @@
 """Where a webhook may lead: never into the platform's own network, whatever its name says when it is looked up."""
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
+import aiodns
 import httpx
 
 from utcloud.common.errors import Invalid
@@ -32,6 +37,54 @@ class Target:
     """For TLS."""
 
 
+LOOK_UP_S = 3.0
+"""For one look-up, however many servers are asked for it."""
+LOOK_UPS_EACH = 2
+_places: dict[str, tuple[asyncio.Semaphore, int]] = {}
+_resolvers: WeakKeyDictionary[asyncio.AbstractEventLoop, aiodns.DNSResolver] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def _place_of(user_id: str) -> AsyncIterator[None]:
+    """One of the user's places to look a name up; forgotten when nobody has or wants one."""
+    semaphore, wanted = _places.get(user_id) or (asyncio.Semaphore(LOOK_UPS_EACH), 0)
+    _places[user_id] = semaphore, wanted + 1
+    try:
+        async with semaphore:
+            yield
+    finally:
+        semaphore, wanted = _places.pop(user_id)
+        if wanted > 1:
+            _places[user_id] = semaphore, wanted - 1
+
+
+async def resolve(name: str) -> list[Address]:
+    """The addresses of a host; raises OSError within ``LOOK_UP_S`` when there are none.
+
+    By c-ares on the event loop: the system's ``getaddrinfo`` blocks one of a few threads until its servers answer, and
+    one user's names can keep all of them busy.
+    """
+    with contextlib.suppress(ValueError):
+        return [ipaddress.ip_address(name)]
+    loop = asyncio.get_running_loop()
+    if loop not in _resolvers:
+        _resolvers[loop] = aiodns.DNSResolver(timeout=LOOK_UP_S / 2, tries=2)
+    try:
+        async with asyncio.timeout(LOOK_UP_S):
+            found = await _resolvers[loop].getaddrinfo(name, type=socket.SOCK_STREAM)
+    except (aiodns.error.DNSError, TimeoutError) as error:
+        raise OSError(name) from error
+    texts = [str(bytes(node.addr[0]), "ascii") for node in found.nodes]
+    return [ipaddress.ip_address(text.split("%")[0]) for text in texts]
+
+
+async def close_resolver() -> None:
+    """Give up the look-ups of this event loop; one that is needed again is made anew."""
+    resolver = _resolvers.pop(asyncio.get_running_loop(), None)
+    if resolver is not None:
+        await resolver.close()
+
+
 def check_url(url: str) -> None:
     """Raise Invalid, naming the field, unless ``url`` is an http or https URL with a host and no password."""
     try:
@@ -48,18 +101,23 @@ def check_url(url: str) -> None:
         raise Invalid("The URL holds a password.", field="url", cure="Leave it out: messages are signed instead.")
 
 
-async def look_up(url: str, *, private: bool) -> list[Target]:
-    """Find the addresses behind ``url``; raises RefusedAddressError unless all are public or ``private`` is true."""
+async def look_up(url: str, *, private: bool, user_id: str = "") -> list[Target]:
+    """Find the addresses behind ``url``; raises RefusedAddressError unless all are public or ``private`` is true.
+
+    ``user_id``: who wants it; the look-ups of one user beyond two at a time wait for one another. Whether a name is not
+    there or leads into a private network is not said: it would tell the names in there.
+    """
     parts = httpx.URL(url)
     name = parts.raw_host.decode("ascii")
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    refused = RefusedAddressError(f"the host {name} cannot be found, or lies where webhooks do not go")
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        async with _place_of(user_id):
+            addresses = await resolve(name.strip("[]"))
     except (OSError, UnicodeError) as error:
-        raise RefusedAddressError(f"the host {name} cannot be found") from error
-    addresses = [ipaddress.ip_address(str(entry[4][0]).split("%")[0]) for entry in found]
-    if not private and not all(map(is_public, addresses)):
-        raise RefusedAddressError(f"the host {name} lies in a private network, where webhooks do not go")
+        raise refused from error
+    if not addresses or (not private and not all(map(is_public, addresses))):
+        raise refused
     return [
         Target(parts.copy_with(host=str(address), port=port), parts.netloc.decode("ascii"), name)
         for address in dict.fromkeys(addresses)

@@ -16,7 +16,7 @@ from utcloud.accounts.models import GroupMember, User
 from utcloud.billing.events import EVENTS
 from utcloud.billing.models import BillingEvent
 from utcloud.billing.outbox import mail
-from utcloud.billing.outbox.addresses import RefusedAddressError, Target, look_up
+from utcloud.billing.outbox.addresses import RefusedAddressError, Target, close_resolver, look_up
 from utcloud.billing.outbox.models import Delivery, DispatchedEvent, NoticeSettings, Webhook
 from utcloud.billing.outbox.schemas import Channel, DeliveryState
 from utcloud.billing.outbox.service import MAIL_BY_DEFAULT, OUTBOX, delivery_to, forget_old
@@ -44,13 +44,16 @@ _LOOK_BACK = timedelta(days=2)
 
 async def deliver(db: Database, clock: Clock, settings: Settings) -> None:
     """For ever: dispatch and send, whenever something is due. A slow mail server holds up neither the rest nor it."""
-    async with (
-        httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client,
-        asyncio.TaskGroup() as loops,
-    ):
-        loops.create_task(_dispatching(db, clock, settings))
-        for channel in Channel:
-            loops.create_task(_sending(db, clock, settings, client, channel))
+    try:
+        async with (
+            httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client,
+            asyncio.TaskGroup() as loops,
+        ):
+            loops.create_task(_dispatching(db, clock, settings))
+            for channel in Channel:
+                loops.create_task(_sending(db, clock, settings, client, channel))
+    finally:
+        await close_resolver()
 
 
 async def _dispatching(db: Database, clock: Clock, settings: Settings) -> None:
@@ -229,7 +232,7 @@ async def _send(
 async def _post(
     settings: Settings, client: httpx.AsyncClient, delivery: Delivery, webhook: Webhook, now: datetime
 ) -> tuple[int | None, str]:
-    targets = await look_up(webhook.url, private=settings.webhook_private)
+    targets = await look_up(webhook.url, private=settings.webhook_private, user_id=webhook.owner_id)
     body = json.dumps(delivery.payload, separators=(",", ":"), ensure_ascii=False)
     headers = {
         "Host": targets[0].host,

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select
 from utcloud.accounts import audit
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import GroupMember
+from utcloud.accounts.service import throttle
 from utcloud.billing.models import BillingEvent
 from utcloud.billing.outbox.addresses import check_url
 from utcloud.billing.outbox.models import Delivery, NoticeSettings, Webhook
@@ -202,8 +203,9 @@ async def delete_webhook(tx: Tx, actor: Actor, ident: str) -> None:
 
 
 async def test_webhook(tx: Tx, now: datetime, actor: Actor, ident: str) -> DeliveryOut:
-    """Send a message of type ``ping``, to try the way out."""
+    """Send a message of type ``ping``, to try the way out. Raises TooMany: the platform is no source of floods."""
     webhook = await _own(tx, actor, ident)
+    await throttle.begin_own(tx, now, "webhook", actor.id)
     made = delivery_to(webhook, new_id("ping"), "ping", {"message": "This is a test."}, now)
     tx.add(made)
     await tx.flush()
@@ -258,12 +260,13 @@ async def list_deliveries(
 
 
 async def retry(tx: Tx, now: datetime, actor: Actor, ident: str) -> DeliveryOut:
-    """Try a message again that was given up or waits for its next try."""
+    """Try a message again that was given up or waits for its next try; it counts like a test."""
     found = await tx.scalar(select(Delivery).where(Delivery.id == ident, Delivery.user_id == actor.id))
     if found is None:
         raise NotFound.of("delivery", ident)
     if found.state == DeliveryState.DELIVERED:
         raise Conflict("It has arrived already.", code="already_delivered")
+    await throttle.begin_own(tx, now, "webhook", actor.id)
     found.state, found.attempts, found.next_at, found.done_at = DeliveryState.WAITING, 0, now, None
     await tx.flush()
     audit.record(tx, actor, "delivery.retry", "delivery", found.id, found.kind)

@@ -10,6 +10,7 @@ from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Group, GroupMember, User
 from utcloud.billing.models import Account
 from utcloud.db import Tx
+from utcloud.resources.models import Pool, PoolGroup
 
 
 def groups_of(user_id: str) -> Select[str]:
@@ -23,8 +24,16 @@ def managed_groups(user_id: str) -> Select[str]:
 
 
 def visible_wallets(actor: Actor) -> ColumnElement[bool]:
-    """Operators and miners see all wallets, others their own and those of their groups."""
-    return true() if actor.is_operator or actor.is_miner else my_wallets(actor)
+    """Operators see all wallets, others their own and those of their groups, and a miner who may put machine hours in
+    those of groups that his pools are bound to, and of their members.
+    """
+    if actor.is_operator:
+        return true()
+    if not (actor.is_miner and actor.is_issuer):
+        return my_wallets(actor)
+    bound = select(PoolGroup.group_id).join(Pool, Pool.id == PoolGroup.pool_id).where(Pool.miner_id == actor.id)
+    members = select(GroupMember.user_id).where(GroupMember.group_id.in_(bound))
+    return or_(my_wallets(actor), Account.owner_id.in_(bound), Account.owner_id.in_(members))
 
 
 def my_wallets(actor: Actor) -> ColumnElement[bool]:

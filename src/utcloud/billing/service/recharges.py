@@ -125,10 +125,10 @@ async def list_recharges(
     cursor: str | None = None,
     sort: RechargeSort = RechargeSort.NEWEST,
 ) -> tuple[list[RechargeOut], str | None]:
-    """One page of recharges and deductions: of all for operators and miners, else one's own."""
+    """One page of recharges and deductions: of all for operators, else of the wallets that one sees."""
     query = select(Entry).where(IS_RECHARGE)
     wallets = select(Account.id).where(Account.kind == "wallet")
-    narrow = not (actor.is_operator or actor.is_miner)
+    narrow = not actor.is_operator
     if narrow:
         wallets = wallets.where(visible_wallets(actor))
     if wanted.wallet_id:

@@ -145,7 +145,7 @@ async def list_caps(tx: Tx, now: datetime, actor: Actor, wallet_id: str) -> list
     """A wallet's caps and how far they are used up; a plain member of a group sees those that bind him."""
     wallet = await own_wallet(tx, actor, wallet_id)
     query = select(Cap).where(Cap.wallet_id == wallet.id).order_by(Cap.user_id)
-    if not (actor.is_operator or actor.is_miner or await is_manager(tx, actor, wallet.owner_id)):
+    if not (actor.is_operator or await is_manager(tx, actor, wallet.owner_id)):
         query = query.where(Cap.user_id.in_(["", actor.id]))
     return await _caps_out(tx, now, (await tx.scalars(query)).all())
 

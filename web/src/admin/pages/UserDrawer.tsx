@@ -21,6 +21,7 @@ interface Props {
 /** All of one user: who, machine hours, quota. */
 export function UserDrawer({ id, onClose, actions }: Props) {
   const { t } = useTranslation();
+  const operator = useRole();
   const { data, error, refetch } = useQuery({
     queryKey: ["users", "one", id],
     queryFn: async () => {
@@ -38,7 +39,12 @@ export function UserDrawer({ id, onClose, actions }: Props) {
         <Flex vertical gap="middle">
           {actions(user)}
           <Facts user={user} />
-          <QuotaCard subject={{ kind: "user", id: user.id, name: user.username }} canChange={Boolean(actions(user))} />
+          {operator && (
+            <QuotaCard
+              subject={{ kind: "user", id: user.id, name: user.username }}
+              canChange={Boolean(actions(user))}
+            />
+          )}
         </Flex>
       ) : (
         <Skeleton active />

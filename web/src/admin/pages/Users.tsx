@@ -98,7 +98,7 @@ export function Users() {
     <>
       <ListPage
         title={t("menu.users")}
-        about={t("users.about")}
+        about={canChange ? t("users.about") : t("users.aboutRenters")}
         queryKey={["users", filter]}
         load={(query) => loadUsers({ ...query, ...filter })}
         columns={columns}

@@ -2203,7 +2203,7 @@ export interface paths {
         };
         /**
          * List Users
-         * @description Users by name. For miners and operators.
+         * @description Users by name: all for operators; for miners the names of those who rent from them.
          */
         get: operations["list_users"];
         put?: never;
@@ -2227,7 +2227,7 @@ export interface paths {
         };
         /**
          * Get User
-         * @description One user: oneself, or anyone for miners and operators.
+         * @description One user: oneself, for operators anyone, and for miners the name of who rents from them.
          */
         get: operations["get_user"];
         put?: never;

@@ -48,6 +48,7 @@ export const people = {
   userStatus: { active: "Active", frozen: "Frozen" },
   users: {
     about: "Who may log in, and as what.",
+    aboutRenters: "Those who rent from you, or have done so.",
     empty: "No users yet.",
     create: "Create user",
     invite: "Invite",

@@ -45,6 +45,7 @@ export const people: typeof en = {
   userStatus: { active: "正常", frozen: "已冻结" },
   users: {
     about: "谁可以登录，以什么角色。",
+    aboutRenters: "正在或曾经租用您硬件的用户。",
     empty: "还没有用户。",
     create: "创建用户",
     invite: "邀请",
