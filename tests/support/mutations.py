@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = ROOT / "tests" / "mutations.toml"
-AREAS = ("money", "capacity", "placement", "states", "access", "archives", "edge")
+AREAS = ("money", "capacity", "placement", "states", "access", "archives", "edge", "backups")
 
 
 class ListError(Exception):

@@ -1,6 +1,7 @@
 """A home that runs is backed up, and made anew on an empty machine, with the same books, files and passwords."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -279,11 +280,43 @@ def test_an_interrupted_restore_goes_on(source: Source, monkeypatch: pytest.Monk
         made = source.restore(settings)
         assert made["left_out"] == []
         assert not (settings.home / "restoring").exists()
+        if not source.postgres:  # killed when all was done but its mark
+            (settings.home / "restoring").mkdir()
+            (settings.home / "restoring" / "snapshot").write_text(made["snapshot"])
+            source.restore(settings)
         with serve(settings.home, settings.database_url) as served:
             same(served, source)
 
 
-@pytest.mark.postgres
+def test_a_home_is_put_aside_only_for_what_is_whole(source: Source) -> None:
+    source.save()
+    with source.empty_machine() as settings:
+        source.restore(settings)
+        for path in source.folder.glob("objects/??/*"):
+            if path.stat().st_size > 10_000:
+                path.unlink()
+        with pytest.raises(CliError, match="not whole"):
+            source.restore(settings, aside=True)
+        assert (settings.home / "utcloud.db").exists(), "it still runs as before"
+
+
+def test_a_full_disk_of_the_home_is_said(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    source.save()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/somewhere")
+
+    with source.empty_machine() as settings:
+        with monkeypatch.context() as patch:
+            patch.setattr("utcloud.cli.backup.trees.Writer._settle", full)
+            with pytest.raises(CliError, match="/somewhere cannot be written: No space") as refused:
+                source.restore(settings)
+        assert refused.value.cure and "goes on" in refused.value.cure
+        source.restore(settings)
+        with serve(settings.home, settings.database_url) as served:
+            same(served, source)
+
+
 def test_a_forged_backup_writes_nowhere_else(source: Source) -> None:
     """Without a passphrase whoever can write to the folder can make any backup: still only the home is written to."""
     source.save()
@@ -297,6 +330,7 @@ def test_a_forged_backup_writes_nowhere_else(source: Source) -> None:
     assert not list(source.scratch.rglob("*outside*"))
 
 
+@pytest.mark.postgres
 def test_what_cannot_be_is_said_with_its_cure(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CliError, match="lies inside the home"):
         save(source.settings, source.settings.home / "backups", passphrase=None, keep=None)

@@ -84,6 +84,12 @@ def restore(
                 run.progress.end()
     except CannotRunError as error:
         raise CliError(str(error)) from error
+    except OSError as error:
+        where = error.filename or settings.home
+        raise CliError(
+            f"{where} cannot be written: {error.strerror or error}.",
+            f"See whether the disk of {settings.home} is full; then run it again: it goes on where it was.",
+        ) from error
 
 
 class _Run:
@@ -98,10 +104,16 @@ class _Run:
 
     def all(self, aside: bool) -> dict[str, Any]:
         started = time.monotonic()
-        moved = self._make_way(aside)
+        must_move, goes_on = self._look_around(aside)
         self._look_for_all()
-        if self._body["database"]:
-            self._check_database()
+        database = self._body["database"]
+        if database:
+            self._check_kind(database["kind"])
+        if database and self._home.place.file is None:
+            databases.refuse_unless_free(self._home.place)
+        moved = self._move_aside() if must_move else None
+        if database and self._home.place.file and not goes_on:
+            databases.refuse_unless_free(self._home.place)
         self._marker.parent.mkdir(mode=0o700, exist_ok=True)
         self._marker.write_text(self._name)
         trees: dict[str, dict[str, Any]] = self._body["trees"]
@@ -134,24 +146,28 @@ class _Run:
 
     # Before anything is written
 
-    def _make_way(self, aside: bool) -> str | None:
-        """Make sure that nothing is written over; return where to it was moved."""
+    def _look_around(self, aside: bool) -> tuple[bool, bool]:
+        """Whether what is there must be moved aside, and whether an interrupted restore goes on. Raises CliError."""
         if self._marker.exists():
             if self._marker.read_text() == self._name:
                 self.progress.say("An earlier restore was interrupted; this one goes on there.")
-                return None
+                return False, True
             if not aside:
                 raise CliError(
                     f"{self._home.path} holds a part of the backup {self._marker.read_text()}.",
                     f"Finish that one (--snapshot {self._marker.read_text()}), or put it aside with --aside.",
                 )
         elif not (found := _occupied(self._home)):
-            return None
+            return False, False
         elif not aside:
             raise CliError(
                 f"{self._home.path} is not empty: it holds {found}.",
                 "Name an empty one (UTCLOUD_HOME), or put what is there aside with --aside.",
             )
+        return True, False
+
+    def _move_aside(self) -> str:
+        """Move what is there into a folder of the home; return which."""
         target = self._home.path / f"{BEFORE}{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         target.mkdir(mode=0o700)
         for entry in list(self._home.path.iterdir()):
@@ -179,8 +195,7 @@ class _Run:
                 "Try an earlier one (--list shows them), or restore what is there with --incomplete.",
             )
 
-    def _check_database(self) -> None:
-        kind = self._body["database"]["kind"]
+    def _check_kind(self, kind: str) -> None:
         place = self._home.place
         if kind != place.kind:
             words = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -190,7 +205,6 @@ class _Run:
                 else "Unset UTCLOUD_DATABASE_URL."
             )
             raise CliError(f"The backup is of {words[kind]}, and the settings name {words[place.kind]}.", cure)
-        databases.refuse_unless_free(place)
 
     # Writing
 

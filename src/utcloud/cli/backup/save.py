@@ -44,6 +44,11 @@ def save(settings: Settings, target: Path, *, passphrase: str | None, keep: int 
         run = _Run(home, repository)
         try:
             done = run.all()
+        except OSError as error:  # of the folder of backups it has been said
+            raise CliError(
+                f"{error.filename or home.path} cannot be read or written: {error.strerror or error}.",
+                "Put that right, then run it again: it goes on where it was.",
+            ) from error
         finally:
             run.progress.end()
         if keep is not None:

@@ -66,6 +66,7 @@ class Saver:
     def __init__(self, repository: Repository, tree: str, known: Iterable[Entry], progress: Progress):
         self._repository, self._tree, self._progress = repository, tree, progress
         self._known = {entry.path: entry for entry in known if entry.kind == "f"}
+        self._whole: set[str] = set()
         self._batch: list[Entry] = []
         self._batch_size = 0
         self.problems: list[str] = []
@@ -95,6 +96,7 @@ class Saver:
     def add(self, entry: Entry) -> None:
         """Note that a file was read."""
         self._known[entry.path] = entry
+        self._whole.add(entry.path)
         self._batch.append(entry)
         self._batch_size += entry.size
         if len(self._batch) >= _BATCH_FILES or self._batch_size >= _BATCH_BYTES:
@@ -131,6 +133,10 @@ class Saver:
                     entry.kind, entry.target = "h", inodes[facts.st_ino]
                     return entry
                 inodes[facts.st_ino] = path
+            known = self._known.get(path)
+            if known and known.seen == _seen(facts) and self._is_whole(known):
+                known.mode, known.uid, known.gid = entry.mode, entry.uid, entry.gid
+                return known
             return self._file(entry, parent, name, check)
         else:
             return None  # sockets last no longer than who listens
@@ -142,10 +148,6 @@ class Saver:
             if not stat.S_ISREG(facts.st_mode):
                 return None
             seen = _seen(facts)
-            known = self._known.get(entry.path)
-            if known and known.seen == seen and self._is_whole(known):
-                known.mode, known.uid, known.gid = entry.mode, entry.uid, entry.gid
-                return known
             entry.kind, entry.attributes = "f", _attributes(file)
             entry.pieces, entry.size = read(file, self._repository, self._progress, check)
             after = os.fstat(file)
@@ -157,7 +159,12 @@ class Saver:
         return entry
 
     def _is_whole(self, entry: Entry) -> bool:
-        return all(isinstance(piece, int) or self._repository.has(piece) for piece in entry.pieces)
+        """Whether the contents are there; looked up once, since a frozen volume is read in haste."""
+        if entry.path not in self._whole and all(
+            isinstance(one, int) or self._repository.has(one) for one in entry.pieces
+        ):
+            self._whole.add(entry.path)
+        return entry.path in self._whole
 
 
 def read(file: int, repository: Repository, progress: Progress, check: Check) -> tuple[list[Piece], int]:
