@@ -359,15 +359,6 @@ async def test_two_sites_of_a_machine_leave_each_others_rules_alone(tmp_path: Pa
         await second.remove()
 
 
-def test_a_site_keeps_its_prefix_and_an_older_ones_is_that_of_before(tmp_path: Path) -> None:
-    new, old = tmp_path / "new", tmp_path / "old"
-    assert bridge_prefix(new) == bridge_prefix(new) != bridge_prefix(tmp_path / "another")
-    assert len(bridge_prefix(new)) == 7
-    (old / "attempts").mkdir(parents=True)
-    assert bridge_prefix(old) == "utc"
-    assert Nftables("utc").table == "inet utcloud"
-
-
 async def test_without_nft_nothing_is_started_and_the_node_says_the_cure(
     server: SmallServer,
     agent_of: Callable[..., Agent],

@@ -22,6 +22,7 @@ log = structlog.get_logger()
 _OLD_PREFIX = "utc"
 """How the names of all sites' bridges began, in one table, before each site of a machine had its own."""
 _BRIDGES = re.compile(r"utc|u[0-9a-f]{5}-")
+"""How the names of sites' bridges begin."""
 _NET = Path("/sys/class/net")
 _RULES = """\
 add table %(table)s
@@ -78,6 +79,8 @@ _METADATA = ("169.254.169.254/32", "168.63.129.16/32", "100.100.100.200/32", "19
 _WIDEST = {4: 8, 6: 16}
 """A wider on-link network is a tunnel that takes everything, and not a neighbourhood."""
 _MONITOR_PAUSE_S = 1.0
+_BEGUN_S = 0.5
+"""By then nft listens: it does not say when it begins."""
 _FRESH_S = 60.0
 """A bridge that does not exist yet is on its way for so long."""
 
@@ -106,13 +109,17 @@ class Firewall(Protocol):
 def bridge_prefix(site_dir: Path) -> str:
     """How the names of this site's bridges begin; kept in ``site_dir`` for as long as there may be any.
 
-    It tells sites of one machine apart, so that each has rules of its own for its own bridges.
+    It tells sites of one machine apart, so that each has rules of its own for its own bridges. What a full disk or a
+    hand left of the file is not believed: an empty prefix would close every interface of the machine.
     """
     kept = site_dir / "bridge-prefix"
-    if not kept.exists():
-        older = (site_dir / "attempts").exists()
+    is_new = not kept.exists()
+    if is_new or not _BRIDGES.fullmatch(kept.read_text()):
+        older = is_new and (site_dir / "attempts").exists()
         site_dir.mkdir(parents=True, exist_ok=True)
-        kept.write_text(_OLD_PREFIX if older else f"u{secrets.token_hex(3)[:5]}-")
+        fresh = kept.with_suffix(".new")
+        fresh.write_text(_OLD_PREFIX if older else f"u{secrets.token_hex(3)[:5]}-")
+        fresh.replace(kept)
     return kept.read_text()
 
 
@@ -169,10 +176,11 @@ class Nftables:
         """Set the event when something of our table was removed. Our own changes are heard too, and do no harm."""
         while True:
             heard.set()
+            asyncio.get_running_loop().call_later(_BEGUN_S, heard.set)  # what was removed before nft listened
             try:
                 async with aclosing(nft.removals()) as removals:
                     async for line in removals:
-                        if f"{self.table} " in f"{line} " and " within " not in line:
+                        if f"{self.table} " in f"{line.strip()} " and " within " not in line:
                             heard.set()
             except (FirewallFailed, OSError) as error:
                 log.debug("nft cannot be watched; a look every ten seconds must do", error=str(error))
