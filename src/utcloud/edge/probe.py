@@ -2,6 +2,9 @@
 
 import asyncio
 
+from utcloud.common import addresses
+from utcloud.common.http_probe import status_of
+
 PATIENCE_S = 2.0
 _AT_ONCE = 32
 
@@ -19,20 +22,9 @@ async def answering(pages: dict[str, tuple[str, str]], path: str) -> set[str]:
 
 
 async def _answers(upstream: str, token: str, path: str) -> bool:
-    """Whether the page opens to who has its token: a status below 400. Reads no more than the first line."""
-    host, _, port = upstream.rpartition(":")
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-            try:
-                request = (
-                    f"GET {path} HTTP/1.1\r\nHost: {upstream}\r\nAuthorization: token {token}\r\nConnection: close"
-                )
-                writer.write(f"{request}\r\n\r\n".encode())
-                line = await reader.readline()
-            finally:
-                writer.close()
-    except (OSError, TimeoutError, ValueError):
+    """Whether the page opens to who has its token: a status below 400."""
+    place = addresses.endpoint(upstream)
+    if place is None:
         return False
-    parts = line.split(maxsplit=2)
-    return len(parts) >= 2 and parts[0].startswith(b"HTTP/") and parts[1].isdigit() and int(parts[1]) < 400
+    status = await status_of(str(place.address), place.port, path, token=token, patience_s=PATIENCE_S)
+    return status is not None and status < 400

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from utcloud.common.http_probe import status_of
+
 _PAUSE_S = 0.02
 _PATIENCE_S = 5.0
 
@@ -17,15 +19,5 @@ async def until_answers(host: str, port: int, path: str) -> None:
 
 
 async def _answers(host: str, port: int, path: str) -> bool:
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            reader, writer = await asyncio.open_connection(host, port)
-            try:
-                writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
-                line = await reader.readline()
-            finally:
-                writer.close()
-    except (OSError, TimeoutError, ValueError):
-        return False
-    parts = line.split(maxsplit=2)
-    return len(parts) >= 2 and parts[0].startswith(b"HTTP/") and parts[1].isdigit() and int(parts[1]) < 500
+    status = await status_of(host, port, path, patience_s=_PATIENCE_S)
+    return status is not None and status < 500

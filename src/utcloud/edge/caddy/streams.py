@@ -8,7 +8,6 @@ closed it. That needs root, or the user that Caddy runs as.
 
 import contextlib
 import ctypes
-import ipaddress
 import os
 import re
 import socket
@@ -16,6 +15,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from utcloud.common import addresses
 from utcloud.common.settings import Settings
 
 _PIDFD_GETFD = 438
@@ -29,7 +29,8 @@ def close_streams(settings: Settings, upstreams: Iterable[str]) -> int:
 
     Raises OSError when Caddy's process cannot be looked into. Nothing happens when no Caddy runs.
     """
-    wanted = {end for upstream in upstreams if (end := _parsed(upstream))}
+    places = filter(None, map(addresses.endpoint, upstreams))
+    wanted = {(_as_ipv6(place.address), place.port) for place in places}
     pid = _caddy(settings) if wanted else None
     if pid is None:
         return 0
@@ -43,15 +44,7 @@ def close_streams(settings: Settings, upstreams: Iterable[str]) -> int:
     return closed
 
 
-def _parsed(upstream: str) -> tuple[bytes, int] | None:
-    host, _, port = upstream.rpartition(":")
-    try:
-        return _as_ipv6(ipaddress.ip_address(host.strip("[]"))), int(port)
-    except ValueError:
-        return None
-
-
-def _as_ipv6(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bytes:
+def _as_ipv6(address: addresses.Address) -> bytes:
     return address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
 
 
