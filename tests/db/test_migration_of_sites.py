@@ -1,14 +1,12 @@
 """Routes, chips and accounts of before come through the migration that binds them to sites and miners."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from alembic import command
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from tests.support.db import PostgresServer
 from utcloud.db import Database
 from utcloud.db.migrations import config, upgrade
 
@@ -24,20 +22,9 @@ _ROUTES = {
 """Replica → its site, its upstream, and when it was made."""
 
 
-async def test_what_was_there_is_bound_to_its_site(
-    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    if database_kind == "sqlite":
-        await _upgraded(f"sqlite+aiosqlite:///{tmp_path / 'old.db'}")
-        return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    async with server.empty() as url:
-        await _upgraded(url)
-
-
-async def _upgraded(url: str) -> None:
-    await asyncio.to_thread(command.upgrade, config(url), "0009")
-    database = Database(url)
+async def test_what_was_there_is_bound_to_its_site(bare_url: str) -> None:
+    await asyncio.to_thread(command.upgrade, config(bare_url), "0009")
+    database = Database(bare_url)
     rows = [
         "users (id, username, display_name, email, password_hash, is_operator, is_miner, is_renter, status, created_at)"
         " VALUES ('u', 'u', '', '', '', false, true, true, 'active', 0)",
@@ -74,7 +61,7 @@ async def _upgraded(url: str) -> None:
     async with database.engine.begin() as connection:
         for row in rows:
             await connection.execute(text(f"INSERT INTO {row}"))
-    await asyncio.to_thread(upgrade, url)
+    await asyncio.to_thread(upgrade, bare_url)
     async with database.engine.begin() as connection:
         routes = await connection.execute(text("SELECT replica_id, site_id FROM edge_routes ORDER BY replica_id"))
         assert [tuple(row) for row in routes] == [("good", "si_local"), ("twin", "si_local")]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 from alembic import command
@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from tests.support.db import PostgresServer, load_all_tables
+from tests.support.db import load_all_tables
 from tests.support.money import fund
 from utcloud.billing.verify import verified
 from utcloud.db import Base, Database
@@ -21,20 +21,11 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-async def migrated(database_kind: str, request: pytest.FixtureRequest, tmp_path):  # type: ignore[no-untyped-def]
-    if database_kind == "sqlite":
-        url = f"sqlite+aiosqlite:///{tmp_path / 'migrated.db'}"
-        await asyncio.to_thread(upgrade, url)
-        database = Database(url)
-        yield database
-        await database.close()
-        return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    async with server.empty() as url:
-        await asyncio.to_thread(upgrade, url)
-        database = Database(url)
-        yield database
-        await database.close()
+async def migrated(bare_url: str) -> AsyncIterator[Database]:
+    await asyncio.to_thread(upgrade, bare_url)
+    database = Database(bare_url)
+    yield database
+    await database.close()
 
 
 async def test_migrations_give_what_the_models_say(migrated: Database) -> None:
@@ -80,19 +71,10 @@ async def test_the_migrated_journal_is_append_only(migrated: Database, change: s
             await connection.execute(text(change))
 
 
-async def test_upgrading_loses_no_row(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+async def test_upgrading_loses_no_row(bare_url: str) -> None:
     """A table that is made anew takes along what refers to it."""
-    if database_kind == "sqlite":
-        await _keeps_rows(f"sqlite+aiosqlite:///{tmp_path / 'old.db'}")
-        return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    async with server.empty() as url:
-        await _keeps_rows(url)
-
-
-async def _keeps_rows(url: str) -> None:
-    await asyncio.to_thread(command.upgrade, config(url), "0001")
-    database = Database(url)
+    await asyncio.to_thread(command.upgrade, config(bare_url), "0001")
+    database = Database(bare_url)
     rows = [
         "users (id, username, display_name, email, password_hash, is_operator, is_miner, is_renter, status, created_at)"
         " VALUES ('u', 'u', '', '', '', false, true, true, 'active', 0)",
@@ -119,7 +101,7 @@ async def _keeps_rows(url: str) -> None:
     async with database.engine.begin() as connection:
         for row in rows:
             await connection.execute(text(f"INSERT INTO {row}"))
-    await asyncio.to_thread(command.upgrade, config(url), "0006")
+    await asyncio.to_thread(command.upgrade, config(bare_url), "0006")
     meter = (
         "meters (id, attempt_id, wallet_id, payer_id, payee_id, workload_id, price, fee_ppm, hold, started_at,"
         " witnessed_until, closed, settled, settled_fee, waived, settlements, labels, created_at)"
@@ -127,7 +109,7 @@ async def _keeps_rows(url: str) -> None:
     )
     async with database.engine.begin() as connection:
         await connection.execute(text(f"INSERT INTO {meter}"))
-    await asyncio.to_thread(upgrade, url)
+    await asyncio.to_thread(upgrade, bare_url)
     expected = Counter(row.split(" ", 1)[0] for row in rows)
     async with database.engine.connect() as connection:
         for table, count in expected.items():

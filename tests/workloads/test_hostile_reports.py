@@ -1,8 +1,6 @@
 """What a site says of one replica, whether it lies or just passes on what a container wrote, harms that one alone."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,9 +9,7 @@ from sqlalchemy import select
 
 from tests.support.clock import FakeClock
 from tests.support.scenario import Scenario
-from tests.support.web import client_of, make_app
 from utcloud.accounts.auth import Actor
-from utcloud.assets.store import open_store
 from utcloud.billing.verify import verified
 from utcloud.common.errors import Conflict, TooMany
 from utcloud.common.settings import Settings
@@ -23,30 +19,12 @@ from utcloud.resources import service as resources
 from utcloud.resources.models import Node, Site
 from utcloud.resources.schemas import SiteNetworks
 from utcloud.server.wiring import wire
-from utcloud.workloads import agent_routes, notebooks, observed
+from utcloud.workloads import notebooks, observed
 from utcloud.workloads.intake import Buckets
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("may_report_always")]
 OPERATOR = Actor("us_op", "op", is_operator=True)
 NASTY = "a\x00b\x1b[31mc\ud800d\x7fe\x85\u202ef"
-
-
-@pytest.fixture
-def clock(world: Scenario) -> FakeClock:
-    return FakeClock(world.now)
-
-
-@pytest.fixture
-async def agent(world: Scenario, clock: FakeClock, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """The site's agent, which may say what it likes as often as it likes."""
-    wire()
-    app = make_app(world.db, clock, Settings(), agent_routes.router)
-    app.state.store = open_store(str(tmp_path))
-    app.state.buckets = Buckets(lambda: 0.0, burst=10**9)
-    async with world.db.write() as tx:
-        (await tx.get_one(Site, world.site_id)).token_hash = resources.hash_of("utcs_good")
-    async with client_of(app, "utcs_good") as client:
-        yield client
 
 
 def passes(world: Scenario, clock: FakeClock, seconds: int) -> None:

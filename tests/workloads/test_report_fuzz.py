@@ -3,7 +3,6 @@
 import copy
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,17 +13,9 @@ from hypothesis import strategies as st
 from tests.support.clock import FakeClock
 from tests.support.lanes import amount
 from tests.support.scenario import Scenario
-from tests.support.web import client_of, make_app
-from utcloud.assets.store import open_store
 from utcloud.billing.verify import verified
 from utcloud.common.money import MICRO
-from utcloud.common.settings import Settings
 from utcloud.protocol import Phase
-from utcloud.resources import service as resources
-from utcloud.resources.models import Site
-from utcloud.server.wiring import wire
-from utcloud.workloads import agent_routes
-from utcloud.workloads.intake import Buckets
 from utcloud.workloads.schemas import State
 from utcloud.workloads.states import FINAL
 
@@ -121,26 +112,17 @@ class _Site:
 
 
 @pytest.fixture
-def clock(world: Scenario) -> FakeClock:
-    return FakeClock(world.now)
-
-
-@pytest.fixture
-async def agent(world: Scenario, clock: FakeClock, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    wire()
-    app = make_app(world.db, clock, Settings(), agent_routes.router)
-    app.state.store = open_store(str(tmp_path))
-    app.state.buckets = Buckets(lambda: 0.0, burst=10**9)
+async def books(world: Scenario) -> AsyncIterator[None]:
+    """The renters have enough for all that comes, and the books are right at the end."""
     async with world.db.write() as tx:
-        (await tx.get_one(Site, world.site_id)).token_hash = resources.hash_of("utcs_good")
         await world.recharge(tx, world.other, 10**6 * MICRO)
         await world.recharge(tx, world.renter, 10**6 * MICRO)
-    async with client_of(app, "utcs_good") as client:
-        yield client
+    yield
     fault = (await verified(world.db)).fault
     assert fault is None, fault
 
 
+@pytest.mark.usefixtures("may_report_always", "books")
 @pytest.mark.postgres
 @pytest.mark.slow
 @pytest.mark.timeout(amount(300, 0))

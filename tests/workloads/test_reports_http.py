@@ -1,10 +1,9 @@
 """Reports as agents post them: quick when nothing is new, whole when something is, refused when they are none."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,37 +13,16 @@ from sqlalchemy import event, select
 from tests.support.clock import FakeClock
 from tests.support.factories import ObservedReplicaFactory, SiteReportFactory, node_report
 from tests.support.scenario import Scenario
-from tests.support.web import client_of, make_app, problem
-from utcloud.assets.store import open_store
+from tests.support.web import problem
 from utcloud.common import bodies
-from utcloud.common.settings import Settings
 from utcloud.db import Database
 from utcloud.protocol import ChipTelemetry, NodeReport, Phase
 from utcloud.resources import service
 from utcloud.resources.models import Node, Site
 from utcloud.resources.schemas import NodeDetail, NodeStatus
-from utcloud.server.wiring import wire
-from utcloud.workloads import agent_routes
 from utcloud.workloads.schemas import State
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def clock(world: Scenario) -> FakeClock:
-    return FakeClock(world.now)
-
-
-@pytest.fixture
-async def agent(world: Scenario, clock: FakeClock, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """The site's agent."""
-    wire()
-    app = make_app(world.db, clock, Settings(), agent_routes.router)
-    app.state.store = open_store(str(tmp_path))
-    async with world.db.write() as tx:
-        (await tx.get_one(Site, world.site_id)).token_hash = service.hash_of("utcs_good")
-    async with client_of(app, "utcs_good") as client:
-        yield client
 
 
 def body(world: Scenario, clock: FakeClock, *nodes: NodeReport, temperature: float | None = None) -> str:
