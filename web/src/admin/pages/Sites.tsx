@@ -82,12 +82,12 @@ export function Sites() {
       dataIndex: "page_networks",
       render: (found: string[]) =>
         found.length > 0 ? (
-          <span className="tags">
-            {found.slice(0, 3).map((one) => (
+          <Flex vertical align="start" gap={4}>
+            {found.slice(0, 2).map((one) => (
               <Tag key={one}>{one}</Tag>
             ))}
-            {found.length > 3 && <Tag>+{found.length - 3}</Tag>}
-          </span>
+            {found.length > 2 && <Tag title={found.slice(2).join(", ")}>+{found.length - 2}</Tag>}
+          </Flex>
         ) : (
           <Typography.Text type="secondary">{t("sites.noPages")}</Typography.Text>
         ),
