@@ -7,7 +7,6 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from utcloud.common import addresses
 from utcloud.common.errors import Invalid

@@ -18,7 +18,7 @@ def test_a_notebook_has_the_same_address_after_stop_and_start(cloud: Cloud) -> N
         return wait_for(lambda: (one := cloud.renter.get(path))["state"] == state and one, state)
 
     def address() -> str:
-        return urlsplit(cloud.renter.post(f"{path}/open")["url"]).netloc
+        return str(urlsplit(cloud.renter.post(f"{path}/open")["url"]).netloc)
 
     hosts = set()
     for _ in range(2):
