@@ -43,7 +43,7 @@ async def ask(request: Request, db: Db, domain: str = Query("", max_length=255))
     the certificate authority's patience."""
     settings: Settings = request.app.state.settings
     label, _, rest = domain.lower().partition(".")
-    if not settings.domain or rest != f"apps.{settings.domain}":
+    if not settings.domain or rest != settings.apps_host:
         return PlainTextResponse("unknown\n", status_code=404)
     async with db.read() as tx:
         known = await service.is_host(tx, label)

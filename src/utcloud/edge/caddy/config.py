@@ -96,10 +96,6 @@ def cookie_name(settings: Settings) -> str:
     return "__Host-utcloud_replica" if settings.domain else "utcloud_replica"
 
 
-def _apps(settings: Settings) -> str:
-    return f"apps.{settings.domain or 'localhost'}"
-
-
 def _edge(settings: Settings, web_dist: Path) -> Json:
     port = 443 if settings.domain else settings.port
     console: Json = {"handle": [_subroute(_console(settings, web_dist))], "terminal": True}
@@ -109,7 +105,7 @@ def _edge(settings: Settings, web_dist: Path) -> Json:
         "listen": [f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address in settings.bind],
         "routes": [
             {
-                "match": [{"host": [f"*.{_apps(settings)}"]}],
+                "match": [{"host": [f"*.{settings.apps_host}"]}],
                 "handle": [_subroute(_replicas(settings))],
                 "terminal": True,
             },
@@ -144,7 +140,7 @@ def _replicas(settings: Settings) -> list[Json]:
             }
         },
     }
-    label = f"{{http.request.host.labels.{_apps(settings).count('.') + 1}}}"
+    label = f"{{http.request.host.labels.{settings.apps_host.count('.') + 1}}}"
     secret = {"name": "secret", "pattern": rf"(?:^|;\s*){cookie_name(settings)}=([A-Za-z0-9_-]{{43}})(?:;|$)"}
     file = {"root": str(settings.edge_routes), "try_files": [f"/{label}/{{http.regexp.secret.1}}/*"]}
     page = {"{http.matchers.file.relative}": {"name": "page", "pattern": r"/([^/@]+)@([^/@]*)$"}}
@@ -223,7 +219,7 @@ def _page(web_dist: Path, end: str) -> Json:
 
 
 def _errors(settings: Settings) -> list[Json]:
-    apps = {"host": [f"*.{_apps(settings)}"]}
+    apps = {"host": [f"*.{settings.apps_host}"]}
     api = {"path": ["/api/*", "/healthz"]}
     too_large = {"vars": {"{http.error.status_code}": ["413"]}}
     away = {"vars": {"{http.error.status_code}": ["502", "503", "504"]}}
@@ -269,11 +265,16 @@ def _internal(settings: Settings, port: int) -> Json:
 
 
 def _certificates(settings: Settings, internal_port: int | None) -> Json:
-    """With a domain: the certificate of a replica's host is got when its first visitor comes."""
+    """With a domain: one certificate for all replicas' hosts, from files; without these, each host's is got when its
+    first visitor comes. The consoles' is got as well, unless the files' is good for them too.
+    """
     if not settings.domain:
         return {}
+    if settings.tls_cert:
+        pair = {"certificate": str(settings.edge_certificate), "key": str(settings.edge_certificate)}
+        return {"tls": {"certificates": {"load_files": [pair]}}}
     ask = {"module": "http", "endpoint": f"http://127.0.0.1:{internal_port}/edge/ask"}
-    policies = [{"subjects": [f"*.{_apps(settings)}"], "on_demand": True}]
+    policies = [{"subjects": [f"*.{settings.apps_host}"], "on_demand": True}]
     return {"tls": {"automation": {"policies": policies, "on_demand": {"permission": ask}}}}
 
 
