@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ structlog.configure(
         structlog.processors.add_log_level,
         structlog.processors.format_exc_info,  # structlog's own way of showing an exception takes half a minute
         structlog.processors.KeyValueRenderer(),
-    ]
+    ],
+    logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),  # not into what a command prints, which tests read
 )
 
 

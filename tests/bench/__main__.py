@@ -17,8 +17,8 @@ ALONE: dict[tuple[str, ...], Callable[[], list[Figure]]] = {
     ("miner_list_p95_ms",): scale.miner_lists,
     ("node_reports_core_share", "node_reports_and_polls_core_share"): reports.node_reports,
     ("hostile_body_p99_ms", "hostile_answer_p99_ms"): hostile.hostile_bodies,
-    ("accrual_10k_s", "accrual_core_share"): money.accrual,
-    ("journal_verify_1m_s", "records_p95_ms"): money.journal,
+    ("accrual_ratio", "accrual_10k_s", "accrual_core_share"): money.accrual,
+    ("journal_verify_ratio", "journal_verify_1m_s", "records_p95_ms"): money.journal,
 }
 """Those that bring what they need themselves."""
 ON_A_STACK: dict[tuple[str, ...], Callable[[Stack], list[Figure]]] = {

@@ -32,7 +32,7 @@ from tests.support.factories import (
 )
 from utcloud.accounts.models import ApiToken, AuditEvent, Group, GroupMember, User
 from utcloud.assets.models import Image
-from utcloud.billing import chain
+from utcloud.billing import chain, facts
 from utcloud.billing.journal import PLATFORM
 from utcloud.billing.models import Account, Entry, Meter, Order, Posting
 from utcloud.common.money import MICRO
@@ -293,7 +293,13 @@ def _hardware(dataset: Dataset, rows: Rows) -> None:
         for resource in report.resources:
             rows.add(NodeResource, node_id=node, name=resource.name, capacity=resource.capacity)
         for one in report.chips:
-            rows.add(Chip, id=chip(number, one.index), node_id=node, **one.model_dump(include=columns))
+            rows.add(
+                Chip,
+                id=chip(number, one.index),
+                node_id=node,
+                miner_id=dataset.miner_id,
+                **one.model_dump(include=columns),
+            )
 
 
 def _offers(dataset: Dataset, rows: Rows) -> None:
@@ -396,57 +402,61 @@ def _money(dataset: Dataset, rows: Rows) -> None:
     chained = chain.START
     keys = itertools.count(1)
 
-    def entry(kind: str, at: datetime, lines: dict[str, int], meter: str = "") -> None:
+    def entry(kind: str, at: datetime, lines: dict[str, int], told: dict[str, object], meter: str = "") -> None:
         nonlocal chained
         number = next(keys)
-        made, key = ident("je", number), f"bench:{number}"
+        made, key, text = ident("je", number), f"{meter or 'bench'}:{0 if meter else number}", chain.canonical(told)
         cause = {"cause_type": "meter" if meter else "", "cause_id": meter}
-        empty = {"note": "", "actor_id": "", "actor_name": ""}
-        about = {"ident": made, "key": key, "kind": kind, **cause, **empty}
-        chained = chain.entry_hash(chained, seq=number, at=at, lines=lines.items(), **about)
-        rows.add(Entry, id=made, seq=number, hash=chained, idempotency_key=key, kind=kind, at=at, **cause)
+        about = {"note": "", "actor_id": "", "actor_name": "", "facts": text}
+        chained = chain.entry_hash(chained, number, made, key, kind, at=at, lines=lines.items(), **cause, **about)
+        row = {"id": made, "seq": number, "hash": chained, "idempotency_key": key, "kind": kind, "at": at}
+        rows.add(Entry, **row, **cause, facts=text)
         for account, amount in lines.items():
             balances[account] += amount
             rows.add(Posting, entry_id=made, account_id=account, amount=amount, at=at)
 
     full, fee = 1_000_000 * MICRO, PRICE // 20
     for number in range(dataset.renters):
-        entry("recharge", dataset.now - timedelta(days=20), {wallet(number): full, accounts["issuance"]: -full})
+        told = facts.of_transfer(wallet(number), ("wallet", renter(number)), full)
+        entry("recharge", dataset.now - timedelta(days=20), {wallet(number): full, accounts["issuance"]: -full}, told)
     for number in range(2 * dataset.live):
         closed, who = number >= dataset.live, number % dataset.renters
         hours = 1 + (number - dataset.live) * 300 / dataset.live if closed else 1
         begin = dataset.now - timedelta(hours=hours)
         at = begin + timedelta(hours=1)
         meter = ident("mtr", 2 * dataset.live - number if closed else dataset.live + 1 + number)
-        entry("charge", at, {wallet(who): -PRICE, accounts["earnings"]: PRICE - fee, accounts["fee"]: fee}, meter)
         pool = dataset.pool_of(number % dataset.live // dataset.live_each)
         labels = {"workload": f"notebook-{number}", "workload_kind": "notebook", "subtask": "task-0"}
         labels |= {"replica": "task-0-0", "spec": f"spec-{pool:02}-{dataset.kind_of(number % dataset.live)}"}
-        rows.add(
-            Meter,
-            id=meter,
-            attempt_id=ident("at", number),
-            wallet_id=wallet(who),
-            payer_id=renter(who),
-            payee_id=dataset.miner_id,
-            workload_id=ident("nb", number),
-            order_id=ident("ord", number) if not closed else "",
-            spec_id=spec(dataset, pool, dataset.kind_of(number % dataset.live)),
-            node_id=ident("nd", number % dataset.live // dataset.live_each),
-            price=PRICE,
-            fee_ppm=FEE_PPM,
-            hold=0 if closed else PRICE // 60,
-            started_at=begin,
-            witnessed_until=at,
-            heard_at=at,
-            ended_at=at if closed else None,
-            closed=closed,
-            settled=PRICE,
-            settled_fee=fee,
-            settled_at=at,
-            settlements=1,
-            labels={**labels, "attempt": 1, "simulated": False, "replica_id": ident("rp", number * 100)},
-        )
+        of = {
+            "id": meter,
+            "attempt_id": ident("at", number),
+            "wallet_id": wallet(who),
+            "payer_id": renter(who),
+            "payee_id": dataset.miner_id,
+            "workload_id": ident("nb", number),
+            "order_id": ident("ord", number) if not closed else "",
+            "spec_id": spec(dataset, pool, dataset.kind_of(number % dataset.live)),
+            "node_id": ident("nd", number % dataset.live // dataset.live_each),
+            "price": PRICE,
+            "silent_ms": 0,
+            "fee_ppm": FEE_PPM,
+            "hold": 0 if closed else PRICE // 60,
+            "started_at": begin,
+            "witnessed_until": at,
+            "heard_at": at,
+            "ended_at": at if closed else None,
+            "closed": closed,
+            "settled": PRICE,
+            "settled_fee": fee,
+            "settled_at": at,
+            "settlements": 1,
+            "labels": {**labels, "attempt": 1, "simulated": False, "replica_id": ident("rp", number * 100)},
+        }
+        terms = None if closed else facts.Terms("none", None, None)
+        told = facts.of_meter(Meter(**of), terms, was=0, settled=PRICE, waived=0, credited=0)
+        entry("charge", at, {wallet(who): -PRICE, accounts["earnings"]: PRICE - fee, accounts["fee"]: fee}, told, meter)
+        rows.add(Meter, **of)
     for kind, owner in owners.items():
         rows.add(Account, id=accounts[kind], kind=kind, owner_id=owner, balance=balances[accounts[kind]])
     for number in range(dataset.renters):

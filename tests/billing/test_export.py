@@ -136,7 +136,7 @@ async def test_a_page_json_lines_and_csv_say_the_same(people: People, path: str)
 async def test_all_sums_are_the_journals(people: People) -> None:
     group = await history(people)
     rita, mina, oscar = people.rita, people.mina, people.oscar
-    journal = await lines(oscar, "/ledger/entries")
+    journal = await lines(oscar, "/journal/entries")
     moved: dict[tuple[str, str], Decimal] = {}
     for entry in journal:
         assert total(entry["postings"]) == 0
@@ -204,11 +204,11 @@ async def test_every_period_is_cut_without_a_gap_and_without_an_overlap(people: 
         (people.rita, "/recharges"),
         (people.rita, "/orders"),
         (people.rita, "/notices"),
-        (people.oscar, "/ledger/entries"),
+        (people.oscar, "/journal/entries"),
     ):
         before, after = await table(who, f"{path}?until={middle}"), await table(who, f"{path}?since={middle}")
         assert after + before == await table(who, path)
-        both = path in ("/recharges", "/ledger/entries")  # the others began on one side of it
+        both = path in ("/recharges", "/journal/entries")  # the others began on one side of it
         assert (before and after) if both else (before or after), path
 
 

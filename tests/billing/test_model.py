@@ -324,6 +324,11 @@ class MoneyMachine(RuleBasedStateMachine):
             return
         if container.first is None:
             since = min(max(container.began, self.arrived or container.began), now)
+            if ended:  # its page never answered: what a server listened to is not billed
+                since += self._covered(since, now)
+                if since >= now:
+                    container.done = True
+                    return
             if now - since > SILENCE:
                 since += max(self._covered(since, now) - SILENCE, timedelta())
             container.first = container.seen = since

@@ -55,9 +55,8 @@ async def an_order(people: People, *, hours: float = 1) -> str:
     )
     async with people.db.write() as tx:
         order = await orders.place(tx, now, wish)
-        opening = meters.Opening(
-            "at_1", people.rita.id, people.mina.id, UNC, 50_000, {"workload_id": "nb_1"}, order_id=order.id
-        )
+        of: dict[str, Any] = {"order_id": order.id, "spec_id": "spec_1"}
+        opening = meters.Opening("at_1", people.rita.id, people.mina.id, UNC, 50_000, {"workload_id": "nb_1"}, **of)
         await meters.open(tx, opening, now)
         await meters.start(tx, "at_1", now)
     people.clock.advance(hours=hours)
@@ -104,12 +103,12 @@ async def test_sorted_pages_leave_nothing_out(people: People) -> None:
 
 async def test_the_journal_is_checked_over_http_by_operators_alone(people: People) -> None:
     await an_order(people)
-    problem(await people.mina.client.get("/ledger/verification"), 403)
-    problem(await people.rita.client.get("/ledger/entries"), 403)
-    lines = (await people.oscar.client.get("/ledger/verification")).text.splitlines()
+    problem(await people.mina.client.get("/journal/verification"), 403)
+    problem(await people.rita.client.get("/journal/entries"), 403)
+    lines = (await people.oscar.client.get("/journal/verification")).text.splitlines()
     last = json.loads(lines[-1])
     assert (last["done"], last["ok"], last["checked"]) == (True, True, 2)
-    entries = (await ok(await people.oscar.client.get("/ledger/entries")))["items"]
+    entries = (await ok(await people.oscar.client.get("/journal/entries")))["items"]
     assert [one["seq"] for one in entries] == [2, 1]
     assert entries[0]["hash"] == last["head"]
 

@@ -20,6 +20,7 @@ from utcloud.billing.statement_pdf import _FONT_FILE, render
 pytestmark = pytest.mark.postgres
 
 Json = dict[str, Any]
+HEAD = f"7:{'5f' * 32}"
 
 
 def total(items: list[Json]) -> Decimal:
@@ -168,6 +169,7 @@ async def test_the_pdf_says_what_the_statement_says(people: People) -> None:
         (page,) = pages_of(answer.content)
         for text in (statement["closing"], statement["incoming"], statement["outgoing"], "rita", *words):
             assert f"({text})" in page, text
+        assert statement["journal_head"] in page
         for line in statement["lines"]:
             assert says(page, line["amount"]), line
         if _FONT_FILE.exists():
@@ -195,7 +197,7 @@ def test_a_long_month_has_all_its_lines_and_a_head_on_each_page(people: People) 
     ]
     statement = StatementOut(
         month="2026-01", role="payee", account_id="acc_1", owner="group", owner_name="physics", since=now, until=now,
-        opening=0, incoming=0, outgoing=0, closing=0, complete=True, lines=lines,
+        opening=0, incoming=0, outgoing=0, closing=0, complete=True, journal_head=HEAD, lines=lines,
     )  # fmt: skip
     drawn = pages_of(render(statement, "en", now))
     assert len(drawn) > 10
@@ -203,6 +205,7 @@ def test_a_long_month_has_all_its_lines_and_a_head_on_each_page(people: People) 
     amounts = re.findall(r"\((-0\.000\d+)\) Tj", "".join(drawn))
     assert sum(map(Decimal, amounts)) == sum(Decimal(line.amount) for line in lines) / 1_000_000
     assert len(amounts) == 500
+    assert all(says(page, f"Head of the journal when issued: {HEAD}") for page in drawn)
 
 
 @pytest.mark.parametrize("month", ["2026", "2026-13", "26-01", "2026-1", "january"])

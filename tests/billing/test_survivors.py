@@ -39,6 +39,7 @@ async def test_an_entry_forged_with_a_hash_of_its_own_is_found_at_the_next_one(d
         actor_name=second.actor_name,
         at=second.at,
         lines=lines,
+        facts=second.facts,
     )
     await tamper(db, "UPDATE journal_entries SET note = 'forged', hash = :forged WHERE seq = 2", forged=forged)
     fault = (await verified(db)).fault

@@ -55,7 +55,7 @@ def test_records_of_a_time_and_of_a_wallet(recharged: Cli) -> None:
     assert recharged("recharge", "list", "--since", "yesterday").status != 0
     for noun in ("charge", "order", "notice"):
         recharged.ok(noun, "list", "--since", "2020-01-31", "--until", "2020-02-01", "--csv")
-    recharged.ok("ledger", "list", "--until", "2020-01-31")
+    recharged.ok("journal", "list", "--until", "2020-01-31")
     assert json.loads(recharged.ok("charge", "list", "--wallet", "admin", "--json", "--sort", "-paid"))["items"] == []
     assert "sort" in recharged("charge", "list", "--sort", "colour").err
     assert "nobody" in recharged("charge", "list", "--wallet", "nobody").err

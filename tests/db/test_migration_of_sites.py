@@ -68,7 +68,7 @@ async def test_what_was_there_is_bound_to_its_site(bare_url: str) -> None:
         chips = await connection.execute(text("SELECT miner_id, uid FROM chips"))
         assert [tuple(row) for row in chips] == [("u", "uid")]
         assert (await connection.execute(text("SELECT count(*) FROM chip_claims"))).scalar() == 1
-        kind = "INSERT INTO ledger_accounts (id, kind, owner_id, balance, created_at) VALUES ('x', '{0}', 'u', {1}, 0)"
+        kind = "INSERT INTO journal_accounts (id, kind, owner_id, balance, created_at) VALUES ('x', '{0}', 'u', {1}, 0)"
         await connection.execute(text(kind.format("held", 0)))
     for row in (kind.format("other", 0), kind.format("earnings", -1)):
         with pytest.raises(IntegrityError):

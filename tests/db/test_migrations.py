@@ -110,7 +110,7 @@ async def test_upgrading_loses_no_row(bare_url: str) -> None:
     async with database.engine.begin() as connection:
         await connection.execute(text(f"INSERT INTO {meter}"))
     await asyncio.to_thread(upgrade, bare_url)
-    expected = Counter(row.split(" ", 1)[0] for row in rows)
+    expected = Counter(row.split(" ", 1)[0].replace("ledger_accounts", "journal_accounts") for row in rows)
     async with database.engine.connect() as connection:
         for table, count in expected.items():
             assert (await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar() == count, table
@@ -120,4 +120,10 @@ async def test_upgrading_loses_no_row(bare_url: str) -> None:
         assert heard.scalar() == 61000, "what ran under an older version goes on"
     found = await verified(database)
     assert (found.fault, found.checked) == (None, 2), "old entries are numbered and chained"
+    async with database.write() as tx:
+        rule = await tx.execute(text("SELECT version, first_seq FROM journal_rules"))
+        assert [tuple(row) for row in rule] == [(2, 3)], "from here on no entry may be without facts"
+        await fund(tx, "u", 7)
+    found = await verified(database)
+    assert (found.fault, found.checked) == (None, 3)
     await database.close()

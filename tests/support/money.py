@@ -16,12 +16,12 @@ UNC = MICRO
 
 
 async def fund(tx: Tx, owner: str, amount: int, now: datetime = NOW) -> Account:
-    """Put ``amount`` micro-UNC into the owner's wallet."""
+    """Put ``amount`` micro-UNC into the owner's wallet, or take so much out where it is below zero."""
     wallet = await journal.account(tx, "wallet", owner)
     if amount:
         issuance = await journal.account(tx, "issuance", journal.PLATFORM)
         lines = [(wallet.id, amount), (issuance.id, -amount)]
-        await journal.post(tx, "recharge", new_id("key"), lines, at=now)
+        await journal.post(tx, "recharge" if amount > 0 else "deduct", new_id("key"), lines, at=now)
     return wallet
 
 

@@ -63,6 +63,10 @@ NOT_SHOWN = {
     "*, cgroup v{*",
     "unknown ({0})",
     "{0} ({1})",
+    "the audit trail is append-only",  # what the database says to who changes it by hand
+    "these are not the facts of *",
+    "replace(*",  # SQL
+    "\nSELECT seq, hash, *",
 }
 """Texts that no page shows: headers, what only a program or the log reads."""
 

@@ -22,7 +22,7 @@ from tests.support.factories import (
 from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import Application
-from utcloud.billing import by_day, journal
+from utcloud.billing import by_day, facts, journal
 from utcloud.billing import service as billing
 from utcloud.common.ids import new_id
 from utcloud.common.money import MICRO
@@ -109,7 +109,8 @@ async def test_earnings_of_each_day_are_the_journals(world: Scenario) -> None:
         own = await journal.account(tx, "earnings", world.miner.id)
         for at, amount in posted.items():
             lines = [(wallet.id, -amount * MICRO), (own.id, amount * MICRO)]
-            await journal.post(tx, "charge", new_id("key"), lines, at=at)
+            blank = dict.fromkeys(facts.KINDS["charge", "meter"].names)  # its days are looked at, not what it is for
+            await journal.post(tx, "charge", new_id("key"), lines, at=at, facts=blank, cause_type="meter")
     await world.run(await world.create("first", tasks=2))
     world.later(3600)
     await world.report()

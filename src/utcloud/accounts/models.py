@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from utcloud.db import Base, Id, JsonDict, JsonList, MicroUnc, ShortText, utcnow_column
+from utcloud.db import Base, Id, JsonDict, JsonList, MicroUnc, ShortText, append_only, utcnow_column
 
 
 class User(Base):
@@ -226,7 +226,7 @@ class LoginFailure(Base):
 
 
 class AuditEvent(Base):
-    """Who did what to what, from where."""
+    """Who did what to what, from where. Never changed, never deleted: the database refuses it."""
 
     __tablename__ = "audit_events"
     __table_args__ = (
@@ -250,3 +250,14 @@ class AuditEvent(Base):
     owner_id: Mapped[str | None] = mapped_column(String(40))
     """Whose the object was."""
     detail: Mapped[JsonDict] = mapped_column(default=dict)
+
+
+def guards(dialect: str) -> list[str]:
+    """The triggers that keep the audit trail as it was written."""
+    refusal = "the audit trail is append-only"
+    return append_only.statements(dialect, AuditEvent.__tablename__, refusal, "utcloud_audit_append_only")
+
+
+append_only.attach(
+    Base.metadata.tables[AuditEvent.__tablename__], {one: guards(one) for one in ("sqlite", "postgresql")}
+)

@@ -14,7 +14,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm.util import identity_key
 
 from utcloud.accounts.auth import SYSTEM, Actor
-from utcloud.billing import chain
+from utcloud.billing import chain, facts
+from utcloud.billing.facts import PLATFORM
 from utcloud.billing.models import Account, Entry, Posting
 from utcloud.common.errors import Conflict
 from utcloud.common.ids import new_id
@@ -22,8 +23,7 @@ from utcloud.db import Tx
 from utcloud.db.bulk import among, insert_rows, update_rows
 from utcloud.db.upsert import insert_if_absent
 
-PLATFORM = "platform"
-"""The owner of the accounts ``fee`` and ``issuance``."""
+__all__ = ["PLATFORM", "Draft", "account", "accounts", "head", "head_text", "lock", "post", "write"]
 
 _LOCK_ID = 0x75746331  # "utc1": any constant that nothing else in the database uses
 
@@ -59,13 +59,15 @@ async def accounts(tx: Tx, kind: str, owner_ids: Iterable[str]) -> dict[str, Acc
 class Draft:
     """An entry that is to be written. ``lines``: account id and micro-UNC; they sum to zero.
 
-    ``key``: the same key again is the same entry, and changes nothing.
+    ``key``: the same key again is the same entry, and changes nothing. ``facts``: what its kind tells (see ``facts``);
+    of a recharge or a deduction the journal tells it itself.
     """
 
     kind: str
     key: str
     lines: Sequence[tuple[str, int]]
     at: datetime
+    facts: dict[str, object] | None = None
     cause_type: str = ""
     cause_id: str = ""
     actor: Actor = SYSTEM
@@ -82,8 +84,8 @@ async def write(tx: Tx, drafts: Sequence[Draft]) -> list[str]:
     """Write many entries in a few statements, chain them, and move the balances along; their ids.
 
     A key that is known answers the entry that is there and changes nothing; raises Conflict when that said something
-    else. Raises ValueError for lines that do not sum to zero, are empty or name an account twice. A balance below zero
-    is refused by the database (IntegrityError): look before.
+    else. Raises ValueError for lines that do not sum to zero, are empty or name an account twice, and for facts that
+    are not those of the kind. A balance below zero is refused by the database (IntegrityError): look before.
     """
     for draft in drafts:
         amounts = dict(draft.lines)
@@ -129,8 +131,8 @@ async def _known(tx: Tx, drafts: Sequence[Draft]) -> dict[str, str]:
 
 
 async def _write_new(tx: Tx, drafts: Sequence[Draft]) -> dict[str, str]:
-    head = (await tx.execute(select(Entry.seq, Entry.hash).order_by(Entry.seq.desc()).limit(1))).first()
-    seq, before = head or (0, chain.START)
+    seq, before = await head(tx)
+    roles = await _roles(tx, drafts)
     rows, postings = [], []
     moved: dict[str, int] = defaultdict(int)
     for draft in drafts:
@@ -147,6 +149,9 @@ async def _write_new(tx: Tx, drafts: Sequence[Draft]) -> dict[str, str]:
             "actor_name": draft.actor.username,
             "at": draft.at,
         }
+        told = _told(draft, roles)
+        facts.require(draft.kind, draft.cause_type, told)
+        row["facts"] = chain.canonical(told)
         same = {key: row[key] for key in _HASHED}
         before = chain.entry_hash(before, ident=row["id"], key=draft.key, lines=draft.lines, **same)
         rows.append({**row, "hash": before})
@@ -166,7 +171,36 @@ async def _write_new(tx: Tx, drafts: Sequence[Draft]) -> dict[str, str]:
     return {row["idempotency_key"]: row["id"] for row in rows}
 
 
-_HASHED = ("seq", "kind", "cause_type", "cause_id", "note", "actor_id", "actor_name", "at")
+_HASHED = ("seq", "kind", "cause_type", "cause_id", "note", "actor_id", "actor_name", "at", "facts")
+
+
+async def head(tx: Tx) -> tuple[int, str]:
+    """The number and the hash of the last entry."""
+    last = (await tx.execute(select(Entry.seq, Entry.hash).order_by(Entry.seq.desc()).limit(1))).first()
+    return (last.seq, last.hash) if last else (0, chain.START)
+
+
+def head_text(seq: int, hash_: str) -> str:
+    """A head as people note it, such as ``7:5feceb66…``; empty for a journal without entries."""
+    return f"{seq}:{hash_}" if seq else ""
+
+
+async def _roles(tx: Tx, drafts: Sequence[Draft]) -> dict[str, facts.Role]:
+    """Whose the accounts are that drafts without facts name."""
+    named = {ident for draft in drafts if draft.facts is None for ident, _ in draft.lines}
+    if not named:
+        return {}
+    rows = await tx.execute(
+        select(Account.id, Account.kind, Account.owner_id).where(among(tx, Account.id.expression, named))
+    )
+    return {ident: (kind, owner) for ident, kind, owner in rows}
+
+
+def _told(draft: Draft, roles: dict[str, facts.Role]) -> dict[str, object]:
+    if draft.facts is not None:
+        return draft.facts
+    moved = [(ident, roles[ident], amount) for ident, amount in draft.lines if roles.get(ident) != facts.ISSUANCE]
+    return facts.of_transfer(*moved[0]) if len(moved) == 1 else {}
 
 
 async def _refresh(tx: Tx, account_ids: Iterable[str]) -> None:

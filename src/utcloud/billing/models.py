@@ -17,7 +17,7 @@ class Account(Base):
     recharges come from; it alone goes below zero).
     """
 
-    __tablename__ = "ledger_accounts"
+    __tablename__ = "journal_accounts"
     __table_args__ = (
         CheckConstraint("kind in ('wallet', 'earnings', 'held', 'fee', 'issuance')", name="kind"),
         CheckConstraint("balance >= 0 or kind = 'issuance'", name="not_negative"),
@@ -45,7 +45,8 @@ IS_RECHARGE = text("kind in ('recharge', 'deduct')")
 class Entry(Base):
     """One journal entry: never changed, never deleted. Its postings sum to zero.
 
-    ``seq`` counts the entries without a gap; ``hash`` covers the entry, its postings and the hash before (``chain``).
+    ``seq`` counts the entries without a gap; ``hash`` covers the entry, its facts, its postings and the hash before
+    (``chain``). Which facts it tells depends on its kind: see ``facts.KINDS``.
     """
 
     __tablename__ = "journal_entries"
@@ -66,6 +67,20 @@ class Entry(Base):
     actor_id: Mapped[str] = mapped_column(String(40), default="")
     actor_name: Mapped[str] = mapped_column(String(64), default="")
     at: Mapped[datetime] = utcnow_column()
+    facts: Mapped[str | None] = mapped_column(Text)
+    """What it tells of its lines (``facts``), as canonical JSON; null for entries from before there were facts."""
+
+
+class JournalRule(Base):
+    """From which entry on which version of the chain holds, where that was not so from the first entry on.
+
+    The migration that brought facts wrote it once: since then no entry may pretend to be from before.
+    """
+
+    __tablename__ = "journal_rules"
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    first_seq: Mapped[int]
 
 
 class Posting(Base):
@@ -75,7 +90,7 @@ class Posting(Base):
     __table_args__ = (Index("ix_postings_account_at", "account_id", "at"),)
 
     entry_id: Mapped[Id] = mapped_column(ForeignKey("journal_entries.id"), primary_key=True)
-    account_id: Mapped[Id] = mapped_column(ForeignKey("ledger_accounts.id"), primary_key=True)
+    account_id: Mapped[Id] = mapped_column(ForeignKey("journal_accounts.id"), primary_key=True)
     amount: Mapped[MicroUnc]
     at: Mapped[datetime]
     """The entry's moment, for sums over a time."""
@@ -86,7 +101,7 @@ class WalletPool(Base):
 
     __tablename__ = "wallet_pools"
 
-    wallet_id: Mapped[Id] = mapped_column(ForeignKey("ledger_accounts.id", ondelete="CASCADE"), primary_key=True)
+    wallet_id: Mapped[Id] = mapped_column(ForeignKey("journal_accounts.id", ondelete="CASCADE"), primary_key=True)
     pool_id: Mapped[Id] = mapped_column(ForeignKey("pools.id", ondelete="CASCADE"), primary_key=True, index=True)
 
 
@@ -130,7 +145,7 @@ class Meter(Base):
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     attempt_id: Mapped[Id] = mapped_column(unique=True)
-    wallet_id: Mapped[Id] = mapped_column(ForeignKey("ledger_accounts.id"))
+    wallet_id: Mapped[Id] = mapped_column(ForeignKey("journal_accounts.id"))
     payer_id: Mapped[Id]
     """The renter. The wallet is his, or that of ``group_id``."""
     group_id: Mapped[str | None] = mapped_column(String(40))
@@ -202,7 +217,7 @@ class Order(Base):
     """The renter."""
     group_id: Mapped[str | None] = mapped_column(String(40))
     """The group that pays; null: the renter himself."""
-    wallet_id: Mapped[Id] = mapped_column(ForeignKey("ledger_accounts.id"))
+    wallet_id: Mapped[Id] = mapped_column(ForeignKey("journal_accounts.id"))
     miner_id: Mapped[Id]
     pool_id: Mapped[Id]
     pool: Mapped[str] = mapped_column(String(64))
@@ -246,7 +261,7 @@ class Cap(Base):
     __tablename__ = "spending_caps"
     __table_args__ = (CheckConstraint("level in ('keeper', 'operator')", name="level"),)
 
-    wallet_id: Mapped[Id] = mapped_column(ForeignKey("ledger_accounts.id"), primary_key=True)
+    wallet_id: Mapped[Id] = mapped_column(ForeignKey("journal_accounts.id"), primary_key=True)
     user_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     level: Mapped[str] = mapped_column(String(16), primary_key=True, default="keeper", server_default="keeper")
     """Who set it: the wallet's owner or a manager of its group (``keeper``), or an operator."""
@@ -297,5 +312,5 @@ class BillingEvent(Base):
 
 
 triggers.leave_room(Base.metadata.tables[Meter.__tablename__])
-for _table in (Entry.__tablename__, Posting.__tablename__):
+for _table in (Entry.__tablename__, Posting.__tablename__, JournalRule.__tablename__):
     triggers.attach(Base.metadata.tables[_table])

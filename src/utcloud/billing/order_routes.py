@@ -1,5 +1,6 @@
 """Estimates, orders, ratings, prices and the journal over HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
@@ -8,12 +9,13 @@ from fastapi.responses import StreamingResponse
 
 from utcloud.accounts.auth import CurrentActor
 from utcloud.accounts.schemas import Cursor, IdPath, IdQuery, Moment, Search
-from utcloud.billing import service
+from utcloud.billing import anchors, service
 from utcloud.billing.order_schemas import (
     CreditCreate,
     EntryOut,
     EstimateCreate,
     EstimateOut,
+    JournalEntryOut,
     OrderDetail,
     OrderOut,
     OrderSort,
@@ -26,7 +28,7 @@ from utcloud.billing.verify import Head, verify
 from utcloud.common import export
 from utcloud.common.errors import Invalid
 from utcloud.common.paging import Limit, Page
-from utcloud.db.web import Db, Now
+from utcloud.db.web import AppSettings, Db, Now
 
 router = APIRouter()
 
@@ -139,7 +141,7 @@ async def get_ratings(actor: CurrentActor, db: Db, miner_id: IdQuery = None, poo
         return await service.ratings(tx, miner_id, pool_id)
 
 
-@router.get("/ledger/entries", tags=["ledger"], response_model=Page[EntryOut], responses=export.RESPONSES)
+@router.get("/journal/entries", tags=["journal"], response_model=Page[JournalEntryOut], responses=export.RESPONSES)
 async def list_entries(
     actor: CurrentActor,
     db: Db,
@@ -149,33 +151,34 @@ async def list_entries(
     since: Moment = None,
     until: Moment = None,
     file: export.Wanted = None,
-) -> Page[EntryOut] | Response:
+) -> Page[JournalEntryOut] | Response:
     """List the journal, newest first; for operators."""
     actor.require_operator()
 
-    async def load(limit: int, cursor: str | None) -> tuple[list[EntryOut], str | None]:
+    async def load(limit: int, cursor: str | None) -> tuple[list[JournalEntryOut], str | None]:
         async with db.read() as tx:
             return await service.list_entries(
                 tx, actor, limit=limit, cursor=cursor, cause_id=cause_id, since=since, until=until
             )
 
     if file:
-        return export.response(file, EntryOut, load, "journal")
+        return export.response(file, JournalEntryOut, load, "journal")
     items, after = await load(limit, cursor)
     return Page(items=items, next_cursor=after)
 
 
 @router.get(
-    "/ledger/verification",
-    tags=["ledger"],
+    "/journal/verification",
+    tags=["journal"],
     response_class=StreamingResponse,
     responses={200: {"model": VerificationOut, "content": {"application/jsonl": {}}}},
 )
-async def verify_ledger(
-    actor: CurrentActor, db: Db, head: Annotated[str | None, Query(max_length=100)] = None
+async def verify_journal(
+    actor: CurrentActor, db: Db, settings: AppSettings, head: Annotated[str | None, Query(max_length=100)] = None
 ) -> StreamingResponse:
     """Check the whole journal; JSON lines tell how far it is, the last one what was found. For operators.
 
+    It is compared with each head that this server noted outside of the database.
     ``head``: a number and a hash that were noted before, such as ``7:5feceb66…``; that entry must still have that hash.
     """
     actor.require_operator()
@@ -184,8 +187,10 @@ async def verify_ledger(
     except ValueError as error:
         raise Invalid(f"This is no head: {error}.", field="head", cure="Copy what a check printed.") from error
 
+    noted = await asyncio.to_thread(anchors.read, anchors.file_of(settings))
+
     async def lines() -> AsyncIterator[str]:
-        async for state in verify(db, known):
+        async for state in verify(db, known, noted):
             yield service.verification_out(state).model_dump_json() + "\n"
 
     return StreamingResponse(lines(), media_type="application/jsonl")

@@ -201,13 +201,28 @@ class BookingOut(EntryOut):
     """Into (positive) or out of (negative) the account."""
 
 
-class LedgerFault(BaseModel):
+class JournalFault(BaseModel):
     """The first row that is wrong. ``what``: entry, posting, account, meter or order."""
 
     what: str
     id: str
     seq: int | None
     detail: str
+
+
+class JournalAnchor(BaseModel):
+    """A head of the journal that the server noted: where, and when."""
+
+    head: str
+    source: str
+    at: datetime
+
+
+class JournalEntryOut(EntryOut):
+    """An entry as operators see it."""
+
+    facts: str | None
+    """What it tells of its lines, as the JSON that its hash covers; null for entries from before there were facts."""
 
 
 class VerificationOut(BaseModel):
@@ -220,4 +235,6 @@ class VerificationOut(BaseModel):
     head: str
     """The hash of the last entry that was checked: note it down, and no one can rewrite what came before."""
     seconds: float
-    fault: LedgerFault | None
+    anchor: JournalAnchor | None
+    """The newest head that the server had noted outside of the database, and that the journal meets."""
+    fault: JournalFault | None

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 
 from utcloud.billing import caps, events, journal, payers, sums
+from utcloud.billing.facts import Terms
 from utcloud.billing.funds import hold_for, shortage
 from utcloud.billing.models import Account, Meter, Order
 from utcloud.billing.solvency import MS_PER_HOUR, Use
@@ -14,6 +15,7 @@ from utcloud.common.errors import Conflict, Invalid
 from utcloud.common.ids import new_id
 from utcloud.common.money import MAX_MICRO, amount_for, format_unc
 from utcloud.db import Tx, emit
+from utcloud.db.bulk import among
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ async def settle(tx: Tx, now: datetime, order_id: str, reason: str) -> None:
         cost=format_unc(order.cost),
         credited=format_unc(order.credited),
         seconds=order.elapsed_ms / 1000,
+        journal_head=journal.head_text(*await journal.head(tx)),
     )
     emit(tx, f"ui:{order.owner_id}")
 
@@ -202,3 +205,10 @@ async def refresh(tx: Tx, order_ids: Sequence[str]) -> None:
             .values(cost=int(cost), waived=int(waived), credited=int(credited), elapsed_ms=int(elapsed))
             .execution_options(synchronize_session=False)
         )
+
+
+async def terms(tx: Tx, order_ids: Sequence[str]) -> dict[str, Terms]:
+    """What orders agreed on that bounds their charges, by id."""
+    query = select(Order.id, Order.fault_credit, Order.max_cost, Order.max_ms)
+    rows = await tx.execute(query.where(among(tx, Order.id.expression, order_ids)))
+    return {ident: Terms(credit, max_cost, max_ms) for ident, credit, max_cost, max_ms in rows}

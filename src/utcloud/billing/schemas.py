@@ -228,7 +228,7 @@ class PlatformOut(BaseModel):
     fees: Unc
     issued: Unc
     journal_sum: Unc
-    """Sum of all accounts: always 0. Each is the sum of its postings (`ledger verify` checks it)."""
+    """Sum of all accounts: always 0. Each is the sum of its postings (`utcloud journal verify` checks it)."""
 
 
 class SumOut(BaseModel):
@@ -284,6 +284,8 @@ class StatementOut(BaseModel):
     closing: Unc
     complete: bool
     """False while the month lasts."""
+    journal_head: str
+    """Number and hash of the journal's last entry when this was issued: kept, it shows any later rewriting."""
     lines: list[StatementLineOut]
 
 

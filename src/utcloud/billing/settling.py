@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from utcloud.accounts.auth import SYSTEM, Actor
 from utcloud.accounts.service import out_of_standing
-from utcloud.billing import journal
+from utcloud.billing import facts, journal, orders
 from utcloud.billing.limits import Limited, Limits
 from utcloud.billing.models import Account, Meter
 from utcloud.billing.solvency import amount
@@ -18,13 +18,9 @@ from utcloud.db import Tx
 from utcloud.db.bulk import among, update_rows
 
 
-class Settled(Limited, Protocol):
+class Settled(facts.Metered, Limited, Protocol):
     """What settling needs of a meter, or of a row of ``COLUMNS``."""
 
-    @property
-    def payee_id(self) -> str: ...
-    @property
-    def fee_ppm(self) -> int: ...
     @property
     def settled_fee(self) -> int: ...
     @property
@@ -35,9 +31,12 @@ class Settled(Limited, Protocol):
     def note(self) -> str: ...
 
 
-_FACTS = ("id", "wallet_id", "payer_id", "payee_id", "order_id", "price", "fee_ppm", "started_at", "witnessed_until")
-_STATE = ("ended_at", "silent_ms", "settled", "settled_fee", "waived", "credited", "settlements", "note")
-COLUMNS = [getattr(Meter, name) for name in _FACTS + _STATE]
+_AGREED = ("id", "attempt_id", "wallet_id", "payer_id", "group_id", "payee_id", "order_id", "price", "fee_ppm")
+_STATE = (
+    *("started_at", "witnessed_until", "ended_at", "silent_ms"),
+    *("settled", "settled_fee", "waived", "credited", "settlements", "note"),
+)
+COLUMNS = [getattr(Meter, name) for name in _AGREED + _STATE]
 
 
 @dataclass(slots=True)
@@ -106,6 +105,7 @@ async def settle_many(tx: Tx, meters: Sequence[Settled], now: datetime, *, final
         return
     await journal.lock(tx)
     books = await _books(tx, meters)
+    terms = await orders.terms(tx, [order_id for order_id in {meter.order_id for meter in meters} if order_id])
     limits = await Limits.of(tx, [meter for meter in meters if amount(meter) > meter.settled + meter.waived])
     drafts: list[journal.Draft] = []
     changes: list[dict[str, Any]] = []
@@ -132,6 +132,14 @@ async def settle_many(tx: Tx, meters: Sequence[Settled], now: datetime, *, final
                     f"{meter.id}:{meter.settlements}",
                     books.lines(meter.wallet_id, meter.payee_id, paid, settled_fee - meter.settled_fee),
                     now,
+                    facts.of_meter(
+                        meter,
+                        terms.get(meter.order_id),
+                        was=meter.settled - meter.credited,
+                        settled=settled,
+                        waived=waived,
+                        credited=meter.credited,
+                    ),
                     cause_type="meter",
                     cause_id=meter.id,
                 )
@@ -172,12 +180,21 @@ async def credit(
     note = reason
     if any(ident == books.issuance.id for ident, _ in lines):
         note += "; the platform pays what the miner no longer has"
+    told = facts.of_meter(
+        meter,
+        (await orders.terms(tx, [meter.order_id])).get(meter.order_id),
+        was=meter.settled - meter.credited,
+        settled=meter.settled,
+        waived=meter.waived,
+        credited=credited,
+    )
     await journal.post(
         tx,
         "credit" if by else "reversal",
         key or f"{meter.id}:credit",
         lines,
         at=now,
+        facts=told,
         cause_type="meter",
         cause_id=meter.id,
         note=note,

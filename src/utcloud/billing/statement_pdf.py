@@ -51,6 +51,7 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "what": "What",
         "price": "UNC/hour",
         "amount": "Amount (UNC)",
+        "head": "Head of the journal when issued",
         "none": "Nothing moved in this month.",
         "recharge": "Recharge",
         "deduct": "Deduction",
@@ -75,6 +76,7 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "what": "事项",
         "price": "UNC/小时",
         "amount": "金额（UNC）",
+        "head": "出具时的日记账头",
         "none": "本月没有变动。",
         "recharge": "充值",
         "deduct": "扣减",
@@ -115,6 +117,10 @@ def render(statement: StatementOut, language: Language, now: datetime) -> bytes:
         canvas.setFont(_LATIN, 8)
         canvas.setFillColor(_GREY)
         canvas.drawRightString(A4[0] - 20 * mm, 10 * mm, str(page.page))
+        if statement.journal_head:
+            words_ = _text(f"{words['head']}: {statement.journal_head}", 6.5, _GREY)
+            words_.wrapOn(canvas, A4[0] - 55 * mm, 0)
+            words_.drawOn(canvas, 20 * mm, 10 * mm)
 
     def later(canvas: Any, page: Any) -> None:
         footer(canvas, page)

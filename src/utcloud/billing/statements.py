@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import BigInteger, case, func, select, type_coerce
 
 from utcloud.accounts.auth import Actor
+from utcloud.billing import journal
 from utcloud.billing.analytics import DAY_MS, Side
 from utcloud.billing.models import Account, Entry, Meter, Posting
 from utcloud.billing.order_schemas import BookingOut
 from utcloud.billing.schemas import StatementLineOut, StatementMonthOut, StatementOut
 from utcloud.billing.service.common import is_keeper, owners_of
-from utcloud.billing.service.ledger import entries_out
+from utcloud.billing.service.entries import entries_out
 from utcloud.billing.service.wallets import own_wallet
 from utcloud.common.clock import from_ms
 from utcloud.common.errors import Forbidden, Invalid, NotFound
@@ -131,6 +132,7 @@ async def statement(
         outgoing=incoming - change,
         closing=opening + change,
         complete=month.end <= now,
+        journal_head=journal.head_text(*await journal.head(tx)),
         lines=lines,
     )
 

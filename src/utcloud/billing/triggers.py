@@ -11,7 +11,9 @@ row's place without asking any trigger on deletions: so an entry must be the nex
 from sqlalchemy import DDL, Table, event
 from sqlalchemy.schema import ExecutableDDLElement
 
-TABLES = ("journal_entries", "postings")
+from utcloud.db import append_only
+
+RULES = "journal_rules"
 
 _APPEND_ONLY = """
 CREATE OR REPLACE FUNCTION utcloud_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -53,6 +55,8 @@ _SQLITE = {
 
 def statements(dialect: str, table: str) -> list[str]:
     """What makes ``table`` append-only and its entries sum to zero, on ``sqlite`` or ``postgresql``."""
+    if table == RULES:
+        return append_only.statements(dialect, table, "the rules of the journal stay", "utcloud_rules_stay", "version")
     if dialect == "postgresql":
         made = [
             _APPEND_ONLY,
@@ -89,7 +93,4 @@ def leave_room(table: Table) -> None:
 
 def attach(table: Table) -> None:
     """Let ``create_all`` make the triggers along with the table."""
-    for dialect in ("sqlite", "postgresql"):
-        for statement in statements(dialect, table.name):
-            ddl: ExecutableDDLElement = DDL(statement).execute_if(dialect=dialect)  # type: ignore[no-untyped-call]
-            event.listen(table, "after_create", ddl)
+    append_only.attach(table, {dialect: statements(dialect, table.name) for dialect in ("sqlite", "postgresql")})

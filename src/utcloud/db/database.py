@@ -91,6 +91,13 @@ class Database:
                 await self._listener
         await self.engine.dispose()
 
+    async def compact(self) -> None:
+        """Leave nothing of what was changed or deleted in SQLite's file. PostgreSQL does so in its own time."""
+        if self.is_sqlite:
+            async with self.engine.connect() as connection:
+                await connection.exec_driver_sql("VACUUM")
+                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:
         """A session for reading one state of everything; nothing is written, and no row locked.

@@ -33,7 +33,7 @@ async def metrics(tx: Tx) -> bytes:
     )
     for model, simulated, used, count in (await tx.execute(query_chips)).all():
         chips.labels(model, str(simulated).lower(), "allocated" if used else "free").set(count)
-    money = Gauge("utcloud_ledger_unc", "Sum of balances by kind of account, in UNC.", ["kind"], registry=registry)
+    money = Gauge("utcloud_journal_unc", "Sum of balances by kind of account, in UNC.", ["kind"], registry=registry)
     for kind, balance in (
         await tx.execute(select(Account.kind, func.sum(Account.balance)).group_by(Account.kind))
     ).all():

@@ -79,10 +79,8 @@ async def _seal(db: Database) -> None:
     async with db.write() as tx:
         await sealed.check(tx, Base.metadata)
         count = await sealed.seal_all(tx, Base.metadata)
-    if count and db.is_sqlite:  # what stood there is in its free pages still
-        async with db.engine.connect() as connection:
-            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
-                await connection.exec_driver_sql(statement)
+    if count:
+        await db.compact()
 
 
 def renew_secrets(settings: Settings) -> dict[str, int]:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from utcloud.accounts import loops as accounts
 from utcloud.assets import loops as assets
+from utcloud.billing import anchors
 from utcloud.billing import loops as billing
 from utcloud.billing.meters import fee_ppm
 from utcloud.billing.outbox import loops as outbox
@@ -39,6 +40,7 @@ def _loops(app: FastAPI) -> dict[str, Loop]:
         "solvency": lambda: billing.watch_solvency(db, clock, stop),
         "uptime": lambda: billing.keep_uptime(db, clock),
         "settle": lambda: billing.settle_hourly(db, clock),
+        "heads": lambda: anchors.keep(db, clock, anchors.file_of(settings)),
         "outbox": lambda: outbox.deliver(db, clock, settings),
         "edge": Pusher(db, settings, clock).run,
         "sessions": lambda: accounts.forget_expired(db, clock),

@@ -3,9 +3,9 @@
 from utcloud.billing.service.charges import ChargeFilter, charges_out, list_charges
 from utcloud.billing.service.credits import credit_order
 from utcloud.billing.service.earnings import earnings, earnings_of, platform
+from utcloud.billing.service.entries import list_entries, verification_out
 from utcloud.billing.service.estimates import estimate
 from utcloud.billing.service.held import decide_held, list_held
-from utcloud.billing.service.ledger import list_entries, verification_out
 from utcloud.billing.service.orders import (
     OrderFilter,
     get_order,

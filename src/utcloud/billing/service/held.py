@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 from utcloud.accounts import audit
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.service import get_user, out_of_standing, usernames
-from utcloud.billing import journal, orders
+from utcloud.billing import facts, journal, orders
 from utcloud.billing.models import Account, Entry, Meter, Posting
 from utcloud.billing.schemas import HeldDecision, HeldOut
 from utcloud.billing.settling import credit
@@ -80,6 +80,7 @@ async def _release(tx: Tx, now: datetime, actor: Actor, held: Account, reason: s
         f"held:{new_id('key')}",
         lines,
         at=now,
+        facts=facts.of_release(held.owner_id, held.balance),
         cause_type="held",
         cause_id=held.owner_id,
         actor=actor,

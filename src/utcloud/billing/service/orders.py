@@ -25,7 +25,7 @@ from utcloud.billing.order_schemas import (
 )
 from utcloud.billing.service.charges import charges_out
 from utcloud.billing.service.common import managed_groups, owner_names
-from utcloud.billing.service.ledger import entries_out
+from utcloud.billing.service.entries import entries_out
 from utcloud.billing.solvency import MS_PER_HOUR, elapsed_ms
 from utcloud.common.errors import Conflict, Forbidden, NotFound
 from utcloud.common.money import format_unc

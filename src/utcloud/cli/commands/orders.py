@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from utcloud.cli.commands.ledger import ENTRIES
+from utcloud.cli.commands.journal import ENTRIES
 from utcloud.cli.commands.records import Side
 from utcloud.cli.common import (
     AsCsv,

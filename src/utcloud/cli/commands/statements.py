@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from utcloud.cli.commands.ledger import ENTRIES
+from utcloud.cli.commands.journal import ENTRIES
 from utcloud.cli.commands.records import Side
 from utcloud.cli.common import (
     AsCsv,
@@ -45,6 +45,7 @@ FACTS = [
     Column("Came in", "incoming"),
     Column("Went out", "outgoing"),
     Column("Closing", "closing"),
+    Column("Journal head", "journal_head"),
 ]
 SUMS = [Column("WHAT", "label"), Column("UNC", "amount", right=True), Column("OF THAT ACCRUING", "accrued", right=True)]
 Month = Annotated[str, typer.Argument(help="Such as 2026-01.")]

@@ -1,5 +1,5 @@
 import { Charges } from "@shared/money/Charges";
-import { Ledger } from "@shared/money/Ledger";
+import { Journal } from "@shared/money/Journal";
 import { Notices } from "@shared/money/Notices";
 import { Orders } from "@shared/money/Orders";
 import { Recharges } from "@shared/money/Recharges";
@@ -25,7 +25,7 @@ export function TimeManagement() {
         { key: "recharges", label: t("time.recharges"), children: <Recharges everyone /> },
         { key: "earnings", label: t("time.earnings"), children: <Earnings /> },
         { key: "statements", label: t("statements.tab"), children: <Statements side="payee" /> },
-        ...(operator ? [{ key: "journal", label: t("ledger.tab"), children: <Ledger /> }] : []),
+        ...(operator ? [{ key: "journal", label: t("journal.tab"), children: <Journal /> }] : []),
         { key: "notices", label: t("notices.tab"), children: <Notices /> },
         { key: "webhooks", label: t("webhooks.tab"), children: <Webhooks /> },
       ]}

@@ -1427,7 +1427,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/ledger/entries": {
+    "/api/v1/journal/entries": {
         parameters: {
             query?: never;
             header?: never;
@@ -1447,7 +1447,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/ledger/verification": {
+    "/api/v1/journal/verification": {
         parameters: {
             query?: never;
             header?: never;
@@ -1455,12 +1455,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Verify Ledger
+         * Verify Journal
          * @description Check the whole journal; JSON lines tell how far it is, the last one what was found. For operators.
          *
+         *     It is compared with each head that this server noted outside of the database.
          *     ``head``: a number and a hash that were noted before, such as ``7:5feceb66…``; that entry must still have that hash.
          */
-        get: operations["verify_ledger"];
+        get: operations["verify_journal"];
         put?: never;
         post?: never;
         delete?: never;
@@ -4014,15 +4015,56 @@ export interface components {
          */
         InvitationStatus: "open" | "accepted" | "revoked" | "expired";
         /**
-         * Kind
-         * @enum {string}
+         * JournalAnchor
+         * @description A head of the journal that the server noted: where, and when.
          */
-        Kind: "notebook" | "task";
+        JournalAnchor: {
+            /** Head */
+            head: string;
+            /** Source */
+            source: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+        };
         /**
-         * LedgerFault
+         * JournalEntryOut
+         * @description An entry as operators see it.
+         */
+        JournalEntryOut: {
+            /** Id */
+            id: string;
+            /** Seq */
+            seq: number;
+            /** Kind */
+            kind: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Cause Type */
+            cause_type: string;
+            /** Cause Id */
+            cause_id: string;
+            /** Note */
+            note: string;
+            /** Actor Name */
+            actor_name: string;
+            /** Postings */
+            postings: components["schemas"]["PostingOut"][];
+            /** Hash */
+            hash: string;
+            /** Facts */
+            facts: string | null;
+        };
+        /**
+         * JournalFault
          * @description The first row that is wrong. ``what``: entry, posting, account, meter or order.
          */
-        LedgerFault: {
+        JournalFault: {
             /** What */
             what: string;
             /** Id */
@@ -4032,6 +4074,11 @@ export interface components {
             /** Detail */
             detail: string;
         };
+        /**
+         * Kind
+         * @enum {string}
+         */
+        Kind: "notebook" | "task";
         /**
          * Login
          * @description Who has a second factor sends the second step as well; a login without it says what is possible
@@ -4910,6 +4957,13 @@ export interface components {
         Page_InvitationOut_: {
             /** Items */
             items: components["schemas"]["InvitationOut"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
+        /** Page[JournalEntryOut] */
+        Page_JournalEntryOut_: {
+            /** Items */
+            items: components["schemas"]["JournalEntryOut"][];
             /** Next Cursor */
             next_cursor?: string | null;
         };
@@ -6076,6 +6130,8 @@ export interface components {
             closing: string;
             /** Complete */
             complete: boolean;
+            /** Journal Head */
+            journal_head: string;
             /** Lines */
             lines: components["schemas"]["StatementLineOut"][];
         };
@@ -6488,7 +6544,8 @@ export interface components {
             head: string;
             /** Seconds */
             seconds: number;
-            fault: components["schemas"]["LedgerFault"] | null;
+            anchor: components["schemas"]["JournalAnchor"] | null;
+            fault: components["schemas"]["JournalFault"] | null;
         };
         /** VersionCreate */
         VersionCreate: {
@@ -18327,7 +18384,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_EntryOut_"];
+                    "application/json": components["schemas"]["Page_JournalEntryOut_"];
                     "text/csv": string;
                     "application/jsonl": string;
                 };
@@ -18414,7 +18471,7 @@ export interface operations {
             };
         };
     };
-    verify_ledger: {
+    verify_journal: {
         parameters: {
             query?: {
                 head?: string | null;

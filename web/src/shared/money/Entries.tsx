@@ -24,7 +24,7 @@ export function Entries(props: Props) {
   const { t } = useTranslation();
   const columns: Column<Entry>[] = [
     {
-      title: t("ledger.seq"),
+      title: t("journal.seq"),
       dataIndex: "seq",
       render: (seq, entry) => (
         <Tooltip title={entry.hash}>

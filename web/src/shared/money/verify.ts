@@ -3,9 +3,9 @@ import { ok, type Schemas } from "../api/client";
 type Verification = Schemas["VerificationOut"];
 
 /** Have the journal checked; `tell` hears how far it is, and at last what was found. Throws an `ApiError`. */
-export async function verifyLedger(tell: (state: Verification) => void): Promise<void> {
+export async function verifyJournal(tell: (state: Verification) => void): Promise<void> {
   const body = await ok(
-    fetch("/api/v1/ledger/verification").then(async (response) =>
+    fetch("/api/v1/journal/verification").then(async (response) =>
       response.ok ? { data: response.body, response } : { error: await response.json(), response },
     ),
   );

@@ -408,17 +408,19 @@ export const money = {
     now: "now",
     empty: "No change of its price was recorded.",
   },
-  ledger: {
+  journal: {
     tab: "Journal",
     about: "Every booking, newest first: each sums to zero, and is chained to the one before.",
     empty: "Nothing is booked yet.",
     verify: "Verify the journal",
-    verifyHint: "Counts every entry, posting, balance and meter anew and follows the chain of hashes.",
+    verifyHint:
+      "Counts every entry, posting, balance and meter anew, follows the chain of hashes, and compares it with the heads that the server noted.",
     verifying: "{{checked}} of {{entries}} entries",
     good: "All is right: {{entries}} entries in {{seconds}} s",
     bad: "The journal is not right",
     firstBad: "First bad row: {{what}} {{id}}",
     whats: { entry: "entry", posting: "posting of", account: "account", meter: "meter", order: "order" },
+    anchor: "It meets all heads that the server noted in {{source}}; the newest is of",
     head: "Number and hash of the last entry; noted down elsewhere, it shows any later rewriting",
     stopped: "The check did not come to its end",
     seq: "No.",

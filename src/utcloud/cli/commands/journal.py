@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +34,7 @@ def list_(
 ) -> None:
     """List the entries, newest first."""
     query = {"cause_id": cause, "since": since, "until": until}
-    listing("ledger/entries", ENTRIES, as_json, limit, cursor, as_csv=csv, **query)
+    listing("journal/entries", ENTRIES, as_json, limit, cursor, as_csv=csv, **query)
 
 
 @app.command()
@@ -42,22 +43,34 @@ def verify(
         str | None,
         typer.Option(help="Read this database itself (a SQLAlchemy URL), without asking the server."),
     ] = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file of heads that a server noted; left out with --database: that of this machine's server, "
+            "if the database is its own."
+        ),
+    ] = None,
     head: Annotated[
         str | None,
         typer.Option(help="A head that an earlier check printed: that entry must still have that hash."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the hash chain, sums, balances, meters, orders and keys; name the first row that is wrong, and exit with 1.
+    """Check the hash chain, facts, balances, meters, orders and keys; name the first row that is wrong, exit with 1.
 
-    Keep what it prints as head in another place. A journal that was written anew, or whose end was cut off, cannot meet
-    it: give it to a later check with --head.
+    The server notes the journal's head each minute in the file journal-heads of its home, and the check compares the
+    journal with all of them: one that was written anew, or whose end was cut off, cannot meet them. A head that you
+    kept yourself, from an earlier check, a statement or a webhook, goes with --head.
     """
-    found = asyncio.run(_directly(database, head)) if database else _by_the_server(head)
+    if heads and not database:
+        raise typer.BadParameter("the server reads its own; this goes with --database", param_hint="--heads")
+    found = asyncio.run(_directly(database, head, heads)) if database else _by_the_server(head)
     if as_json:
         print_json(found)
     elif found["ok"]:
         count = found["checked"]
+        if anchor := found["anchor"]:
+            say(f"It meets what {anchor['source']} noted: {anchor['head']}")
         say(f"All {count} entries are right ({found['seconds']:.1f} s). Head: {count}:{found['head']}")
     else:
         fault = found["fault"]
@@ -68,22 +81,27 @@ def verify(
 
 
 def _by_the_server(head: str | None) -> dict[str, Any]:
-    lines = connect().text("ledger/verification", "application/jsonl", head=head).splitlines()
+    lines = connect().text("journal/verification", "application/jsonl", head=head).splitlines()
     found: dict[str, Any] = json.loads(lines[-1])
     return found
 
 
-async def _directly(url: str, head: str | None) -> dict[str, Any]:
+async def _directly(url: str, head: str | None, heads: Path | None) -> dict[str, Any]:
+    from utcloud.billing import anchors
     from utcloud.billing.service import verification_out
     from utcloud.billing.verify import Head, verified
+    from utcloud.common.settings import Settings
     from utcloud.db import Database
 
     try:
         known = Head.parse(head) if head else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--head") from error
+    settings = Settings()
+    if heads is None and url == settings.database:
+        heads = anchors.file_of(settings)
     db = Database(url)
     try:
-        return verification_out(await verified(db, known)).model_dump(mode="json")
+        return verification_out(await verified(db, known, anchors.read(heads) if heads else ())).model_dump(mode="json")
     finally:
         await db.close()

@@ -9,22 +9,22 @@ from tests.cli.conftest import Cli
 
 @pytest.fixture(scope="module")
 def recharged(operator: Cli) -> Cli:
-    operator.ok("wallet", "recharge", "admin", "12.5", "--note", "for the ledger")
+    operator.ok("wallet", "recharge", "admin", "12.5", "--note", "for the journal")
     return operator
 
 
 def test_verify(recharged: Cli) -> None:
-    shown = recharged.ok("ledger", "verify")
+    shown = recharged.ok("journal", "verify")
     assert "entries are right" in shown
-    found = json.loads(recharged.ok("ledger", "verify", "--json"))
+    found = json.loads(recharged.ok("journal", "verify", "--json"))
     assert found["ok"] and found["head"] in shown
-    newest = json.loads(recharged.ok("ledger", "list", "--json", "--limit", "1"))["items"][0]
+    newest = json.loads(recharged.ok("journal", "list", "--json", "--limit", "1"))["items"][0]
     assert newest["hash"] == found["head"]
-    assert "for the ledger" in recharged.ok("ledger", "list")
+    assert "for the journal" in recharged.ok("journal", "list")
     head = shown.split("Head: ")[1].strip()
-    assert "entries are right" in recharged.ok("ledger", "verify", "--head", head)
-    assert recharged("ledger", "verify", "--head", head[:-1] + ("0" if head[-1] != "0" else "1")).status == 1
-    assert recharged("ledger", "verify", "--head", "7").status != 0
+    assert "entries are right" in recharged.ok("journal", "verify", "--head", head)
+    assert recharged("journal", "verify", "--head", head[:-1] + ("0" if head[-1] != "0" else "1")).status == 1
+    assert recharged("journal", "verify", "--head", "7").status != 0
 
 
 def test_caps_and_warnings(recharged: Cli) -> None:

@@ -5,16 +5,16 @@ import { useTranslation } from "react-i18next";
 import { useAddress } from "../address";
 import { api, ok, type Schemas } from "../api/client";
 import { said } from "../i18n/said";
-import { Copyable } from "../ui/bits";
+import { Copyable, Moment } from "../ui/bits";
 import { useFail } from "../ui/feedback";
 import { Entries } from "./Entries";
 import { daysQuery, Period } from "./Period";
-import { verifyLedger } from "./verify";
+import { verifyJournal } from "./verify";
 
 type Verification = Schemas["VerificationOut"];
 
 /** The whole journal, for operators, and the check of it. */
-export function Ledger() {
+export function Journal() {
   const { t } = useTranslation();
   const [since, setSince] = useAddress("since");
   const [until, setUntil] = useAddress("until");
@@ -22,13 +22,13 @@ export function Ledger() {
   return (
     <Flex vertical gap="middle">
       <Verify />
-      <Typography.Text type="secondary">{t("ledger.about")}</Typography.Text>
+      <Typography.Text type="secondary">{t("journal.about")}</Typography.Text>
       <Entries
-        queryKey={["ledger", query]}
+        queryKey={["journal", query]}
         load={({ limit, cursor }) =>
-          ok(api.GET("/api/v1/ledger/entries", { params: { query: { limit, cursor, ...query } } }))
+          ok(api.GET("/api/v1/journal/entries", { params: { query: { limit, cursor, ...query } } }))
         }
-        file={{ path: "/api/v1/ledger/entries", query }}
+        file={{ path: "/api/v1/journal/entries", query }}
         filtered={Boolean(since)}
         filters={
           <Period
@@ -39,7 +39,7 @@ export function Ledger() {
             }}
           />
         }
-        empty={t("ledger.empty")}
+        empty={t("journal.empty")}
       />
     </Flex>
   );
@@ -54,7 +54,7 @@ function Verify() {
     setBusy(true);
     setState(undefined);
     try {
-      await verifyLedger(setState);
+      await verifyJournal(setState);
     } catch (error) {
       fail(error);
     } finally {
@@ -64,18 +64,18 @@ function Verify() {
   return (
     <Card size="small">
       <Flex vertical gap="small" align="start">
-        <Typography.Text type="secondary">{t("ledger.verifyHint")}</Typography.Text>
+        <Typography.Text type="secondary">{t("journal.verifyHint")}</Typography.Text>
         <Button type="primary" icon={<SafetyCertificateOutlined aria-hidden />} loading={busy} onClick={run}>
-          {t("ledger.verify")}
+          {t("journal.verify")}
         </Button>
         {state && !state.done && busy && (
           <div style={{ width: "100%" }}>
             <Progress
               percent={state.entries ? Math.floor((state.checked / state.entries) * 100) : 0}
-              aria-label={t("ledger.verify")}
+              aria-label={t("journal.verify")}
             />
             <Typography.Text type="secondary">
-              {t("ledger.verifying", { checked: state.checked, entries: state.entries })}
+              {t("journal.verifying", { checked: state.checked, entries: state.entries })}
             </Typography.Text>
           </div>
         )}
@@ -88,22 +88,22 @@ function Verify() {
 function Found({ state }: { state: Verification }) {
   const { t } = useTranslation();
   const { fault } = state;
-  if (!state.done) return <Alert type="warning" showIcon role="alert" title={t("ledger.stopped")} />;
+  if (!state.done) return <Alert type="warning" showIcon role="alert" title={t("journal.stopped")} />;
   if (fault)
     return (
       <Alert
         type="error"
         showIcon
         role="alert"
-        title={t("ledger.bad")}
+        title={t("journal.bad")}
         description={
           <>
             <div>
-              {t("ledger.firstBad", {
-                what: t([`ledger.whats.${fault.what}`, fault.what] as never, { defaultValue: fault.what }),
+              {t("journal.firstBad", {
+                what: t([`journal.whats.${fault.what}`, fault.what] as never, { defaultValue: fault.what }),
                 id: fault.id,
               })}
-              {fault.seq !== null && ` (${t("ledger.seq")} ${fault.seq})`}
+              {fault.seq !== null && ` (${t("journal.seq")} ${fault.seq})`}
             </div>
             {said(fault.detail)}
           </>
@@ -115,11 +115,16 @@ function Found({ state }: { state: Verification }) {
       type="success"
       showIcon
       role="status"
-      title={t("ledger.good", { entries: state.checked, seconds: state.seconds })}
+      title={t("journal.good", { entries: state.checked, seconds: state.seconds })}
       description={
         state.head && (
           <>
-            <div>{t("ledger.head")}</div>
+            {state.anchor && (
+              <div>
+                {t("journal.anchor", { source: state.anchor.source })} <Moment at={state.anchor.at} />
+              </div>
+            )}
+            <div>{t("journal.head")}</div>
             <span style={{ overflowWrap: "anywhere" }}>
               <Copyable text={`${state.checked}:${state.head}`} />
             </span>

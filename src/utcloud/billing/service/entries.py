@@ -8,7 +8,14 @@ from sqlalchemy import select
 
 from utcloud.accounts.auth import Actor
 from utcloud.billing.models import Account, Entry, Posting
-from utcloud.billing.order_schemas import EntryOut, LedgerFault, PostingOut, VerificationOut
+from utcloud.billing.order_schemas import (
+    EntryOut,
+    JournalAnchor,
+    JournalEntryOut,
+    JournalFault,
+    PostingOut,
+    VerificationOut,
+)
 from utcloud.billing.service.common import owner_names
 from utcloud.billing.verify import Verification
 from utcloud.db import Tx, paginate
@@ -23,7 +30,7 @@ async def list_entries(
     cause_id: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> tuple[list[EntryOut], str | None]:
+) -> tuple[list[JournalEntryOut], str | None]:
     """One page of the whole journal, newest first; for operators."""
     actor.require_operator()
     query = select(Entry)
@@ -34,7 +41,8 @@ async def list_entries(
     if until is not None:
         query = query.where(Entry.at < until)
     found, after = await paginate(tx, query, Entry.id, limit=limit, cursor=cursor)
-    return await entries_out(tx, found), after
+    outs = await entries_out(tx, found)
+    return [JournalEntryOut(**dict(out), facts=one.facts) for out, one in zip(outs, found, strict=True)], after
 
 
 async def entries_out(tx: Tx, found: Sequence[Entry]) -> list[EntryOut]:
@@ -71,7 +79,8 @@ async def entries_out(tx: Tx, found: Sequence[Entry]) -> list[EntryOut]:
 
 def verification_out(state: Verification) -> VerificationOut:
     """What the API says of a check, while it goes on and at its end."""
-    fault = state.fault
+    fault, anchor = state.fault, state.anchor
+    noted = anchor and anchor.at and JournalAnchor(head=str(anchor.head), source=anchor.source, at=anchor.at)
     return VerificationOut(
         done=state.done,
         ok=fault is None,
@@ -79,5 +88,6 @@ def verification_out(state: Verification) -> VerificationOut:
         checked=state.checked,
         head=state.head,
         seconds=round(state.seconds, 3),
-        fault=LedgerFault(what=fault.what, id=fault.ident, seq=fault.seq, detail=fault.detail) if fault else None,
+        anchor=noted or None,
+        fault=JournalFault(what=fault.what, id=fault.ident, seq=fault.seq, detail=fault.detail) if fault else None,
     )
