@@ -11,7 +11,8 @@ _IS_LIVE = text("upstream <> ''")
 
 
 class Route(Base):
-    """A replica's web page. It opens only to the cookie that carries ``secret``."""
+    """A replica's web page, under one host name as long as the replica exists. It opens only to the cookie that carries
+    ``secret``."""
 
     __tablename__ = "edge_routes"
     __table_args__ = (
@@ -25,7 +26,8 @@ class Route(Base):
     host_label: Mapped[str] = mapped_column(String(63), unique=True)
     """First label of its host name; not guessable, and says nothing."""
     upstream: Mapped[ShortText]
-    """``address:port`` of the page, as ``addresses.Endpoint`` writes it; no other route has the same."""
+    """``address:port`` of the page, as ``addresses.Endpoint`` writes it; no other route has the same. Empty while there
+    is no page."""
     upstream_token: Mapped[str] = mapped_column(SealedText("edge_routes.upstream_token"), default="")
     """Sent along as ``Authorization: token …``, so the page itself also asks for a credential."""
     secret: Mapped[str] = mapped_column(SealedText("edge_routes.secret"))
