@@ -292,6 +292,28 @@ async def test_a_dropped_or_rotated_route_closes(db: Database, edge: Caddy, upst
     await until(locked)
 
 
+async def test_a_page_that_starts_anew_has_its_address_and_is_opened_anew(
+    db: Database, settings: Settings, edge: Caddy, upstream: Upstream, clock: MovableClock
+) -> None:
+    before = await _put(db, upstream)
+    old = await _opened(edge, before)
+    async with db.write() as tx:
+        await service.drop_route(tx, "rep_1")
+
+    async def closed() -> bool:
+        return (await old.get("/lab")).status_code == 403
+
+    await until(closed)
+    after = await _put(db, upstream.second)
+    assert _host(after) == _host(before)
+    await _opened(edge, after)
+    assert (await old.get("/lab")).status_code == 403
+    async with db.write() as tx:
+        url, _ = await service.issue_code(tx, clock.now(), settings, "rep_1")
+    opened = await old.get(httpx.URL(url).raw_path.decode())
+    assert (opened.status_code, after.secret in opened.headers["set-cookie"]) == (303, True)
+
+
 async def test_open_streams_of_a_rotated_route_close_and_no_others(
     db: Database, edge: Caddy, upstream: Upstream
 ) -> None:

@@ -59,6 +59,41 @@ async def test_a_host_says_nothing_and_stays_over_attempts(db: Database) -> None
     assert other.secret != first.secret
 
 
+async def test_a_host_is_its_replicas_as_long_as_that_exists(db: Database) -> None:
+    first = await _put(db)
+    host, code = await _issue(db)
+    async with db.write() as tx:
+        await service.drop_route(tx, "rep_1")
+        await service.drop_route(tx, "rep_1")
+    async with db.read() as tx:
+        assert not await service.has_route(tx, "rep_1")
+        assert await service.all_routes(tx) == []
+        assert await service.is_host(tx, first.host_label), "it keeps its certificate"
+    with pytest.raises(Conflict):
+        await _issue(db)
+    async with db.write() as tx:
+        await service.rotate(tx, "usr_1")
+    assert await _redeem(db, host, code) is None
+    second = await _put(db)
+    assert second.host_label == first.host_label
+    assert second.secret != first.secret, "what was open by the old one stays shut"
+    async with db.write() as tx:
+        await service.forget_routes(tx, ["rep_1"])
+        assert not await service.is_host(tx, first.host_label)
+    assert (await _put(db)).host_label != first.host_label
+
+
+async def test_several_stopped_replicas_have_no_address_at_all(db: Database) -> None:
+    hosts = set()
+    for number in (1, 2, 3):
+        hosts.add((await _put(db, f"rep_{number}")).host_label)
+        async with db.write() as tx:
+            await service.drop_route(tx, f"rep_{number}")
+    assert {(await _put(db, f"rep_{number}", "10.89.0.9:80")).host_label for number in (1, 2, 3)} == hosts
+    async with db.read() as tx:
+        assert [route.replica_id for route in await service.all_routes(tx)] == ["rep_3"], "one has the address"
+
+
 @pytest.mark.parametrize(
     "upstream",
     ["[2001:db8::1%a]@127.0.0.1:9090", "[2001:db8::1%a]@169.254.169.254:80", "[fd00:1::2%a]:80", "[64:ff9b::7f00:1]:80",

@@ -7,7 +7,6 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from utcloud.common import addresses
 from utcloud.common.errors import Invalid
@@ -25,7 +24,7 @@ async def _put(db: Database, replica: str, upstream: str, site: str = "si_1") ->
 
 async def _all(db: Database) -> dict[str, str]:
     async with db.read() as tx:
-        return {row.replica_id: row.upstream for row in await tx.scalars(select(Route))}
+        return {row.replica_id: row.upstream for row in await service.all_routes(tx)}
 
 
 async def test_what_is_stored_was_built_here(db: Database) -> None:

@@ -13,6 +13,7 @@ from utcloud.accounts.auth import Actor
 from utcloud.billing.verify import verified
 from utcloud.common.errors import Conflict, TooMany
 from utcloud.common.settings import Settings
+from utcloud.edge import service as edge
 from utcloud.edge.models import Route
 from utcloud.protocol import ObservedReplica, Phase
 from utcloud.resources import service as resources
@@ -180,7 +181,7 @@ async def test_a_site_cannot_take_another_sites_live_page(world: Scenario, agent
     await post(agent, world, said(world, first, endpoint="10.89.0.9:8888"))
     assert await world.states(one) == ["failed"]
     async with world.db.read() as tx:
-        assert [route.replica_id for route in await tx.scalars(select(Route))] == ["rp_elsewhere"]
+        assert [route.replica_id for route in await edge.all_routes(tx)] == ["rp_elsewhere"]
 
 
 async def test_an_address_may_come_to_the_next_container_of_the_site(world: Scenario) -> None:
@@ -192,7 +193,7 @@ async def test_an_address_may_come_to_the_next_container_of_the_site(world: Scen
     await world.end(first)
     assert await world.states(other) == ["running"]
     async with world.db.read() as tx:
-        (route,) = await tx.scalars(select(Route))
+        (route,) = await edge.all_routes(tx)
     assert route.owner_id == world.other.id
 
 
@@ -213,7 +214,7 @@ async def test_work_of_a_distant_site_runs_and_its_page_says_that_it_cannot_be_o
     await _allow(world, [])
     await _refused(world, ident, "page_of_distant_site")
     async with world.db.read() as tx:
-        assert not (await tx.scalars(select(Route))).all()
+        assert not await edge.all_routes(tx)
 
 
 async def _allow(world: Scenario, networks: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Desired and observed state: what a site is told, what it says, what that moves. Repeats and reorders do no harm."""
 
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import func, select
@@ -10,8 +11,11 @@ from tests.support.scenario import Scenario
 from utcloud.billing.models import Entry, Posting
 from utcloud.common.errors import Conflict
 from utcloud.common.money import amount_for
+from utcloud.common.settings import Settings
+from utcloud.edge import service as edge
 from utcloud.edge.models import Route
 from utcloud.protocol import Phase
+from utcloud.server.wiring import wire
 from utcloud.workloads import notebooks
 from utcloud.workloads.models import Attempt, DroppedVolume, TimelineEvent
 from utcloud.workloads.schemas import State
@@ -34,7 +38,7 @@ async def snapshot(world: Scenario) -> dict[str, object]:
                     select(Posting.entry_id, Posting.account_id, Posting.amount).order_by(Posting.entry_id)
                 )
             ).all(),
-            "routes": [(one.replica_id, one.upstream) for one in (await tx.scalars(select(Route))).all()],
+            "routes": [(one.replica_id, one.upstream) for one in await edge.all_routes(tx)],
             "claims": sorted((await world.claims()).items()),
         }
 
@@ -205,7 +209,7 @@ async def test_stop_while_it_comes_up(world: Scenario, phase: Phase | None) -> N
     await world.see(wish.attempt_id, Phase.RUNNING, started_at=world.now, endpoint="10.89.0.3:8888")
     assert await world.states(ident) == [State.STOPPING]
     async with world.db.read() as tx:
-        assert (await tx.scalars(select(Route))).all() == [], "no page opens any more"
+        assert await edge.all_routes(tx) == [], "no page opens any more"
     await world.end(wish.attempt_id)
     assert await world.states(ident) == [State.STOPPED]
     assert await world.claims() == {}
@@ -270,13 +274,44 @@ async def test_a_route_lives_as_long_as_its_page(world: Scenario) -> None:
 
     async def routes() -> list[tuple[str, str]]:
         async with world.db.read() as tx:
-            return [(one.replica_id, one.upstream) for one in (await tx.scalars(select(Route))).all()]
+            return [(one.replica_id, one.upstream) for one in await edge.all_routes(tx)]
 
     assert await routes() == [(replica.id, world.seen[attempt].endpoint)]
     await world.see(attempt, Phase.RUNNING, endpoint="10.89.0.77:8888")
     assert await routes() == [(replica.id, "10.89.0.77:8888")]
     await world.end(attempt)
     assert await routes() == []
+
+
+async def test_a_page_has_one_address_as_long_as_its_notebook(world: Scenario) -> None:
+    """A name for each start would be a certificate for each."""
+    wire()
+    ident, other = await world.create(), await world.create("second")
+    hosts = set()
+    for _ in range(3):
+        (attempt,) = await world.run(ident)
+        hosts.add(await _host(world, ident))
+        await world.stop(ident)
+        await world.end(attempt)
+        with pytest.raises(Conflict):
+            await _host(world, ident)
+        await world.start(ident)
+    await world.run(other)
+    assert len(hosts) == 1
+    assert await _host(world, other) not in hosts
+    await world.stop(ident)
+    for attempt in [one.attempt_id for one in (await world.desired()).replicas if one.workload_id == ident]:
+        await world.end(attempt)
+    await world.remove(ident)
+    async with world.db.read() as tx:
+        left = (await tx.scalars(select(Route))).all()
+    assert [f"{route.host_label}.apps.localhost" for route in left] == [await _host(world, other)]
+
+
+async def _host(world: Scenario, ident: str) -> str | None:
+    """Where the notebook's page opens now."""
+    async with world.db.write() as tx:
+        return urlsplit((await notebooks.open_page(tx, world.now, Settings(), world.renter, ident, None)).url).hostname
 
 
 async def test_a_deleted_notebook_takes_its_volume_along_and_leaves_its_bill(world: Scenario) -> None:

@@ -5,13 +5,14 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from utcloud.db import Base, Id, ShortText, utcnow_column
+from utcloud.db import Base, Id, SealedText, ShortText, utcnow_column
 
 _IS_LIVE = text("upstream <> ''")
 
 
 class Route(Base):
-    """A replica's web page. It opens only to the cookie that carries ``secret``."""
+    """A replica's web page, under one host name as long as the replica exists. It opens only to the cookie that carries
+    ``secret``."""
 
     __tablename__ = "edge_routes"
     __table_args__ = (
@@ -25,10 +26,11 @@ class Route(Base):
     host_label: Mapped[str] = mapped_column(String(63), unique=True)
     """First label of its host name; not guessable, and says nothing."""
     upstream: Mapped[ShortText]
-    """``address:port`` of the page, as ``addresses.Endpoint`` writes it; no other route has the same."""
-    upstream_token: Mapped[ShortText] = mapped_column(default="")
+    """``address:port`` of the page, as ``addresses.Endpoint`` writes it; no other route has the same. Empty while there
+    is no page."""
+    upstream_token: Mapped[str] = mapped_column(SealedText("edge_routes.upstream_token"), default="")
     """Sent along as ``Authorization: token …``, so the page itself also asks for a credential."""
-    secret: Mapped[ShortText]
+    secret: Mapped[str] = mapped_column(SealedText("edge_routes.secret"))
     created_at: Mapped[datetime] = utcnow_column()
 
 

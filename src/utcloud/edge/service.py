@@ -6,7 +6,7 @@ Every change sends the signal ``edge``, on which ``caddy.Pusher`` makes what Cad
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
@@ -44,8 +44,8 @@ async def put_route(
 
     ``upstream`` is ``address:port`` by the word of site ``site_id``, whose pages may lie in ``networks``. Raises
     Invalid with code ``endpoint`` for one that no page can have, ``endpoint_taken`` for one that another site's page
-    has, and ``endpoint_outside`` for one that lies elsewhere. Within a site the newest word holds. Host and secret stay
-    the same until the route is dropped, as it is at each end: the next start has others.
+    has, and ``endpoint_outside`` for one that lies elsewhere. Within a site the newest word holds. The host stays the
+    same as long as the replica exists; the secret until the route is dropped, as it is at each end.
     """
     place = _place(upstream, networks)
     await _take_over(tx, replica_id, site_id, place)
@@ -63,8 +63,19 @@ async def put_route(
 
 
 async def drop_route(tx: Tx, replica_id: str) -> None:
-    """Take the replica's page away, and its opening codes with it. Nothing happens when there is none."""
-    await tx.execute(delete(Route).where(Route.replica_id == replica_id))
+    """Take the replica's page away, with its secret and its opening codes. Its host name stays the replica's: a name
+    for each start would need a certificate for each. Nothing happens when there is none.
+    """
+    await tx.execute(delete(OpeningCode).where(OpeningCode.replica_id == replica_id))
+    if (route := await _live(tx, replica_id)) is not None:
+        route.upstream, route.upstream_token, route.secret = "", "", new_secret()
+        await tx.flush()
+    emit(tx, SIGNAL)
+
+
+async def forget_routes(tx: Tx, replica_ids: Collection[str]) -> None:
+    """The replicas are deleted: nobody has their host names any more."""
+    await tx.execute(delete(Route).where(Route.replica_id.in_(replica_ids)))
     emit(tx, SIGNAL)
 
 
@@ -75,7 +86,7 @@ async def issue_code(
 
     Raises Conflict while the replica has no page, Invalid for a path that leaves the replica's own host.
     """
-    route = await tx.get(Route, replica_id)
+    route = await _live(tx, replica_id)
     if route is None:
         raise Conflict("This page cannot be opened yet.", cure="Wait until it is running.", code="not_open")
     if not _LOCAL_PATH.fullmatch(path):
@@ -114,7 +125,7 @@ async def redeem(tx: Tx, now: datetime, host: str, code: str) -> tuple[str, str]
     ).one_or_none()
     if taken is None or taken.expires_at <= now:
         return None
-    route = await tx.get(Route, taken.replica_id)
+    route = await _live(tx, taken.replica_id)
     if route is None or route.host_label != host.partition(".")[0].lower():
         return None
     return route.secret, taken.path
@@ -125,7 +136,7 @@ async def rotate(tx: Tx, owner_id: str) -> None:
 
     Streams that are open, such as a terminal's WebSocket, are closed by ``caddy.Pusher`` once the old secret is gone.
     """
-    routes = (await tx.scalars(select(Route).where(Route.owner_id == owner_id))).all()
+    routes = (await tx.scalars(select(Route).where(Route.owner_id == owner_id, Route.upstream != ""))).all()
     for route in routes:
         route.secret = new_secret()
     await tx.execute(delete(OpeningCode).where(OpeningCode.replica_id.in_([route.replica_id for route in routes])))
@@ -139,18 +150,24 @@ async def expire_codes(tx: Tx, now: datetime) -> None:
 
 
 async def all_routes(tx: Tx) -> list[Route]:
-    """All routes, in a lasting order."""
-    return list((await tx.scalars(select(Route).order_by(Route.replica_id))).all())
+    """All routes that lead somewhere, in a lasting order."""
+    return list((await tx.scalars(select(Route).where(Route.upstream != "").order_by(Route.replica_id))).all())
 
 
 async def has_route(tx: Tx, replica_id: str) -> bool:
     """Whether the edge leads to the replica's page."""
-    return await tx.scalar(select(Route.replica_id).where(Route.replica_id == replica_id)) is not None
+    return await _live(tx, replica_id) is not None
 
 
 async def is_host(tx: Tx, label: str) -> bool:
-    """Whether some replica's page has this host label."""
+    """Whether some replica has this host label, running or not."""
     return await tx.scalar(select(Route.replica_id).where(Route.host_label == label)) is not None
+
+
+async def _live(tx: Tx, replica_id: str) -> Route | None:
+    """The replica's route, where it leads somewhere."""
+    route = await tx.get(Route, replica_id)
+    return route if route is not None and route.upstream else None
 
 
 def _place(upstream: str, networks: Iterable[str]) -> str:
@@ -193,7 +210,6 @@ async def _take_over(tx: Tx, replica_id: str, site_id: str, place: str) -> None:
             code="endpoint_taken",
         )
     await drop_route(tx, holder.replica_id)
-    tx.expunge(holder)
 
 
 def _hash(code: str) -> str:

@@ -220,6 +220,7 @@ async def remove(tx: Tx, now: datetime, actor: Actor, ident: str) -> None:
         if replica.site_id:
             tx.add(DroppedVolume(volume=replica.id, site_id=replica.site_id, created_at=now))
             await resources.bump(tx, replica.site_id)
+    await edge.forget_routes(tx, [replica.id for replica in replicas])
     await tx.execute(delete(Workload).where(Workload.id == workload.id))
     audit.record(tx, actor, "notebook.delete", "notebook", workload.id, workload.name)
     announce(tx, workload)

@@ -8,7 +8,7 @@ its site's word, and is not billed.
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, update
 
 from utcloud.billing import meters, uptime
 from utcloud.common import addresses
@@ -81,7 +81,7 @@ async def waiting(tx: Tx) -> dict[str, tuple[str | None, str | None]]:
     rows = await tx.execute(
         select(Attempt.id, Route.upstream, Route.upstream_token)
         .join(Replica, Replica.id == Attempt.replica_id)
-        .outerjoin(Route, Route.replica_id == Attempt.replica_id)
+        .outerjoin(Route, and_(Route.replica_id == Attempt.replica_id, Route.upstream != ""))
         .where(Attempt.page_since.is_not(None), Attempt.done.is_(False), Attempt.desired == Phase.RUNNING)
         .where(or_(Route.replica_id.is_not(None), Replica.state == State.STARTING))
     )
