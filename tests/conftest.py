@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 import utcloud.db.database
 from tests.support import lanes
-from tests.support.db import PostgresServer, make_sqlite_template, memory_folder, postgres_bin, running_postgres
+from tests.support.db import SEALER, PostgresServer, make_sqlite_template, memory_folder, postgres_bin, running_postgres
 from tests.support.spread import ByFile
 from utcloud.db import Database
 
@@ -143,7 +143,7 @@ async def database_url(database_kind: str, request: pytest.FixtureRequest) -> As
 @pytest.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
     """This worker's database with all tables and no rows, started."""
-    database = Database(database_url)
+    database = Database(database_url, SEALER)
     await database.start()
     yield database
     await database.close()

@@ -151,35 +151,35 @@ async def test_two_clicks_make_two_drafts_with_their_own_numbers(alice: Person) 
 
 
 async def test_a_failing_store_is_tried_again(
-    app: FastAPI, alice: Person, db: Database, settings: Settings, tmp_path: Path
+    app: FastAPI, alice: Person, db: Database, clock: FakeClock, settings: Settings, tmp_path: Path
 ) -> None:
     failing = FailingStore(tmp_path / "other", failures=1)
     version_id = await _processing_version(alice, db)
     with pytest.raises(OSError, match="Input/output"):
-        await publish.process(db, failing, settings, version_id)
+        await publish.process(db, clock, failing, settings, version_id)
     async with db.read() as tx:
         version = await tx.get_one(AssetVersion, version_id)
     assert (version.status, version.reason) == (
         "processing",
         "The platform's storage does not answer; this is tried again.",
     )
-    await publish.process(db, failing, settings, version_id)
+    await publish.process(db, clock, failing, settings, version_id)
     async with db.read() as tx:
         assert (await tx.get_one(AssetVersion, version_id)).status == "ready"
 
 
 async def test_what_a_killed_server_left_is_finished(
-    alice: Person, db: Database, settings: Settings, tmp_path: Path
+    alice: Person, db: Database, clock: FakeClock, settings: Settings, tmp_path: Path
 ) -> None:
     """The work is called off in the middle, again and again; in the end all is as if it never had been."""
     version_id = await _processing_version(alice, db)
     slow = SlowStore(tmp_path / "other", delay_s=0.05)
     for pause in (0.0, 0.02, 0.07, 0.12):
-        task = asyncio.create_task(publish.process(db, slow, settings, version_id))
+        task = asyncio.create_task(publish.process(db, clock, slow, settings, version_id))
         await asyncio.sleep(pause)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    await publish.process(db, slow, settings, version_id)
+    await publish.process(db, clock, slow, settings, version_id)
     async with db.read() as tx:
         assert (await tx.get_one(AssetVersion, version_id)).status == "ready"
         files = list(await tx.scalars(select(VersionFile)))
@@ -189,11 +189,11 @@ async def test_what_a_killed_server_left_is_finished(
 
 
 async def test_a_version_deleted_while_it_is_published_stays_away(
-    alice: Person, db: Database, settings: Settings, tmp_path: Path
+    alice: Person, db: Database, clock: FakeClock, settings: Settings, tmp_path: Path
 ) -> None:
     version_id = await _processing_version(alice, db)
     slow = SlowStore(tmp_path / "other", delay_s=0.1)
-    task = asyncio.create_task(publish.process(db, slow, settings, version_id))
+    task = asyncio.create_task(publish.process(db, clock, slow, settings, version_id))
     await asyncio.sleep(0.15)
     asset = (await alice.client.get("/algorithms")).json()["items"][0]
     assert (await alice.client.delete(f"/algorithms/{asset['id']}")).status_code == 204
@@ -231,14 +231,14 @@ async def test_garbage_is_collected_and_nothing_else(
 
 
 async def test_no_garbage_is_collected_while_something_is_published(
-    alice: Person, db: Database, store: FolderStore, settings: Settings, tmp_path: Path
+    alice: Person, db: Database, store: FolderStore, clock: FakeClock, settings: Settings, tmp_path: Path
 ) -> None:
     orphan = tmp_path / "file"
     orphan.write_bytes(b"first")
     await store.put_file(blob_key(hashlib.sha256(b"first").hexdigest()), orphan)
     version_id = await _processing_version(alice, db)
     assert await loops.collect_garbage_once(db, store, timedelta(0)) == 0
-    await publish.process(db, store, settings, version_id)
+    await publish.process(db, clock, store, settings, version_id)
     assert await loops.collect_garbage_once(db, store, timedelta(0)) == 0
 
 

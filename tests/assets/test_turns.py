@@ -50,7 +50,7 @@ async def test_two_large_archives_of_one_hold_up_nobody(
     begun: list[str] = []
     woken = asyncio.Event()
 
-    async def process(_db: Database, _store: object, _settings: Settings, version_id: str) -> None:
+    async def process(_db: Database, _clock: object, _store: object, _settings: Settings, version_id: str) -> None:
         begun.append(version_id)
         woken.set()
         await asyncio.Event().wait()

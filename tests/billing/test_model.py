@@ -29,7 +29,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import func, select
 
 from tests.support.clock import FakeClock
-from tests.support.db import PostgresServer
+from tests.support.db import SEALER, PostgresServer
 from tests.support.factories import (
     GB,
     GroupFactory,
@@ -154,7 +154,7 @@ class MoneyMachine(RuleBasedStateMachine):
         await self._book(world.renter.id, "deduct", 100 * MICRO - funds - 1)
 
     async def _other_server(self) -> Database:
-        other = Database(self.db.url.render_as_string(hide_password=False))
+        other = Database(self.db.url.render_as_string(hide_password=False), SEALER)
         self.stack.push_async_callback(other.close)
         return other
 
@@ -586,7 +586,7 @@ def test_whatever_comes(database_kind: str, request: pytest.FixtureRequest, tmp_
         else:
             server: PostgresServer = request.getfixturevalue("postgres")
             url = await stack.enter_async_context(server.fresh())
-        db = Database(url)
+        db = Database(url, SEALER)
         stack.push_async_callback(db.close)
         return db
 

@@ -234,3 +234,38 @@ def test_a_pipe_gets_whole_lines(renter: Cli, served: Served, folder: Path) -> N
         [program, "algorithm", "list"], env=environment, capture_output=True, text=True, check=True, timeout=60
     )
     assert any("piped" in line and "renter" in line for line in done.stdout.splitlines())
+
+
+def test_what_does_not_fit_into_the_storage_loses_nothing(
+    renter: Cli, operator: Cli, served: Served, tmp_path: Path
+) -> None:
+    """An archive that holds more than is left: the same command goes on once there is room, and sends nothing anew."""
+    packed = tmp_path / "large.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(5_000_000))
+    used = _json(renter, "storage", "show")["used_bytes"]
+    operator.ok("user", "storage", "renter", "--bytes", str(used + 1_000_000), "--files", "5000")
+    assert _json(renter, "storage", "show")["max_files"] == 5000
+    refused = renter("model", "upload", str(packed))
+    assert refused.status == 1
+    assert "The storage quota is exceeded" in refused.err and "what was sent is kept" in refused.err
+    operator.ok("user", "storage", "renter", "--bytes", "100GB")
+    shown = operator.ok("user", "storage", "renter")
+    assert "100.0 GB" in shown and "5000" in shown and "set by an operator" in shown
+    again = renter("model", "upload", str(packed))
+    assert "Going on with the upload that was begun earlier." in again.err
+    assert "large version 1: 1 files, 5 MB" in again.out
+    operator.ok("user", "storage", "renter", "--bytes", str(used + 5_000_000))
+    big = tmp_path / "big.bin"
+    big.write_bytes(b"x" * 10)
+    refused = renter("model", "upload", str(big))
+    assert refused.status == 1 and "Delete versions" in refused.err
+    assert _json(operator, "user", "storage", "renter", "--default")["own_files"] is None
+    assert "as everybody" in operator.ok("user", "storage", "renter")
+    assert "big.bin version 1" in renter.ok("model", "upload", str(big))
+    listed = operator.ok("storage", "list", "--sort", "-used_bytes").splitlines()
+    assert any("renter" in line and "200.0 GB" in line for line in listed)
+    assert "renter" in operator.ok("storage", "list", "--search", "rent", "--csv")
+    assert renter("user", "storage", "admin").status == 1
+    wrong = operator("user", "storage", "renter", "--bytes", "much")
+    assert wrong.status == 1 and "Write a size" in wrong.err

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import func, select, text
 
-from tests.support.db import PostgresServer, postgres_bin
+from tests.support.db import SEALER, PostgresServer, postgres_bin
 from tests.support.factories import CHIP, PoolFactory, node_report
 from tests.support.scenario import add_site, add_spec, add_user, heard
 from utcloud.accounts.auth import Actor
@@ -67,7 +67,7 @@ class Fleet:
 @pytest.fixture
 async def fleet(postgres: PostgresServer) -> AsyncIterator[Fleet]:
     async with postgres.fresh() as url:
-        db = Database(url)
+        db = Database(url, SEALER)
         yield await Fleet(db).build()
         await db.close()
 

@@ -26,6 +26,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select, update
 
+from tests.support.db import SEALER
 from tests.support.lanes import examples
 from tests.support.scenario import add_site, add_spec, add_user, heard
 from utcloud.accounts.auth import Actor
@@ -539,7 +540,7 @@ def test_whatever_comes(database_url: str) -> None:
     with asyncio.Runner() as runner:
 
         async def connect() -> Database:
-            return Database(database_url)
+            return Database(database_url, SEALER)
 
         db = runner.run(connect())
         machine = type("Machine", (CapacityMachine,), {"runner": runner, "db": db})

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from tests.support.db import SEALER
 from tests.support.factories import CHIP, chip_report, node_report
 from tests.support.scenario import Scenario, add_spec, heard
 from utcloud.common.ids import new_id
@@ -34,7 +35,7 @@ async def read(db: Database) -> tuple[NodeState, int]:
 
 async def test_only_what_changed_is_counted_again(db: Database) -> None:
     world = await Scenario.bare(db, NOW, node_report(chips=2))
-    other = Database(db.url.render_as_string(hide_password=False))
+    other = Database(db.url.render_as_string(hide_password=False), SEALER)
     try:
         assert [(await read(one))[1] for one in (db, db, other, other)] == [2, 1, 2, 1]
         async with db.write() as tx:

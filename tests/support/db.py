@@ -21,6 +21,8 @@ import asyncpg
 from sqlalchemy import create_engine
 
 import utcloud
+from utcloud.common.seal import Sealer
+from utcloud.common.settings import Settings
 from utcloud.db import Base, Database
 
 _TEMPLATE = "utcloud_template"
@@ -44,6 +46,10 @@ END $$
 
 TRUNCATE would take ten times as long: it makes a file for each table and index.
 """
+
+
+SEALER = Sealer(Settings(secret_key="a key of tests, longer than 32 characters"))
+"""For databases that tests open themselves, beside no server."""
 
 
 def load_all_tables() -> None:

@@ -1,17 +1,21 @@
 """What an older version left is the same after an upgrade: balances, records, verdict, assets, files."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tests.support.api import Refused
 from tests.support.db import PostgresServer
 from tests.support.factories import DesiredReplicaFactory, LimitsFactory
 from tests.upgrade.conftest import Upgraded, old_home
 from tests.upgrade.old import NOTEBOOK, inventory, rows, same_assets, same_books, some, unpack
+from utcloud.common.seal import MARK, Sealer
 from utcloud.common.settings import Settings
+from utcloud.db import Database
 from utcloud.db.migrations import upgrade
 from utcloud.protocol import DesiredMount, DesiredReplica
 from utcloud.server import bootstrap
@@ -53,6 +57,41 @@ def test_the_site_is_known_by_its_old_token(upgraded: Upgraded) -> None:
 
 def test_the_first_operator_is_not_made_again(upgraded: Upgraded) -> None:
     assert bootstrap.prepare(upgraded.served.settings).password is None
+
+
+def test_secrets_that_stood_in_clear_are_sealed(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    postgres: PostgresServer | None = request.getfixturevalue("postgres") if database_kind == "postgres" else None
+    with old_home(database_kind, tmp_path, postgres) as (url, _):
+        settings = Settings(home=tmp_path, database_url=url)
+        upgrade(url)
+        before = attempts_tokens(url)
+        assert len(before) >= 2
+        assert not any(token.startswith(MARK) for token in before)
+        bootstrap.prepare(settings)
+        after = attempts_tokens(url)
+        sealer = Sealer(settings)
+        assert [sealer.open("attempts.token", token) for token in after if token.startswith(MARK)] == before
+        for path in tmp_path.glob("utcloud.db*"):
+            content = path.read_bytes()
+            assert not [token for token in before if token.encode() in content], path
+        bootstrap.prepare(settings)
+        assert attempts_tokens(url) == after, "at the next start nothing is to do"
+
+
+def attempts_tokens(url: str) -> list[str]:
+    """As they stand in the table."""
+
+    async def main() -> list[str]:
+        db = Database(url)
+        try:
+            async with db.read() as tx:
+                return list(await tx.scalars(text("SELECT token FROM attempts WHERE token <> '' ORDER BY id")))
+        finally:
+            await db.close()
+
+    return asyncio.run(main())
 
 
 def test_upgrading_twice_changes_nothing(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:

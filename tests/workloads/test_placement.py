@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.db import SEALER
 from tests.support.factories import node_report
 from tests.support.lanes import examples
 from tests.support.scenario import Scenario
@@ -235,7 +236,7 @@ async def test_no_chip_is_held_twice_or_forgotten(
     for leftover in tmp_path.glob("story.db*"):
         leftover.unlink()
     shutil.copyfile(sqlite_template, path)
-    db = Database(f"sqlite+aiosqlite:///{path}")
+    db = Database(f"sqlite+aiosqlite:///{path}", SEALER)
     try:
         world = await Scenario.build(db)
         made: list[str] = []

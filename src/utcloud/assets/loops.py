@@ -48,7 +48,7 @@ class Turns:
         return [first[owner] for owner in chosen]
 
 
-async def process_versions(db: Database, _clock: Clock, store: ObjectStore, settings: Settings) -> None:
+async def process_versions(db: Database, clock: Clock, store: ObjectStore, settings: Settings) -> None:
     """Publish what is ``processing``, two versions at a time, of two owners; also what a killed server left so."""
     running: dict[str, asyncio.Task[None]] = {}
     turns = Turns(_AT_ONCE)
@@ -65,7 +65,7 @@ async def process_versions(db: Database, _clock: Clock, store: ObjectStore, sett
                     )
                     waiting = {version_id: owner_id for version_id, owner_id in rows}  # noqa: C416 - mypy knows rows
                 for version_id in turns.next(waiting, set(running)):
-                    task = asyncio.create_task(publish.process(db, store, settings, version_id))
+                    task = asyncio.create_task(publish.process(db, clock, store, settings, version_id))
                     running[version_id] = task
                 signal = asyncio.create_task(woken.wait())
                 await asyncio.wait({signal, *running.values()}, timeout=_SAFETY_NET_S, return_when="FIRST_COMPLETED")

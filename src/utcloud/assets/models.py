@@ -78,6 +78,16 @@ class Upload(Base):
     created_at: Mapped[datetime] = utcnow_column()
 
 
+class StorageQuota(Base):
+    """What an operator lets one user keep. Without a row, or where a number is null, the settings say it."""
+
+    __tablename__ = "storage_quotas"
+
+    user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    max_bytes: Mapped[int | None]
+    max_files: Mapped[int | None]
+
+
 class Image(Base):
     """A container image. ``reference`` is what the engine calls it. A preset one is everybody's."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from utcloud.accounts.schemas import GroupRef, Ident, Input, Name, Text
+from utcloud.accounts.schemas import GroupRef, Ident, Input, Name, QuantityText, Text
 from utcloud.common.patterns import said
 
 AssetName = Annotated[
@@ -68,7 +68,9 @@ class VersionStatus(StrEnum):
 
 
 class VersionOut(BaseModel):
-    """``reason`` says why a version failed and, while it is processing, how far it is."""
+    """``reason`` says why a version failed, while it is processing how far it is, and of a draft that was to be
+    published what stood in the way.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -131,6 +133,41 @@ class FileOut(BaseModel):
     path: str
     size: int
     sha256: str
+
+
+class StorageOut(BaseModel):
+    """What a user keeps: the versions of all his algorithms, datasets and models, and what was uploaded into drafts or
+    is still to come, as long as it was announced. What two versions have in common counts twice.
+
+    ``own_bytes`` and ``own_files`` are what an operator set for him; null: what everybody has.
+    """
+
+    user_id: str
+    username: str
+    used_bytes: int
+    used_files: int
+    uploading_bytes: int
+    """The part of ``used_bytes`` that is not published yet."""
+    max_bytes: int
+    max_files: int
+    own_bytes: int | None
+    own_files: int | None
+
+
+class StorageUpdate(Input):
+    """What one user may keep; null, or left out: what everybody has."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"max_bytes": "500GB", "max_files": None}]})
+
+    max_bytes: QuantityText | None = None
+    max_files: Annotated[int, Field(ge=0, le=10**12, strict=True)] | None = None
+
+
+class StorageSort(StrEnum):
+    USERNAME = "username"
+    USERNAME_DESC = "-username"
+    BIGGEST = "-used_bytes"
+    SMALLEST = "used_bytes"
 
 
 class ImageOut(BaseModel):

@@ -47,6 +47,10 @@ class Refused(Exception):  # noqa: N818 - a reason, in words for the version's o
     """The content cannot be published."""
 
 
+class OverQuota(Refused):
+    """It holds more than its owner's storage quota leaves."""
+
+
 class Cancelled(Exception):  # noqa: N818
     """The work was called off."""
 
@@ -68,6 +72,9 @@ class Work:
 
     max_bytes: int
     max_files: int
+    left_bytes: int | None = None
+    left_files: int | None = None
+    """What the owner's storage quota leaves."""
     files: int = 0
     bytes: int = 0
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -75,6 +82,7 @@ class Work:
 
     def count_file(self) -> None:
         self.files += 1
+        self.check_quota()
         if self.files > self.max_files:
             raise Refused(f"It has more than {self.max_files} files. Split it, or pack small files together.")
 
@@ -82,12 +90,20 @@ class Work:
         if self.cancelled.is_set():
             raise Cancelled
         self.bytes += size
+        self.check_quota()
         if self.bytes > self.max_bytes:
             raise Refused(f"It is larger than {_size(self.max_bytes)} when unpacked. Split it.")
         self._unchecked += size
         if self._unchecked >= _DISK_EVERY:
             self._unchecked = 0
             require_disk(folder)
+
+    def check_quota(self) -> None:
+        """Raise OverQuota when there is more already than is left."""
+        if self.left_bytes is not None and self.bytes > self.left_bytes:
+            raise OverQuota
+        if self.left_files is not None and self.files > self.left_files:
+            raise OverQuota
 
 
 def require_disk(folder: Path, size: int = 0) -> None:
@@ -107,6 +123,7 @@ def take_file(source: Path, path: str, work: Work) -> Found:
             digest.update(chunk)
             size += len(chunk)
     work.bytes += size
+    work.check_quota()
     if work.bytes > work.max_bytes:
         raise Refused(f"It is larger than {_size(work.max_bytes)}. Split it.")
     return Found(path, size, digest.hexdigest(), False, source)

@@ -20,6 +20,7 @@ from utcloud.accounts.auth import Actor
 from utcloud.assets.models import Asset, AssetVersion, Upload
 from utcloud.assets.paths import clean_path
 from utcloud.assets.schemas import VersionStatus
+from utcloud.assets.service import storage
 from utcloud.assets.service.common import changeable
 from utcloud.assets.unpack import Refused, require_disk
 from utcloud.common.errors import Conflict, Invalid, NotFound, Problem, TooLarge
@@ -109,9 +110,9 @@ async def create(tx: Tx, now: datetime, actor: Actor, settings: Settings, wish: 
             field="Upload-Length",
             cure="Split it.",
         )
-    await take_turns(tx, "uploads")  # each must see what the others have reserved
+    await take_turns(tx, storage.TURNS)  # each must see what the others have reserved
     version = await _own_draft(tx, actor, wish.version_id)
-    await _make_room(tx, settings, version, wish, length)
+    await _make_room(tx, settings, actor, version, wish, length)
     upload = Upload(
         id=new_id("upl"),
         version_id=version.id,
@@ -148,7 +149,7 @@ async def _own_draft(tx: Tx, actor: Actor, version_id: str) -> AssetVersion:
     return version
 
 
-async def _make_room(tx: Tx, settings: Settings, version: AssetVersion, wish: Wish, length: int) -> None:
+async def _make_room(tx: Tx, settings: Settings, actor: Actor, version: AssetVersion, wish: Wish, length: int) -> None:
     same = await tx.scalar(select(Upload).where(Upload.version_id == version.id, Upload.path == wish.path).limit(1))
     if same is not None and (same.length == 0 or _size_of(folder(settings) / same.id)):
         raise Conflict(
@@ -159,6 +160,7 @@ async def _make_room(tx: Tx, settings: Settings, version: AssetVersion, wish: Wi
         )
     if same is not None:  # its answer was lost on the way: nobody can ever write to it
         await tx.delete(same)
+        await tx.flush()
     row = await tx.execute(
         select(func.count(), func.coalesce(func.sum(Upload.length), 0)).where(Upload.version_id == version.id)
     )
@@ -174,6 +176,8 @@ async def _make_room(tx: Tx, settings: Settings, version: AssetVersion, wish: Wi
             field="Upload-Length",
             cure="Split it into several versions.",
         )
+    asset = await tx.get_one(Asset, version.asset_id)
+    await storage.require(tx, settings, actor, asset.owner_id, more_bytes=length, more_files=1)
     outstanding = await tx.scalar(select(func.coalesce(func.sum(Upload.length - Upload.offset), 0)))
     _require_disk(settings, int(outstanding or 0) + length)
 

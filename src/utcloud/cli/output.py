@@ -38,6 +38,15 @@ class Column(NamedTuple):
         return _shown(found)
 
 
+def size(number: float) -> str:
+    """Bytes as a person reads them."""
+    for unit in ("B", "KB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
 def names(items: Iterable[Json], key: str = "name") -> str:
     """The names of several things in one cell."""
     return ", ".join(str(item[key]) for item in items)

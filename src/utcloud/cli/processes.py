@@ -46,6 +46,16 @@ def server() -> None:
     room.run(load_settings())
 
 
+def renew_secrets() -> dict[str, int]:
+    """Make new secrets where those in the database were sealed with a key that is lost."""
+    from utcloud.server import bootstrap
+
+    refuse_unknown_settings()
+    settings = load_settings()
+    _refuse_no_database(settings)
+    return bootstrap.renew_secrets(settings)
+
+
 def agent() -> None:
     """Be the site agent."""
     from utcloud import site as room
@@ -81,12 +91,18 @@ def unlock(username: str, *, with_second_factor: bool = False) -> int:
 
     refuse_unknown_settings()
     settings = load_settings()
+    _refuse_no_database(settings)
+    try:
+        return asyncio.run(forget(Database(settings.database)))
+    except NotFound as problem:
+        raise CliError(problem.detail, cure=problem.cure) from None
+
+
+def _refuse_no_database(settings: Settings) -> None:
+    from utcloud.cli.errors import CliError
+
     if not settings.database_url and not (settings.home / "utcloud.db").exists():
         raise CliError(
             f"There is no utcloud in {settings.home}.",
             cure="Run it on the server's machine, as the user who runs the server, with its UTCLOUD_HOME.",
         )
-    try:
-        return asyncio.run(forget(Database(settings.database)))
-    except NotFound as problem:
-        raise CliError(problem.detail, cure=problem.cure) from None

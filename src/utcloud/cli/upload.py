@@ -57,8 +57,9 @@ def upload(api: Api, path: str, name: str, source: Path, fields: Json, version_n
         _send(api, content, _metadata(version["id"], source), under_way)
     here = f"{path}/{asset['id']}/versions/{version['number']}"
     api.post(f"{here}/publish")
+    done = _ready(api, here)
     under_way.forget()
-    return _ready(api, here)
+    return done
 
 
 def _asset_named(api: Api, path: str, name: str, preset: bool) -> Json | None:
@@ -202,7 +203,7 @@ def _progress() -> Progress:
 
 
 def _ready(api: Api, version: str) -> Json:
-    """Wait until the server has unpacked it."""
+    """Wait until the server has unpacked it. A draft again: the storage quota does not hold it, and nothing is lost."""
     said = ""
     while True:
         found: Json = api.get(version)
@@ -210,6 +211,8 @@ def _ready(api: Api, version: str) -> Json:
             return found
         if found["status"] == "failed":
             raise CliError(f"The upload cannot be used: {found['reason']}", "Correct it and upload it again.")
+        if found["status"] == "draft":
+            raise CliError(found["reason"], "Run the same command again then: what was sent is kept.")
         if found["reason"] != said:
             said = found["reason"]
             note(said)

@@ -78,5 +78,13 @@ def format_quantity(resource: str, value: int) -> str:
     return f"{Decimal(value) / 1024**power:.1f}{unit}"
 
 
+def about_bytes(value: int) -> str:
+    """A size as a person reads it, with one decimal at most: 1_234_000_000 → ``1.2 GB``."""
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if value >= factor:
+            return f"{value / factor:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{value} B"
+
+
 def _example(resource: str) -> str:
     return {"millicores": "0.5", "bytes": "1GB", "pieces": "1"}[unit_of(resource)]

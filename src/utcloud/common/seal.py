@@ -1,11 +1,13 @@
 """Secrets at rest, sealed with the server's own key: a database that is read, or a copy of it, gives none of them away.
 
-The key is ``UTCLOUD_SECRET_KEY``, or is made once and kept in ``secret.key`` in the home folder.
+The key is ``UTCLOUD_SECRET_KEY``, or is made once and kept in ``secret.key`` in the home folder. ``db.SealedText`` is a
+column of such secrets.
 """
 
 import base64
 import contextlib
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +18,32 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from utcloud.common.ids import new_secret
 from utcloud.common.settings import Settings
 
+MARK = "sealed:"
+"""How the text of a sealed column begins; what does not was written by an older version, in clear."""
+_REMEMBERED = 20_000
+
+
+class Sealer:
+    """Seals and opens with the key of ``settings``, looked for at first use. Remembers what it opened of late."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ready: dict[str, tuple[Fernet, Callable[[str], str | None]]] = {}
+
+    def close(self, purpose: str, text: str) -> str:
+        """``text`` sealed for one purpose, behind the mark."""
+        return MARK + self._of(purpose)[0].encrypt(text.encode()).decode()
+
+    def open(self, purpose: str, kept: str) -> str | None:
+        """What ``close`` was given; None when it was sealed with another key or for another purpose."""
+        return self._of(purpose)[1](kept.removeprefix(MARK))
+
+    def _of(self, purpose: str) -> tuple[Fernet, Callable[[str], str | None]]:
+        if purpose not in self._ready:
+            fernet = _fernet(self._settings, purpose)
+            self._ready[purpose] = fernet, lru_cache(maxsize=_REMEMBERED)(lambda sealed: _opened(fernet, sealed))
+        return self._ready[purpose]
+
 
 def seal(settings: Settings, purpose: str, text: str) -> str:
     """``text`` sealed for one purpose; what is sealed for another cannot be put in its place."""
@@ -24,9 +52,7 @@ def seal(settings: Settings, purpose: str, text: str) -> str:
 
 def unseal(settings: Settings, purpose: str, sealed: str) -> str | None:
     """What was sealed; None when it was sealed with another key, or is none of ours."""
-    with contextlib.suppress(InvalidToken):
-        return _fernet(settings, purpose).decrypt(sealed.encode()).decode()
-    return None
+    return _opened(_fernet(settings, purpose), sealed)
 
 
 def derived_key(settings: Settings, purpose: str) -> bytes:
@@ -37,6 +63,12 @@ def derived_key(settings: Settings, purpose: str) -> bytes:
 
 def _fernet(settings: Settings, purpose: str) -> Fernet:
     return Fernet(base64.urlsafe_b64encode(derived_key(settings, purpose)))
+
+
+def _opened(fernet: Fernet, sealed: str) -> str | None:
+    with contextlib.suppress(InvalidToken):
+        return fernet.decrypt(sealed.encode()).decode()
+    return None
 
 
 @lru_cache(maxsize=16)

@@ -97,6 +97,14 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=20 * 2**30, ge=1, description="Largest single upload.")
     max_version_bytes: int = Field(default=50 * 2**30, ge=1, description="Largest version of an asset, unpacked.")
     max_version_files: int = Field(default=100_000, ge=1, description="Most files in one version of an asset.")
+    storage_quota: str = Field(
+        default="200GB",
+        description="What each user may keep in algorithms, datasets and models: all versions, and uploads under way "
+        "as large as they were announced. An operator may set another for one user. A number alone is bytes.",
+    )
+    storage_files: int = Field(
+        default=1_000_000, ge=1, description="Most files that each user may keep so, all versions together."
+    )
     default_disk: str = Field(
         default="10GB",
         description="Size of a volume whose specification names no disk; less where the node's disk is small.",
@@ -175,7 +183,7 @@ class Settings(BaseSettings):
             raise ValueError("a key has at least 32 characters")
         return value
 
-    @field_validator("default_disk")
+    @field_validator("default_disk", "storage_quota")
     @classmethod
     def _is_size(cls, value: str) -> str:
         parse_quantity(DISK, value)
@@ -189,6 +197,10 @@ class Settings(BaseSettings):
     @property
     def default_disk_bytes(self) -> int:
         return parse_quantity(DISK, self.default_disk)
+
+    @cached_property
+    def storage_quota_bytes(self) -> int:
+        return parse_quantity(DISK, self.storage_quota)
 
     @cached_property
     def database(self) -> str:

@@ -3,6 +3,7 @@
 from utcloud.db.base import Base, Id, JsonDict, JsonList, MicroUnc, ShortText, Timestamp, utcnow_column
 from utcloud.db.database import Database, Tx, emit, memory, take_turns
 from utcloud.db.paging import page_of, paginate
+from utcloud.db.sealed import SealedText
 
 __all__ = [
     "Base",
@@ -11,6 +12,7 @@ __all__ = [
     "JsonDict",
     "JsonList",
     "MicroUnc",
+    "SealedText",
     "ShortText",
     "Timestamp",
     "Tx",

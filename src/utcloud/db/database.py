@@ -16,7 +16,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
+from utcloud.common.seal import Sealer
 from utcloud.db import sqlite
+from utcloud.db.sealed import use_sealer
 
 Tx = AsyncSession
 _CHANNEL = "utcloud"
@@ -48,9 +50,12 @@ def memory(tx: Tx) -> dict[Any, Any]:
 
 
 class Database:
-    """One database, SQLite or PostgreSQL, told apart by ``url`` (a SQLAlchemy URL with an async driver)."""
+    """One database, SQLite or PostgreSQL, told apart by ``url`` (a SQLAlchemy URL with an async driver).
 
-    def __init__(self, url: str) -> None:
+    Without a ``sealer`` its sealed columns can be neither read nor written.
+    """
+
+    def __init__(self, url: str, sealer: Sealer | None = None) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # A statement that failed goes into the log: its values are hashes, tokens and people's names.
@@ -58,6 +63,8 @@ class Database:
         if self.is_sqlite:
             options["async_creator"] = self._connect_sqlite
         self.engine = create_async_engine(self.url, **options)
+        if sealer is not None:
+            use_sealer(self.engine.dialect, sealer)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._memory: dict[Any, Any] = {}
         snapshots = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -83,6 +90,13 @@ class Database:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._listener
         await self.engine.dispose()
+
+    async def compact(self) -> None:
+        """Leave nothing of what was changed or deleted in SQLite's file. PostgreSQL does so in its own time."""
+        if self.is_sqlite:
+            async with self.engine.connect() as connection:
+                await connection.exec_driver_sql("VACUUM")
+                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from utcloud.db import Base, Id, ShortText, utcnow_column
+from utcloud.db import Base, Id, SealedText, ShortText, utcnow_column
 
 _IS_LIVE = text("upstream <> ''")
 
@@ -28,9 +28,9 @@ class Route(Base):
     upstream: Mapped[ShortText]
     """``address:port`` of the page, as ``addresses.Endpoint`` writes it; no other route has the same. Empty while there
     is no page."""
-    upstream_token: Mapped[ShortText] = mapped_column(default="")
+    upstream_token: Mapped[str] = mapped_column(SealedText("edge_routes.upstream_token"), default="")
     """Sent along as ``Authorization: token …``, so the page itself also asks for a credential."""
-    secret: Mapped[ShortText]
+    secret: Mapped[str] = mapped_column(SealedText("edge_routes.secret"))
     created_at: Mapped[datetime] = utcnow_column()
 
 

@@ -19,8 +19,10 @@ from utcloud.billing.outbox.routes import router as notices
 from utcloud.billing.routes import router as billing
 from utcloud.billing.statement_routes import router as statements
 from utcloud.common.clock import Clock, SystemClock
+from utcloud.common.seal import Sealer
 from utcloud.common.settings import Settings
-from utcloud.db import Database
+from utcloud.db import Base, Database
+from utcloud.db.sealed import check
 from utcloud.db.web import Db
 from utcloud.edge.routes import router as edge
 from utcloud.monitoring import metrics
@@ -48,6 +50,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.db.start()
+        async with app.state.db.read() as tx:
+            await check(tx, Base.metadata)
         tasks = loops.start(app)
         gc.collect()
         gc.freeze()  # what is there now stays: each full collection need not look at it again, for a tenth of a second
@@ -81,7 +85,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     wire()
     app.state.settings = settings
     app.state.clock = clock or SystemClock()
-    app.state.db = Database(settings.database)
+    app.state.db = Database(settings.database, Sealer(settings))
     app.state.store = open_store(settings.store)
     errors.install(app)
     app.add_middleware(Idempotency)

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from utcloud.accounts import service as accounts
 from utcloud.assets import service as assets
+from utcloud.billing.outbox import models as _outbox  # noqa: F401
 from utcloud.common.clock import SystemClock
-from utcloud.common.seal import derived_key
+from utcloud.common.seal import Sealer, derived_key
 from utcloud.common.settings import Settings
-from utcloud.db import Database
+from utcloud.db import Base, Database, sealed
 from utcloud.db.migrations import upgrade
+from utcloud.edge import models as _edge  # noqa: F401 - sealed columns are found by their models
 from utcloud.resources import service as resources
+from utcloud.workloads import models as _workloads  # noqa: F401
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,10 @@ def _close_to_others(settings: Settings) -> None:
 
 
 async def _prepare(settings: Settings, images: list[PresetImage]) -> FirstAccess:
-    db = Database(settings.database)
+    db = Database(settings.database, Sealer(settings))
     now = SystemClock().now()
     try:
+        await _seal(db)
         async with db.write() as tx:
             operator, password = await accounts.first_operator(tx, now)
             _, token = await resources.ensure_site(
@@ -68,6 +72,30 @@ async def _prepare(settings: Settings, images: list[PresetImage]) -> FirstAccess
             return FirstAccess(operator.username, password)
     finally:
         await db.close()
+
+
+async def _seal(db: Database) -> None:
+    """Seal what an older version wrote in clear. Raises SealedWithAnotherKeyError."""
+    async with db.write() as tx:
+        await sealed.check(tx, Base.metadata)
+        count = await sealed.seal_all(tx, Base.metadata)
+    if count:
+        await db.compact()
+
+
+def renew_secrets(settings: Settings) -> dict[str, int]:
+    """Make new secrets in the place of those that were sealed with a key that is lost; return how many, by column."""
+
+    async def renew() -> dict[str, int]:
+        db = Database(settings.database, Sealer(settings))
+        try:
+            async with db.write() as tx:
+                return await sealed.renew(tx, Base.metadata)
+        finally:
+            await db.close()
+
+    upgrade(settings.database)
+    return asyncio.run(renew())
 
 
 def write_secret(path: Path, text: str) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from utcloud.db import Base, Id, JsonDict, JsonList, MicroUnc, ShortText, utcnow_column
+from utcloud.db import Base, Id, JsonDict, JsonList, MicroUnc, SealedText, ShortText, utcnow_column
 
 
 class Workload(Base):
@@ -119,7 +119,7 @@ class Attempt(Base):
     resources: Mapped[JsonDict] = mapped_column(default=dict)
     """What it was given, by system resource, in base units."""
     devices: Mapped[JsonList] = mapped_column(default=list)
-    token: Mapped[ShortText] = mapped_column(default="")
+    token: Mapped[str] = mapped_column(SealedText("attempts.token"), default="")
     """JUPYTER_TOKEN of this run: known to the edge and the container alone."""
     desired: Mapped[str] = mapped_column(String(16), default="running")
     stop_reason: Mapped[str] = mapped_column(Text, default="")

@@ -55,6 +55,19 @@ export const quota: Make<"QuotaOut"> = (over) => ({
   ...over,
 });
 
+export const storage: Make<"StorageOut"> = (over) => ({
+  user_id: "usr_rita",
+  username: "rita",
+  used_bytes: 0,
+  used_files: 0,
+  uploading_bytes: 0,
+  max_bytes: 200e9,
+  max_files: 1_000_000,
+  own_bytes: null,
+  own_files: null,
+  ...over,
+});
+
 export const wallet: Make<"WalletOut"> = (over) => ({
   id: id("wal"),
   owner_id: id("usr"),

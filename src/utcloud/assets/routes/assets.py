@@ -110,13 +110,16 @@ def _router_for(kind: AssetKind) -> APIRouter:
     async def publish_version(
         asset_id: IdPath, number: Number, request: Request, actor: CurrentActor, db: Db
     ) -> VersionOut:
-        """Make a draft's uploads a version. It is ``processing`` first, then ``ready``, or ``failed`` with a reason."""
+        """Make a draft's uploads a version. It is ``processing`` first, then ``ready``, or ``failed`` with a reason.
+
+        When its archives hold more than the storage quota leaves, it is a draft again that says so: nothing is lost.
+        """
         settings: Settings = request.app.state.settings
         async with db.read() as tx:
             draft = await service.get_version(tx, actor, kind, asset_id, number)
         await uploads.settle(db, settings, draft.id)
         async with db.write() as tx:
-            return service.version_out(await service.publish_version(tx, actor, kind, asset_id, number))
+            return service.version_out(await service.publish_version(tx, settings, actor, kind, asset_id, number))
 
     @router.delete("/{asset_id}/versions/{number}", status_code=204, name=f"delete_{kind}_version")
     async def delete_version(asset_id: IdPath, number: Number, actor: CurrentActor, db: Db) -> None:

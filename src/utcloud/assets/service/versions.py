@@ -10,11 +10,13 @@ from utcloud.accounts import audit
 from utcloud.accounts.auth import Actor
 from utcloud.assets.models import Asset, AssetVersion, Upload, VersionFile
 from utcloud.assets.schemas import AssetKind, VersionCreate, VersionOut, VersionStatus
+from utcloud.assets.service import storage
 from utcloud.assets.service.assets import version_in_use_checks
 from utcloud.assets.service.common import announce, in_use, may_change, own_asset, refuse_in_use, visible_asset
 from utcloud.common.errors import Conflict, NotFound
 from utcloud.common.ids import new_id
 from utcloud.common.paging import decode_cursor, encode_cursor
+from utcloud.common.settings import Settings
 from utcloud.db import Tx, emit
 from utcloud.protocol import FileEntry, Manifest
 
@@ -67,8 +69,14 @@ async def own_version(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str, numb
     return asset, version
 
 
-async def publish_version(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str, number: int) -> AssetVersion:
-    """Take no more uploads, and let the loop make the version ready. Asking again changes nothing."""
+async def publish_version(
+    tx: Tx, settings: Settings, actor: Actor, kind: AssetKind, asset_id: str, number: int
+) -> AssetVersion:
+    """Take no more uploads, and let the loop make the version ready. Asking again changes nothing.
+
+    The storage quota is looked at once more, since it may be less than it was. What is refused stays a draft with all
+    that was uploaded.
+    """
     asset, version = await own_version(tx, actor, kind, asset_id, number)
     if version.status == VersionStatus.PROCESSING:
         return version
@@ -88,6 +96,8 @@ async def publish_version(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str, 
         raise Conflict(
             f"Uploaded more than once: {_some(twice)}.", cure="Delete all but one of each.", code="duplicate_path"
         )
+    if fault := (await storage.room_of(tx, settings, asset.owner_id)).fault(0, 0):
+        raise storage.exceeded(fault, "number", storage.CURE if actor.id == asset.owner_id else "")
     version.status, version.reason = VersionStatus.PROCESSING, "waiting for its turn"
     audit.record(tx, actor, f"{kind}.version.publish", kind, asset.id, asset.name, {"number": number})
     emit(tx, f"ui:{actor.id}")

@@ -1,11 +1,18 @@
 """Tables of webhooks, of the messages on their way, and of what each user wants to hear."""
 
+import base64
+import secrets
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from utcloud.db import Base, Id, JsonDict, JsonList, ShortText, utcnow_column
+from utcloud.db import Base, Id, JsonDict, JsonList, SealedText, utcnow_column
+
+
+def new_webhook_secret() -> str:
+    """A secret as Standard Webhooks writes it."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 class Webhook(Base):
@@ -17,9 +24,11 @@ class Webhook(Base):
     owner_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     url: Mapped[str] = mapped_column(String(2000))
     kinds: Mapped[JsonList] = mapped_column(default=list)
-    secret: Mapped[ShortText]
+    secret: Mapped[str] = mapped_column(SealedText("webhooks.secret", new_webhook_secret))
     """``whsec_…``: signs each message; shown to the owner once."""
-    old_secret: Mapped[ShortText] = mapped_column(default="", server_default="")
+    old_secret: Mapped[str] = mapped_column(
+        SealedText("webhooks.secret", new_webhook_secret), default="", server_default=""
+    )
     """The one before: signs as well until ``old_secret_until``, so that a receiver can change over in peace."""
     old_secret_until: Mapped[datetime | None]
     active: Mapped[bool] = mapped_column(default=True)

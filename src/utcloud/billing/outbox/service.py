@@ -1,7 +1,5 @@
 """Notices, webhooks and deliveries of a user."""
 
-import base64
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +12,7 @@ from utcloud.accounts.models import GroupMember
 from utcloud.accounts.service import throttle
 from utcloud.billing.models import BillingEvent
 from utcloud.billing.outbox.addresses import check_url
-from utcloud.billing.outbox.models import Delivery, NoticeSettings, Webhook
+from utcloud.billing.outbox.models import Delivery, NoticeSettings, Webhook, new_webhook_secret
 from utcloud.billing.outbox.schemas import (
     Channel,
     DeliveryOut,
@@ -155,7 +153,7 @@ async def create_webhook(tx: Tx, now: datetime, actor: Actor, body: WebhookCreat
         owner_id=actor.id,
         url=body.url,
         kinds=sorted(set(body.kinds)),
-        secret=_new_secret(),
+        secret=new_webhook_secret(),
         created_at=now,
     )
     tx.add(webhook)
@@ -165,15 +163,11 @@ async def create_webhook(tx: Tx, now: datetime, actor: Actor, body: WebhookCreat
     return WebhookCreated(**out.model_dump(), secret=webhook.secret)
 
 
-def _new_secret() -> str:
-    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-
-
 async def rotate_secret(tx: Tx, now: datetime, actor: Actor, ident: str) -> WebhookCreated:
     """Give a webhook a new secret; the answer holds it, once. For a day messages are signed with the old one too."""
     webhook = await _own(tx, actor, ident)
     webhook.old_secret, webhook.old_secret_until = webhook.secret, now + OLD_SECRET_FOR
-    webhook.secret = _new_secret()
+    webhook.secret = new_webhook_secret()
     await tx.flush()
     audit.record(tx, actor, "webhook.rotate_secret", "webhook", webhook.id, webhook.url)
     (out,) = await _webhooks_out(tx, [webhook])

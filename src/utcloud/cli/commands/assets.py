@@ -20,7 +20,7 @@ from utcloud.cli.common import (
     remove,
     report,
 )
-from utcloud.cli.output import Column, Json, print_json, print_record, print_table
+from utcloud.cli.output import Column, Json, print_json, print_record, print_table, size
 
 if TYPE_CHECKING:
     from utcloud.cli.client import Api
@@ -59,14 +59,7 @@ class Visibility(StrEnum):
 
 
 def _size(version: Json | None) -> str | None:
-    if version is None:
-        return None
-    size = float(version["size"])
-    for unit in ("B", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+    return None if version is None else size(version["size"])
 
 
 def _sharing(api: "Api", visibility: Visibility | None, group: str | None, preset: bool) -> Json:

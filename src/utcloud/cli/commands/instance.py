@@ -43,6 +43,21 @@ def server() -> None:
     processes.server()
 
 
+def renew_secrets() -> None:
+    """After the server's key was lost for good: make new secrets in the place of those that it sealed."""
+    from utcloud.cli import processes
+    from utcloud.cli.output import say
+
+    renewed = processes.renew_secrets()
+    for name, count in renewed.items():
+        say(f"{name}: {count} new")
+    say(
+        "Stop and start notebooks to open them again; change the secrets of webhooks; reset second factors."
+        if renewed
+        else "All secrets can be read; nothing was changed."
+    )
+
+
 def agent(
     drain: Annotated[bool, typer.Option("--drain", help="Stop this site's containers instead, and end.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="With --drain: seconds to wait for them.")] = 50,
@@ -55,4 +70,4 @@ def agent(
     return processes.agent()
 
 
-COMMANDS = [up, down, status, server, agent]
+COMMANDS = [up, down, status, renew_secrets, server, agent]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from utcloud.cli.commands.storage import COLUMNS as STORAGE
 from utcloud.cli.common import (
     AsCsv,
     AsJson,
@@ -21,10 +22,11 @@ from utcloud.cli.common import (
     listing,
     new_app,
     report,
+    show,
     user_named,
 )
 from utcloud.cli.nouns import add_delete, add_quota, add_show
-from utcloud.cli.output import Column, names, say
+from utcloud.cli.output import Column, Json, names, say
 
 app = new_app("Users of the platform.")
 COLUMNS = [
@@ -184,6 +186,31 @@ def unlock(
     say(f"The user {username} may log in at once." if forgotten else f"Nothing kept {username} from logging in.")
     if second_factor:
         say(f"The user {username} has no second factor any more.")
+
+
+@app.command("storage")
+def storage_(
+    user: Name,
+    max_bytes: Annotated[str | None, typer.Option("--bytes", help="So much, such as 500GB.")] = None,
+    max_files: Annotated[int | None, typer.Option("--files", min=0, help="So many files.")] = None,
+    default: Annotated[bool, typer.Option("--default", help="Forget what was set: as everybody.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a user keeps in algorithms, datasets and models, or set how much he may."""
+    api = connect()
+    found = user_named(api, user)
+    url = f"users/{found['id']}/storage"
+    now = api.get(url)
+    if not default and max_bytes is None and max_files is None:
+        return show(now, STORAGE, as_json)
+    own = {"max_bytes": None, "max_files": None} if default else _own(now)
+    body = own | given(max_bytes=max_bytes, max_files=max_files)
+    return report(api.put(url, body), as_json, f"Changed what {found['username']} may keep.")
+
+
+def _own(storage: Json) -> Json:
+    own = storage["own_bytes"]
+    return {"max_bytes": None if own is None else str(own), "max_files": storage["own_files"]}
 
 
 add_quota(app, "users", "Show what a user may use at once, or set it.", "username")

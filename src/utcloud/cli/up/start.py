@@ -184,10 +184,14 @@ def _programs(instance: Instance, found: engine.Engine) -> list[Program]:
 
 def _prepare(instance: Instance) -> None:
     """Migrate the database, make the first operator and the local site, and write access.json."""
+    from utcloud.db.sealed import SealedWithAnotherKeyError
     from utcloud.server import bootstrap
 
     preset = bootstrap.PresetImage("jupyter", image.REFERENCE, "JupyterLab, NumPy, ONNX Runtime")
-    first = bootstrap.prepare(instance.settings, [preset])
+    try:
+        first = bootstrap.prepare(instance.settings, [preset])
+    except SealedWithAnotherKeyError as error:
+        raise CannotRunError(str(error)) from None
     known = access.read(instance.access_file)
     password = first.password or (known.password if known and known.username == first.username else "")
     access.write(instance.access_file, access.of(instance.settings.console_origin, first.username, password))

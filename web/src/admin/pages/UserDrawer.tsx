@@ -1,4 +1,5 @@
 import { api, ok } from "@shared/api/client";
+import { StorageCard } from "@shared/assets/Storage";
 import { formatUnc } from "@shared/format";
 import { QuotaCard } from "@shared/people/Quota";
 import { GroupTags, RoleTags, UserStatusTag } from "@shared/people/tags";
@@ -40,10 +41,13 @@ export function UserDrawer({ id, onClose, actions }: Props) {
           {actions(user)}
           <Facts user={user} />
           {operator && (
-            <QuotaCard
-              subject={{ kind: "user", id: user.id, name: user.username }}
-              canChange={Boolean(actions(user))}
-            />
+            <>
+              <QuotaCard
+                subject={{ kind: "user", id: user.id, name: user.username }}
+                canChange={Boolean(actions(user))}
+              />
+              <StorageCard userId={user.id} canChange={Boolean(actions(user))} />
+            </>
           )}
         </Flex>
       ) : (

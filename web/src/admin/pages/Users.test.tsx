@@ -17,6 +17,7 @@ beforeEach(() => {
   server.on("get", PATH, page([olga, rita, fred]));
   server.on("get", "/api/v1/groups", page([make.group()]));
   server.on("get", "/api/v1/wallets", page([make.wallet({ owner_id: rita.id, available: "7.500000" })]));
+  server.on("get", "/api/v1/storage", page([make.storage({ user_id: rita.id, used_bytes: 12.3e9 })]));
 });
 
 async function begin() {
@@ -42,6 +43,7 @@ async function create() {
 test("shows what each has left, and why one is frozen", async () => {
   const { row } = await begin();
   expect(row("rita").getByText("7.5 UNC")).toBeVisible();
+  expect(row("rita").getByText("12.3 GB of 200 GB")).toBeVisible();
   expect(row("fred").getByText(/Frozen/)).toBeVisible();
   const [wallets] = server.calls("get", "/api/v1/wallets");
   expect(wallets?.query.getAll("owner_id")).toEqual(["usr_olga", "usr_rita", "usr_fred"]);
@@ -53,6 +55,7 @@ test("a miner looks and changes nothing", async () => {
   for (const name of ["Create user", "Invite", "Edit", "More"])
     expect(screen.queryByRole("button", { name })).toBeNull();
   expect(screen.queryByRole("checkbox")).toBeNull();
+  expect(server.calls("get", "/api/v1/storage")).toEqual([]);
 });
 
 test("a new user's password is shown once, and Esc does not lose it", async () => {

@@ -1,5 +1,6 @@
 import { useAddress } from "@shared/address";
 import { api, ok, type Schemas } from "@shared/api/client";
+import { formatBytes } from "@shared/format";
 import { GroupSelect } from "@shared/people/GroupSelect";
 import { GroupTags, RoleTags, ROLES, UserStatusTag } from "@shared/people/tags";
 import { useRole, useSession } from "@shared/session";
@@ -35,6 +36,13 @@ export function Users() {
   const [freezing, setFreezing] = useState<User[]>([]);
   const filter = { role, status, group_id: group };
 
+  const storage: Column<User> = {
+    title: t("storage.title"),
+    dataIndex: "storage",
+    align: "right",
+    render: (one: User["storage"]) =>
+      one ? t("storage.used", { used: formatBytes(one.used_bytes), most: formatBytes(one.max_bytes) }) : "–",
+  };
   const columns: Column<User>[] = [
     {
       title: t("login.username"),
@@ -69,6 +77,7 @@ export function Users() {
       align: "right",
       render: (hours) => (hours === undefined ? "–" : <Unc value={hours} />),
     },
+    ...(canChange ? [storage] : []),
     {
       title: t("users.lastSeen"),
       dataIndex: "last_seen_at",
@@ -100,7 +109,7 @@ export function Users() {
         title={t("menu.users")}
         about={canChange ? t("users.about") : t("users.aboutRenters")}
         queryKey={["users", filter]}
-        load={(query) => loadUsers({ ...query, ...filter })}
+        load={(query) => loadUsers({ ...query, ...filter }, canChange)}
         columns={columns}
         rowKey={(user) => user.id}
         extra={

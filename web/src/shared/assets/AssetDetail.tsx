@@ -56,7 +56,7 @@ export function AssetDetail({ kind, id }: { kind: AssetKind; id: string }) {
               {t(`versionStatus.${status}`)}
             </Tag>
             {version.reason && (
-              <Typography.Text type={status === "failed" ? "danger" : "secondary"} className="reason">
+              <Typography.Text type={status === "processing" ? "secondary" : "danger"} className="reason">
                 {said(version.reason)}
               </Typography.Text>
             )}

@@ -14,6 +14,7 @@ import { type Column, ListPage } from "../ui/ListPage";
 import { AssetDetail } from "./AssetDetail";
 import { FileChooser } from "./FileChooser";
 import { type AssetKind, assetPath, type Source, uploadVersion } from "./job";
+import { MyStorage } from "./Storage";
 
 type Asset = Schemas["AssetOut"];
 type Visibility = Asset["visibility"];
@@ -132,6 +133,7 @@ export function AssetList({ kind, preset }: Props) {
       <ListPage
         title={preset ? undefined : t(`menu.${kind}`)}
         about={t(preset ? `presets.${kind}` : `assets.${kind}.about`)}
+        summary={mayCreate && <MyStorage />}
         queryKey={[kind, { visibility: wanted }]}
         load={(query) => ok(api.GET(assetPath(kind, ""), { params: { query: { ...query, visibility: wanted } } }))}
         columns={columns}

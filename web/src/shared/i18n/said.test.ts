@@ -43,6 +43,10 @@ test.each([
     "In the archive 'a.zip': The path '../x' climbs out of its folder. Leave out '..'.",
     "压缩包“a.zip”中：路径“../x”超出了其文件夹。请去掉 '..'。",
   ],
+  [
+    "The storage quota is exceeded: 900 B of 1 KB are used, uploads under way counted, and this needs 101 B. Delete versions or uploads that you no longer need, or ask an operator for more. Then publish it again.",
+    "已超出存储配额：已使用 900 B / 1 KB（含进行中的上传），而此内容需要 101 B。请删除不再需要的版本或上传内容，或向运营者申请提高配额。然后再次发布。",
+  ],
   ["There is no custom resource 'cr_1'.", "没有自定义资源“cr_1”。"],
   ["Pool 'lab' is in use by work on node-1 (1 replica).", "资源池“lab”正在被使用：node-1 上的任务（1 个副本）。"],
   ["Write a positive quantity of cpu such as 0.5.", "请填写正的 CPU 数量，例如 0.5。"],

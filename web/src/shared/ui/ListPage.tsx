@@ -21,6 +21,8 @@ interface Props<T extends object> {
   load: (query: PageQuery) => Promise<Page<T>>;
   columns: Column<T>[];
   rowKey: (row: T) => string;
+  /** Between the title and the list: what concerns the whole of it. */
+  summary?: ReactNode;
   /** Buttons beside the title. */
   extra?: ReactNode;
   /** Beside the search field; kept in the address by `useAddress`. */
@@ -92,6 +94,7 @@ export function ListPage<T extends object>(props: Props<T>) {
           {extra}
         </Flex>
       )}
+      {props.summary}
       {(searchable || filters || props.csv || props.file) && (
         <Flex gap="small" wrap style={{ marginBottom: 16 }}>
           {searchable && <SearchBox value={search} onChange={setSearch} />}
