@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI, Request, Response
 from playwright.async_api import BrowserContext, Page, async_playwright
+from playwright.async_api import Error as PlaywrightError
 
-from tests.e2e.browser import ARGUMENTS, CHROMIUM
+from tests.e2e.browser import ARGUMENTS, CHROMIUM, NETWORK_CHANGED
 from tests.edge.conftest import Caddy, MovableClock, Upstream, free_port, until
 from tests.support.certificates import make
 from utcloud.accounts.auth import session_cookie_name
@@ -87,6 +88,19 @@ async def browser() -> AsyncIterator[BrowserContext]:
         await chromium.close()
 
 
+async def arrive(page: Page, url: str) -> str:
+    """Go to ``url``, or to the same page once more, and read what comes, if that is a page; "" if it is refused.
+    Containers of others come and go on this machine, and whenever the network has changed Chromium gives up."""
+    for _ in range(10):
+        try:
+            answer = await page.goto(url)
+            return await answer.text() if answer is not None and answer.status == 200 else ""
+        except PlaywrightError as error:
+            if not any(word in str(error) for word in NETWORK_CHANGED):
+                raise
+    pytest.fail(f"the network does not come to rest: {url}")
+
+
 @dataclass
 class Stage:
     """A renter's two pages, one of them hostile, and the console."""
@@ -108,8 +122,7 @@ class Stage:
         async def opened() -> bool:
             async with self.db.write() as tx:
                 url, _ = await service.issue_code(tx, self.clock.now(), self.settings, replica)
-            answer = await page.goto(self.at_its_port(url))
-            return answer is not None and answer.status == 200
+            return bool(await arrive(page, self.at_its_port(url)))
 
         await until(opened)
         return page
@@ -121,6 +134,14 @@ class Stage:
         scheme, _, rest = url.partition("://")
         host, _, path = rest.partition("/")
         return f"{scheme}://{host}:{self.settings.port}/{path}"
+
+    async def sent_by(self, console: Page) -> str:
+        """The cookies that come to the server with a request of the console's."""
+        ask = "fetch('/api/v1/seen').then(answer => answer.json(), () => null)"
+        for _ in range(10):
+            if (sent := await console.evaluate(ask)) is not None:
+                return str(sent)
+        pytest.fail("the console reaches no server")
 
     @property
     def console(self) -> str:
@@ -134,7 +155,7 @@ async def stage(db: Database, settings: Settings, clock: MovableClock, browser: 
 
 async def test_no_page_shuts_another_or_the_console(stage: Stage, upstream: Upstream, seen: Seen, place: str) -> None:
     console = await stage.browser.new_page()
-    await console.goto(f"{stage.console}/api/v1/login")
+    await arrive(console, f"{stage.console}/api/v1/login")
     hostile, other = await stage.open("rep_1", upstream.address), await stage.open("rep_2", upstream.second)
     name = session_cookie_name(stage.settings)
     for tried in (
@@ -146,13 +167,10 @@ async def test_no_page_shuts_another_or_the_console(stage: Stage, upstream: Upst
         await hostile.evaluate("text => { document.cookie = text }", tried)
     assert await hostile.evaluate(FLOOD, [ABOVE[place], 100]) > 300_000
     for page in (hostile, other):
-        answer = await page.reload()
-        assert answer is not None
-        assert (answer.status, await answer.text()) == (200, "page lab")
-    answer = await console.goto(f"{stage.console}/console/")
-    assert answer is not None and answer.status == 200
-    assert await console.evaluate("fetch('/api/v1/seen').then(answer => answer.json())") == f"{name}=S"
-    assert seen.foreign == [False]
+        assert await arrive(page, page.url) == "page lab"
+    assert "console" in await arrive(console, f"{stage.console}/console/")
+    assert await stage.sent_by(console) == f"{name}=S"
+    assert not any(seen.foreign)
 
 
 async def test_a_page_that_fills_a_browser_costs_a_new_login_at_most(
@@ -163,9 +181,8 @@ async def test_a_page_that_fills_a_browser_costs_a_new_login_at_most(
     await hostile.evaluate(FLOOD, [ABOVE[place], 400])
     assert (await stage.visit("rep_2")).url.endswith("/lab")
     console = await stage.browser.new_page()
-    await console.goto(f"{stage.console}/api/v1/login")
-    sent = await console.evaluate("fetch('/api/v1/seen').then(answer => answer.json())")
-    assert sent == f"{session_cookie_name(stage.settings)}=S"
+    await arrive(console, f"{stage.console}/api/v1/login")
+    assert await stage.sent_by(console) == f"{session_cookie_name(stage.settings)}=S"
 
 
 async def test_what_a_page_sends_to_the_console_has_no_session(
@@ -173,17 +190,19 @@ async def test_what_a_page_sends_to_the_console_has_no_session(
 ) -> None:
     """On a shared domain the browser does send the cookie along: then the server does not look at it."""
     console = await stage.browser.new_page()
-    await console.goto(f"{stage.console}/api/v1/login")
+    await arrive(console, f"{stage.console}/api/v1/login")
     hostile = await stage.open("rep_1", upstream.address)
+    send = "([url, method]) => fetch(url, {method, mode: 'no-cors', credentials: 'include'}).catch(() => {})"
     for method in ("GET", "POST"):
-        await hostile.evaluate(
-            "([url, method]) => fetch(url, {method, mode: 'no-cors', credentials: 'include'}).catch(() => {})",
-            [f"{stage.console}/api/v1/seen", method],
-        )
-    assert seen.foreign == [True, True]
+        before = len(seen.sites)
+        for _ in range(10):
+            if len(seen.sites) == before:  # else the network had changed
+                await hostile.evaluate(send, [f"{stage.console}/api/v1/seen", method])
+    assert len(seen.foreign) >= 2
+    assert all(seen.foreign)
     if place == "shared":
-        assert seen.sites == ["same-site", "same-site"]
+        assert set(seen.sites) == {"same-site"}
         assert all("utcloud_session=S" in cookies for cookies in seen.cookies), "what the wall is for"
     else:
-        assert seen.sites == ["cross-site", "cross-site"]
-        assert seen.cookies == ["", ""]
+        assert set(seen.sites) == {"cross-site"}
+        assert set(seen.cookies) == {""}
