@@ -16,6 +16,7 @@ from utcloud.cli.up import access
 from utcloud.common.settings import Settings
 from utcloud.server import bootstrap
 from utcloud.server.app import create_app
+from utcloud.server.heads import BoundedHeads
 
 
 @dataclass
@@ -66,7 +67,15 @@ def serve(home: Path, database_url: str) -> Iterator[Served]:
     assert password
     app = create_app(settings)
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", ws="none", timeout_graceful_shutdown=1)
+        uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=port,
+            http=BoundedHeads,
+            log_level="warning",
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
