@@ -50,7 +50,12 @@ class Caddy:
     def __init__(self, settings: Settings, web_dist: Path) -> None:
         self.settings = settings
         self._file = settings.home / "caddy.json"
-        self._file.write_text(_hasty(json.dumps(caddy.base_config(settings, web_dist))))
+        internal = free_port() if settings.domain else None
+        config = caddy.base_config(settings, web_dist, internal_port=internal)
+        if settings.domain:
+            config["apps"]["http"] |= {"http_port": free_port(), "https_port": settings.port}
+            config["apps"]["http"]["servers"]["edge"]["listen"] = [f"127.0.0.1:{settings.port}"]
+        self._file.write_text(_hasty(json.dumps(config)))
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -83,9 +88,21 @@ class Caddy:
         await self._process.wait()
 
     def client(self, host: str) -> httpx.AsyncClient:
-        """A client that talks to ``host`` through this Caddy."""
+        """A client that talks to ``host`` through this Caddy. With a domain it trusts any certificate."""
         headers = {"Host": f"{host}:{self.settings.port}"}
+        if self.settings.domain:
+            return httpx.AsyncClient(
+                base_url=f"https://127.0.0.1:{self.settings.port}",
+                headers=headers,
+                timeout=15,
+                verify=False,
+                event_hooks={"request": [lambda request: _name(request, host)]},
+            )
         return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.settings.port}", headers=headers, timeout=15)
+
+
+async def _name(request: httpx.Request, host: str) -> None:
+    request.extensions["sni_hostname"] = host
 
 
 class Upstream:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -45,14 +45,18 @@ def _host(route: Route) -> str:
     return f"{route.host_label}.apps.localhost"
 
 
+def _name(route: Route) -> str:
+    return f"utcloud_replica_{route.host_label}"
+
+
 def _cookie(route: Route) -> dict[str, str]:
-    return {"Cookie": f"utcloud_replica={route.secret}"}
+    return {"Cookie": f"{_name(route)}={route.secret}"}
 
 
 async def _opened(edge: Caddy, route: Route) -> httpx.AsyncClient:
     """A client with the page's cookie, once the route has come to Caddy."""
     client = edge.client(_host(route))
-    client.headers["Cookie"] = f"utcloud_replica={route.secret}"
+    client.headers["Cookie"] = f"{_name(route)}={route.secret}"
 
     async def shown() -> bool:
         return (await client.get("/lab")).status_code == 200
@@ -91,7 +95,7 @@ async def test_a_link_opens_the_page_once(
         assert first.status_code == 303
         assert first.headers["location"] == "/lab"
         cookie = first.headers["set-cookie"]
-        assert cookie == f"utcloud_replica={route.secret}; HttpOnly; Path=/; SameSite=lax"
+        assert cookie == f"{_name(route)}={route.secret}; HttpOnly; Path=/; SameSite=lax"
         second = await browser.get(httpx.URL(url).raw_path.decode())
         assert second.status_code == 403
         assert "请从控制台打开此页面" in second.text
@@ -111,7 +115,7 @@ async def test_a_link_ends(
 async def test_the_page_sees_its_token_and_none_of_our_cookies(db: Database, edge: Caddy, upstream: Upstream) -> None:
     route = await _put(db, upstream)
     client = await _opened(edge, route)
-    ours = f"utcloud_replica={route.secret}"
+    ours = f"{_name(route)}={route.secret}"
     for sent, left in (
         (f"a=1; {ours}; utcloud_session=S; b=2", "a=1; b=2"),
         (f"{ours}; _xsrf=3", "_xsrf=3"),
@@ -135,20 +139,24 @@ async def test_the_page_is_closed_to_everybody_else(db: Database, edge: Caddy, u
     async with edge.client(_host(route)) as stranger:
         for cookie in (
             "",
-            "utcloud_replica=",
-            "utcloud_replica=wrong",
-            f"utcloud_replica={other.secret}",
-            f"utcloud_replica={route.secret}x",
-            f"x_utcloud_replica={route.secret}",
-            f"x=utcloud_replica={route.secret}",
-            f"utcloud_replica={route.secret[:-1]}",
+            f"{_name(route)}=",
+            f"{_name(route)}=wrong",
+            f"{_name(route)}={other.secret}",
+            f"{_name(other)}={route.secret}",
+            f"{_name(other)}={other.secret}",
+            f"{_name(route)}={route.secret}x",
+            f"x{_name(route)}={route.secret}",
+            f"x={_name(route)}={route.secret}",
+            f"{_name(route)}={route.secret[:-1]}",
+            f"utcloud_replica={route.secret}",
+            route.secret,
         ):
             for path in ("/lab", "/", "/api/kernels", "/_utcloud/open", "/_utcloud/open?code=x", "/metrics"):
                 answer = await stranger.get(path, headers={"Cookie": cookie})
                 assert answer.status_code == 403, (cookie, path)
                 assert "Open this page from the console" in answer.text
     with pytest.raises(InvalidStatus):
-        await _socket(edge, route, "utcloud_replica=wrong")
+        await _socket(edge, route, f"{_name(route)}=wrong")
     assert len(upstream.seen) == reached
 
 
@@ -166,7 +174,7 @@ async def test_another_origins_script_is_refused(db: Database, edge: Caddy, upst
     ):
         assert (await client.post("/api/terminals", headers=headers)).status_code == 403
     with pytest.raises(InvalidStatus):
-        await _socket(edge, route, f"utcloud_replica={route.secret}", origin="http://evil.example")
+        await _socket(edge, route, f"{_name(route)}={route.secret}", origin="http://evil.example")
     assert len(upstream.seen) == reached
     for headers in ({"Origin": own}, {"Sec-Fetch-Site": "same-origin"}, {}):
         assert (await client.post("/api/terminals", headers=headers)).status_code == 200
@@ -177,7 +185,7 @@ async def test_another_origins_script_is_refused(db: Database, edge: Caddy, upst
 async def test_a_web_socket_outlives_all_changes(db: Database, edge: Caddy, upstream: Upstream) -> None:
     route = await _put(db, upstream)
     await _opened(edge, route)
-    async with _socket(edge, route, f"utcloud_replica={route.secret}") as socket:
+    async with _socket(edge, route, f"{_name(route)}={route.secret}") as socket:
         await _echo(socket, "before")
         for number in range(5):
             other = await _put(db, upstream.second, f"rep_other_{number}")
@@ -268,8 +276,80 @@ async def test_a_cookie_cannot_climb_or_guess(
     await _opened(edge, route)
     async with edge.client(_host(route)) as client:
         for value in ("*", "*" * 43, "?" * 43, "[a-z]*", "../" * 14 + "x", f"{route.secret}/..", "{http.request.host}"):
-            answer = await client.get("/lab", headers={"Cookie": f"utcloud_replica={value}"})
+            answer = await client.get("/lab", headers={"Cookie": f"{_name(route)}={value}"})
             assert answer.status_code == 403, value
+
+
+async def test_a_host_is_no_pattern_and_no_header_brings_a_secret(
+    db: Database, edge: Caddy, upstream: Upstream
+) -> None:
+    """The host's label stands in the pattern by which its cookie is found."""
+    route = await _put(db, upstream)
+    page = await _opened(edge, route)
+    reached = len(upstream.seen)
+    for label in (
+        "*",
+        "[a-z]*",
+        "(",
+        f"({route.host_label})",
+        route.host_label[:-1] + "*",
+        "a|b",
+        "{http.request.host}",
+    ):
+        async with edge.client(f"{label}.apps.localhost") as client:
+            answer = await client.get("/lab", headers=_cookie(route))
+            assert answer.status_code in (400, 403, 421), label
+    async with edge.client(_host(route)) as client:
+        for header in ({"Utcloud-Secret": route.secret}, {"Utcloud-Secret": f"; {_name(route)}={route.secret};"}):
+            assert (await client.get("/lab", headers=header)).status_code == 403
+    assert len(upstream.seen) == reached
+    assert (await page.get("/x", headers={"Utcloud-Secret": "mine"})).status_code == 200
+    assert "utcloud-secret" not in upstream.seen[-1]
+
+
+async def test_another_page_cannot_shut_a_page_by_cookies_of_its_own(
+    db: Database, edge: Caddy, upstream: Upstream
+) -> None:
+    """It sets them for the domain above both, with a longer path so that they come first, as many as there may be."""
+    route, other = await _put(db, upstream), await _put(db, upstream.second, "rep_2")
+    await _opened(edge, other)
+    page = await _opened(edge, route)
+    ours = f"{_name(route)}={route.secret}"
+    shadow = "A" * 43
+    for sent in (
+        f"utcloud_replica={shadow}; {ours}",
+        f"{ours}; utcloud_replica={shadow}",
+        f"{_name(other)}={shadow}; utcloud_replica_={shadow}; {ours}; {_name(other)}={shadow}",
+        f"{_name(route)}x={shadow}; {ours}",
+    ):
+        assert (await page.get("/lab", headers={"Cookie": sent})).status_code == 200, sent
+        assert upstream.seen[-1].get("cookie", "") == ""
+    flood = "; ".join(f"c{number}={'x' * 4090}" for number in range(180))
+    for sent in (f"{flood}; {ours}", f"{ours}; {flood}"):
+        assert (await page.get("/lab", headers={"Cookie": sent})).status_code == 200
+        assert "cookie" not in upstream.seen[-1], "a container's server refuses so many"
+        assert upstream.seen[-1]["authorization"] == "token jupyter-token"
+
+
+async def test_the_server_gets_the_consoles_cookies_and_no_others(edge: Caddy, server: FastAPI) -> None:
+    """A page can fill the cookies of the domain above it: whoever comes with them is let in all the same."""
+
+    @server.get("/api/v1/cookies")
+    async def cookies(request: Request) -> str:
+        return request.headers.get("cookie", "")
+
+    flood = "; ".join(f"c{number}={'x' * 4090}" for number in range(180))
+    async with edge.client("localhost") as browser:
+        for sent, left in (
+            ("utcloud_session=S", "utcloud_session=S"),
+            (f"{flood}; utcloud_session=S", "utcloud_session=S"),
+            (f"utcloud_session=S; {flood}; utcloud_device=D", "utcloud_session=S; utcloud_device=D"),
+            ("a=b;utcloud_device=D;utcloud_session=S;  c", "utcloud_device=D; utcloud_session=S"),
+            ("xutcloud_session=S; a=utcloud_session=S; utcloud_sessions=S", ""),
+            (flood, ""),
+        ):
+            answer = await browser.get("/api/v1/cookies", headers={"Cookie": sent})
+            assert (answer.status_code, answer.json()) == (200, left)
 
 
 async def test_a_dropped_or_rotated_route_closes(db: Database, edge: Caddy, upstream: Upstream) -> None:
@@ -324,9 +404,9 @@ async def test_open_streams_of_a_rotated_route_close_and_no_others(
         await _opened(edge, mine)
         await _opened(edge, theirs)
         async with (
-            _socket(edge, mine, f"utcloud_replica={mine.secret}") as terminal,
-            _socket(edge, mine, f"utcloud_replica={mine.secret}") as second,
-            _socket(edge, theirs, f"utcloud_replica={theirs.secret}") as other,
+            _socket(edge, mine, f"{_name(mine)}={mine.secret}") as terminal,
+            _socket(edge, mine, f"{_name(mine)}={mine.secret}") as second,
+            _socket(edge, theirs, f"{_name(theirs)}={theirs.secret}") as other,
         ):
             for socket in (terminal, second, other):
                 await _echo(socket, "before")
@@ -336,12 +416,12 @@ async def test_open_streams_of_a_rotated_route_close_and_no_others(
                 with pytest.raises(ConnectionClosed):
                     await asyncio.wait_for(socket.recv(), 5)
             with pytest.raises(InvalidStatus):
-                await _socket(edge, mine, f"utcloud_replica={mine.secret}")
+                await _socket(edge, mine, f"{_name(mine)}={mine.secret}")
             await asyncio.sleep(1.5)  # past the second look
             await _echo(other, "still here")
         async with db.read() as tx:
             anew = await tx.get_one(Route, "rep_1")
-        async with _socket(edge, anew, f"utcloud_replica={anew.secret}") as opened:
+        async with _socket(edge, anew, f"{_name(anew)}={anew.secret}") as opened:
             await _echo(opened, "opened anew")
 
 
@@ -354,7 +434,7 @@ async def test_a_page_that_took_over_an_address_keeps_its_streams(
         await service.drop_route(tx, "rep_1")
     heir = await _put(db, upstream, "rep_2", owner="usr_2")
     await _opened(edge, heir)
-    async with _socket(edge, heir, f"utcloud_replica={heir.secret}") as socket:
+    async with _socket(edge, heir, f"{_name(heir)}={heir.secret}") as socket:
         await _echo(socket, "before")
         await asyncio.sleep(1.5)
         await _echo(socket, "after")
@@ -364,7 +444,7 @@ async def test_a_container_that_is_away_is_explained(db: Database, edge: Caddy, 
     host, _, _ = upstream.address.rpartition(":")
     route = await _put(db, f"{host}:1")
     async with edge.client(_host(route)) as client:
-        client.headers["Cookie"] = f"utcloud_replica={route.secret}"
+        client.headers["Cookie"] = f"{_name(route)}={route.secret}"
 
         async def pushed() -> bool:
             return (await client.get("/lab")).status_code != 403
@@ -406,6 +486,8 @@ async def test_the_consoles_host(edge: Caddy) -> None:
             assert page.headers["x-content-type-options"] == "nosniff"
             assert page.headers["referrer-policy"] == "no-referrer"
             assert page.headers["cross-origin-opener-policy"] == "same-origin"
+            assert page.headers["cross-origin-resource-policy"] == "same-origin"
+            assert page.headers["origin-agent-cluster"] == "?1"
         asset = await browser.get("/admin/assets/index-1a2b3c4d.js", headers={"Accept-Encoding": "gzip"})
         assert asset.headers["content-encoding"] == "gzip"
         assert "immutable" in asset.headers["cache-control"]
@@ -474,7 +556,7 @@ async def test_bodies_have_limits(edge: Caddy) -> None:
 async def test_a_head_has_a_limit(edge: Caddy) -> None:
     async with edge.client("localhost") as browser:
         assert (await browser.get("/api/v1/list", headers={"X-Much": "x" * 30_000})).status_code == 200
-        assert (await browser.get("/api/v1/list", headers={"X-Much": "x" * 200_000})).status_code == 431
+        assert (await browser.get("/api/v1/list", headers={"X-Much": "x" * 1_100_000})).status_code == 431
 
 
 async def test_a_server_that_is_away_is_explained(settings: Settings, edge: Caddy, server: FastAPI) -> None:
@@ -507,6 +589,29 @@ async def test_a_domain_means_https(tmp_path: Path, db: Database, edge: Caddy, s
             ("other.apps.cloud.example.com", 404),
             (f"{route.host_label}.apps.evil.example", 404),
             ("", 404),
+        ):
+            assert (await client.get("/edge/ask", params={"domain": host})).status_code == status
+
+
+async def test_pages_may_have_a_domain_of_their_own(
+    tmp_path: Path, db: Database, edge: Caddy, server: FastAPI, clock: MovableClock
+) -> None:
+    public = Settings(home=tmp_path, domain="cloud.example.com", apps_domain="example-apps.net", bind=["127.0.0.1"])
+    config = json.dumps(caddy.base_config(public, tmp_path, internal_port=9999))
+    assert "*.example-apps.net" in config
+    assert "apps.cloud.example.com" not in config
+    assert "{http.request.host.labels.2}" in config
+    route = await _put(db, "10.89.0.2:8888")
+    async with db.write() as tx:
+        url, _ = await service.issue_code(tx, clock.now(), public, "rep_1")
+    assert url.startswith(f"https://{route.host_label}.example-apps.net/_utcloud/open?code=")
+    server.state.settings = public
+    transport = httpx.AsyncHTTPTransport(uds=str(edge.settings.server_socket))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        for host, status in (
+            (f"{route.host_label}.example-apps.net", 200),
+            (f"{route.host_label}.apps.cloud.example.com", 404),
+            ("other.example-apps.net", 404),
         ):
             assert (await client.get("/edge/ask", params={"domain": host})).status_code == status
 

@@ -176,6 +176,23 @@ def test_what_a_replicas_page_sends_carries_no_session(browser: httpx.Client, si
     assert browser.get("/auth/session", headers=own).status_code == 200
 
 
+def test_what_another_origin_sends_carries_no_session(served: Served, browser: httpx.Client) -> None:
+    """A second wall: an old browser says nothing of the site, and ``Origin`` all the same."""
+    for origin in (
+        "null",
+        "https://evil.example",
+        "http://x.apps.localhost:8080",
+        f"https{served.origin.removeprefix('http')}",
+        f"{served.origin}.evil.example",
+        served.origin.rpartition(":")[0],
+        "",
+    ):
+        assert browser.post("/groups", json={"name": fresh("csrf")}, headers={"Origin": origin}).status_code == 401
+        assert browser.get("/auth/session", headers={"Origin": origin}).status_code == 401, origin
+    own = {"Origin": served.origin, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+    assert browser.post("/groups", json={"name": fresh("csrf")}, headers=own).status_code == 201
+
+
 def test_another_sessions_csrf_token_does_not_do(served: Served, browser: httpx.Client) -> None:
     other = httpx.post(f"{served.origin}/api/v1/auth/session", json={"username": "admin", "password": served.password})
     headers = {"X-CSRF-Token": other.json()["csrf_token"]}

@@ -19,6 +19,7 @@ NOT_SHOWN_FILES = (
     "billing/statement_pdf.py",  # in both languages
     "billing/outbox/mail.py",
     "common/http_probe.py",  # a raw request
+    "edge/caddy/certificates.py",  # speaks to whoever starts it, and to the log
     "edge/pages.py",
     "monitoring/*",  # names of metrics
     "server/app.py",  # the OpenAPI document
@@ -55,6 +56,12 @@ NOT_SHOWN = {
     "the lines of an entry name each account once, *",
     "the store gave other bytes *",
     "replica {0}: *",
+    "size({http.request.header.Cookie}) > *",
+    "write a host name alone, *",  # of settings, to whoever starts it
+    "it needs UTCLOUD_DOMAIN, *",
+    "*, where the consoles are, must be *",
+    "UTCLOUD_TLS_CERT and UTCLOUD_TLS_KEY are *",
+    "a certificate needs UTCLOUD_DOMAIN",
     "add *{*",
     "elements = *",
     "inet utcloud",

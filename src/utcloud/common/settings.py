@@ -1,17 +1,21 @@
 """Every setting, in one place: environment variables ``UTCLOUD_*``. docs/reference/settings.md is made from this."""
 
+import itertools
 import os
+import re
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from utcloud.common.money import UncInput, parse_unc
 from utcloud.common.quantity import DISK, parse_quantity
+
+_HOST = re.compile(r"(?=.{1,200}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
 
 def _default_home() -> Path:
@@ -29,7 +33,21 @@ class Settings(BaseSettings):
     domain: str = Field(
         default="",
         description="Public host name. Empty: http://localhost:PORT. Set: https with automatic certificates; "
-        "replicas' pages are served from *.apps.DOMAIN.",
+        "replicas' pages are served from *.apps.DOMAIN, or from *.UTCLOUD_APPS_DOMAIN.",
+    )
+    apps_domain: str = Field(
+        default="",
+        description="A domain of the replicas' pages' own, such as example-apps.net: they are served from "
+        "*.APPS_DOMAIN. Best one that is registered for nothing else, so that to browsers pages are another site than "
+        "the consoles. Empty: apps.DOMAIN.",
+    )
+    tls_cert: Path | None = Field(
+        default=None,
+        description="PEM file with a certificate and its chain for *.apps.DOMAIN (or *.APPS_DOMAIN), and best for "
+        "DOMAIN too. A renewed file is taken within a minute. Empty: Caddy gets one for each host by itself.",
+    )
+    tls_key: Path | None = Field(
+        default=None, validate_default=True, description="PEM file with the private key of UTCLOUD_TLS_CERT."
     )
     database_url: str = Field(default="", description="SQLAlchemy URL. Empty: SQLite in the home folder.")
     store_url: str = Field(default="", description="Object store: a folder or s3://bucket. Empty: a folder in home.")
@@ -120,6 +138,44 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @field_validator("domain", "apps_domain")
+    @classmethod
+    def _is_host(cls, value: str) -> str:
+        value = value.strip().lower().rstrip(".")
+        if value and not _HOST.fullmatch(value):
+            raise ValueError("write a host name alone, such as cloud.example.org")
+        return value
+
+    @field_validator("apps_domain")
+    @classmethod
+    def _is_no_console(cls, value: str, info: ValidationInfo) -> str:
+        domain = info.data.get("domain", "")
+        if value and not domain:
+            raise ValueError("it needs UTCLOUD_DOMAIN, where the consoles are")
+        if value and f".{domain}".endswith(f".{value}"):
+            raise ValueError(f"{domain}, where the consoles are, must be neither it nor below it")
+        return value
+
+    @field_validator("tls_cert", "tls_key", mode="before")
+    @classmethod
+    def _empty_is_no_file(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("tls_cert", "tls_key")
+    @classmethod
+    def _absolute_file(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().absolute()
+
+    @field_validator("tls_key")
+    @classmethod
+    def _belongs_to_a_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        cert = info.data.get("tls_cert")
+        if bool(value) != bool(cert):
+            raise ValueError("UTCLOUD_TLS_CERT and UTCLOUD_TLS_KEY are set both or neither")
+        if cert and not info.data.get("domain"):
+            raise ValueError("a certificate needs UTCLOUD_DOMAIN")
+        return value
+
     @field_validator("secret_key")
     @classmethod
     def _is_long(cls, value: str) -> str:
@@ -178,6 +234,12 @@ class Settings(BaseSettings):
         return self.run_dir / "edge-routes"
 
     @property
+    def edge_certificate(self) -> Path:
+        """Chain and key in one file, as the edge reads them: UTCLOUD_TLS_CERT and UTCLOUD_TLS_KEY once they were
+        checked."""
+        return self.run_dir / "tls.pem"
+
+    @property
     def simulated_chips_file(self) -> Path:
         return self.home / "simulated-chips.json"
 
@@ -195,11 +257,26 @@ class Settings(BaseSettings):
         """Scheme, host and port of both consoles and the API, without a trailing slash."""
         return f"https://{self.domain}" if self.domain else f"http://localhost:{self.port}"
 
+    @property
+    def apps_host(self) -> str:
+        """The domain below which each replica's pages have a host of their own."""
+        return self.apps_domain or f"apps.{self.domain or 'localhost'}"
+
+    @property
+    def shared_site(self) -> str:
+        """The domain that consoles and pages have in common, and that makes them one site to browsers; empty for none.
+
+        Which domains somebody registered only a list of all public ones tells: two labels are taken for one.
+        """
+        both = zip(reversed(self.domain.split(".")), reversed(self.apps_host.split(".")), strict=False)
+        common = [mine for mine, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], both)]
+        return ".".join(reversed(common)) if len(common) > 1 else ""
+
     def replica_origin(self, host_label: str) -> str:
         """The origin of one replica's pages: another host than the consoles', so no cookie is shared."""
         parts = urlsplit(self.console_origin)
         port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{host_label}.apps.{parts.hostname}{port}"
+        return f"{parts.scheme}://{host_label}.{self.apps_host}{port}"
 
     @property
     def api_url(self) -> str:

@@ -22,17 +22,18 @@ async def open_page(request: Request, db: Db, now: Now, code: str = Query("", ma
     it. The console's own cookie is bound to the console's host and never comes here.
     """
     settings: Settings = request.app.state.settings
+    host = request.headers.get("host", "")
     opened = None
     async with db.read() as tx:  # anybody may ask, and only whoever has a code may make the server write
         there = await service.is_code(tx, code)
     if there:
         async with db.write() as tx:
-            opened = await service.redeem(tx, now, request.headers.get("host", ""), code)
+            opened = await service.redeem(tx, now, host, code)
     if opened is None:
         return HTMLResponse(pages.not_opened(settings), status_code=403, headers=pages.HEADERS)
     secret, path = opened
     response = RedirectResponse(path, status_code=303, headers={"Cache-Control": "no-store"})
-    name = cookie_name(settings)
+    name = cookie_name(settings, host.partition(".")[0].lower())
     response.set_cookie(name, secret, path="/", httponly=True, samesite="lax", secure=bool(settings.domain))
     return response
 
@@ -43,7 +44,7 @@ async def ask(request: Request, db: Db, domain: str = Query("", max_length=255))
     the certificate authority's patience."""
     settings: Settings = request.app.state.settings
     label, _, rest = domain.lower().partition(".")
-    if not settings.domain or rest != f"apps.{settings.domain}":
+    if not settings.domain or rest != settings.apps_host:
         return PlainTextResponse("unknown\n", status_code=404)
     async with db.read() as tx:
         known = await service.is_host(tx, label)

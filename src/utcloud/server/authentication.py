@@ -3,6 +3,8 @@
 What is not listed here needs a credential: a new route is closed until somebody opens it.
 """
 
+from urllib.parse import urlsplit
+
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -45,11 +47,19 @@ def _is_setting_up(method: str, path: str) -> bool:
 def _is_foreign(request: HTTPConnection) -> bool:
     """Whether another origin's page sends it, by the browser's own word, and not a person who follows a link.
 
-    On a domain the replicas' pages are of the consoles' site: SameSite lets their requests carry the session's cookie.
+    On a domain the replicas' pages may be of the consoles' site: SameSite lets their requests carry the session's
+    cookie. ``Origin`` comes with everything that changes something, in old browsers too; it must name this host.
     """
+    origin = request.headers.get("origin")
+    if origin is not None and origin != f"{_scheme(request)}://{request.headers.get('host')}":
+        return True
     if request.headers.get("sec-fetch-site") not in ("same-site", "cross-site"):
         return False
     return request.scope["method"] not in _SAFE or request.headers.get("sec-fetch-mode") != "navigate"
+
+
+def _scheme(request: HTTPConnection) -> str:
+    return str(urlsplit(request.app.state.settings.console_origin).scheme)
 
 
 class Authentication:

@@ -12,7 +12,7 @@ from utcloud.billing import anchors
 from utcloud.billing import loops as billing
 from utcloud.billing.meters import fee_ppm
 from utcloud.billing.outbox import loops as outbox
-from utcloud.edge.caddy import Pusher
+from utcloud.edge.caddy import Pusher, Renewer
 from utcloud.server import first_password
 from utcloud.workloads import loops as workloads
 from utcloud.workloads.nodes import Watch
@@ -33,7 +33,8 @@ def _loops(app: FastAPI) -> dict[str, Loop]:
     async def stop(attempt_ids: list[str], reason: str) -> None:
         await workloads.stop_dry(db, clock, attempt_ids, reason)
 
-    return {
+    certificate: dict[str, Loop] = {"certificate": Renewer(settings, clock).run} if settings.tls_cert else {}
+    return certificate | {
         "place": lambda: workloads.place_loop(db, clock, fee_ppm=fee_ppm(settings.platform_fee_percent)),
         "nodes": lambda: workloads.nodes_loop(db, clock, watch),
         "pages": lambda: workloads.pages_loop(db, clock),

@@ -4,13 +4,15 @@ import json
 import os
 import shutil
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.support import certificates
 from utcloud.cli import processes
 from utcloud.cli.processes import refuse_unknown_settings
-from utcloud.cli.up import down, network, start, status, up
+from utcloud.cli.up import down, edge, network, start, status, up
 from utcloud.cli.up.engine import Engine, own_url
 from utcloud.cli.up.instance import CannotRunError, Instance, from_environment
 from utcloud.common.settings import Settings
@@ -35,6 +37,31 @@ def test_wrong_chips_are_refused_before_anything_starts(
     assert up(wrong, detach=True) == 1
     assert "Simulated chips" in capsys.readouterr().out
     assert not settings.run_dir.exists()
+
+
+def test_a_certificate_that_cannot_be_used_is_named_before_anything_starts(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = Settings(home=home, domain="cloud.example.org", tls_cert=home / "none.pem", tls_key=home / "none.pem")
+    assert up(wrong, detach=True) == 1
+    assert f"UTCLOUD_TLS_CERT={home}/none.pem cannot be read: No such file" in capsys.readouterr().out
+    assert not wrong.run_dir.exists()
+
+
+def test_what_had_better_be_otherwise_of_a_domain_is_said(home: Path) -> None:
+    assert edge.about(Settings(home=home)) == []
+    (one, two) = edge.about(Settings(home=home, domain="cloud.example.org"))
+    assert "50 new ones a week" in one and "UTCLOUD_TLS_CERT" in one
+    assert "cloud.example.org" in two and "UTCLOUD_APPS_DOMAIN" in two
+    cert, key = certificates.make(home, "cloud.example.org", "*.example-apps.net")
+    good = Settings(home=home, domain="cloud.example.org", apps_domain="example-apps.net", tls_cert=cert, tls_key=key)
+    (line,) = edge.about(good)
+    assert line.startswith("certificate for cloud.example.org, *.example-apps.net until ")
+    assert "Renew" not in line
+    certificates.make(home, "*.example-apps.net", ends=datetime.now(UTC) + timedelta(days=10))
+    assert edge.about(good)[0].endswith("Renew it now")
+    cert.unlink()
+    assert "cannot be read" in edge.about(good)[0]
 
 
 def test_down_and_status_of_what_never_ran(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 import time
 
-from utcloud.cli.up import access, chips
+from utcloud.cli.up import access, chips, edge
 from utcloud.cli.up.instance import Instance
 from utcloud.cli.up.progress import say
 from utcloud.common.settings import Settings
@@ -22,6 +22,8 @@ def status(settings: Settings) -> int:
     simulated = chips.read(instance.settings.simulated_chips_file)
     if simulated:
         say(f"simulated chips: {', '.join(chip.host_device for chip in simulated)}")
+    for line in edge.about(instance.settings):
+        say(line)
     known = access.read(instance.access_file)
     if known:
         say(f"admin    {known.admin_url}\nconsole  {known.console_url}")

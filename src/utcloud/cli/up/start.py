@@ -24,7 +24,7 @@ from utcloud.common.settings import Settings
 
 WEB = Path(__file__).resolve().parents[4] / "web" / "dist"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-PROBLEMS = (CannotRunError, NotUpError, engine.EngineError, image.ImageError, chips.ChipError)
+PROBLEMS = (CannotRunError, NotUpError, engine.EngineError, image.ImageError, chips.ChipError, edge.CertificateError)
 ENGINE_CURE = "Check that `podman info` works on this machine, or set UTCLOUD_ENGINE_URL to an engine that does."
 # They live and die with their containers, which outlast a crash of everything else.
 CONTAINER_HELPERS = ("conmon", "aardvark-dns", "netavark", "crun", "runc", "catatonit")
@@ -62,6 +62,7 @@ def up(settings: Settings, *, detach: bool = False) -> int:
 def _check_asked(settings: Settings) -> None:
     if settings.simulate_chips:
         chips.parse(settings.simulate_chips)
+    edge.check(settings)
     if os.geteuid() != 0:
         raise CannotRunError(
             "utcloud must be root here, for firewall rules that keep containers away from this machine and for the "
@@ -147,6 +148,8 @@ def _start_programs(instance: Instance, found: engine.Engine) -> None:
         say(f"  Without all metrics: {' and '.join(unmeasured)} did not start; see `utcloud status`.")
     if "prometheus" not in rest:
         say("  Without metrics: prometheus and prometheus-node-exporter are not installed.")
+    for line in edge.about(settings):
+        say(f"  {line[0].upper()}{line[1:]}.")
     if not WEB.is_dir():
         say(f"  Without pages: {WEB} is not there. `make web` builds them.")
 

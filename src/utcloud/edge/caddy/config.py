@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from utcloud.accounts.auth import session_cookie_name
+from utcloud.accounts.auth import device_cookie_name, session_cookie_name
 from utcloud.common import bodies
 from utcloud.common.settings import Settings
 from utcloud.edge import pages
@@ -33,8 +33,14 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "form-action 'self'",
     )
 )
-_MAX_HEADERS = 64 * 2**10
-"""Bytes of a request's head: enough for what all programs on a developer's machine leave as cookies of localhost."""
+_MAX_HEADERS = 2**20
+"""Bytes of a request's head. A browser keeps up to 180 cookies of 4 KiB for a site, and a page can set them all for its
+parent domain: what is refused for its size is refused until somebody deletes them by hand."""
+_MAX_COOKIES = 16 * 2**10
+"""So many bytes of cookies come to a container; all are left out when there are more. It knows its visitor by the token
+that the edge puts in, and refuses a head of 64 KiB."""
+_FOUND = "Utcloud-Secret"
+"""Header in which a page's secret goes from one step here to the next; never out of here."""
 _STREAMS_OUTLIVE_A_CHANGE = "24h"
 _OUR_COOKIES = r"(^|;\s*)(__Host-)?utcloud_[^=;]*=[^;]*"
 _FOREIGN_REQUEST: list[Json] = [
@@ -91,13 +97,10 @@ def base_config(settings: Settings, web_dist: Path, *, internal_port: int | None
     }
 
 
-def cookie_name(settings: Settings) -> str:
-    """Name of the cookie that opens a replica's page. ``__Host-`` keeps sibling hosts from setting it, on https."""
-    return "__Host-utcloud_replica" if settings.domain else "utcloud_replica"
-
-
-def _apps(settings: Settings) -> str:
-    return f"apps.{settings.domain or 'localhost'}"
+def cookie_name(settings: Settings, label: str) -> str:
+    """Name of the cookie that opens the page of a host label. On https ``__Host-`` keeps sibling hosts from setting it;
+    on http one would have to know the label, which nobody else does."""
+    return f"{'__Host-' if settings.domain else ''}utcloud_replica_{label}"
 
 
 def _edge(settings: Settings, web_dist: Path) -> Json:
@@ -109,7 +112,7 @@ def _edge(settings: Settings, web_dist: Path) -> Json:
         "listen": [f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address in settings.bind],
         "routes": [
             {
-                "match": [{"host": [f"*.{_apps(settings)}"]}],
+                "match": [{"host": [f"*.{settings.apps_host}"]}],
                 "handle": [_subroute(_replicas(settings))],
                 "terminal": True,
             },
@@ -134,6 +137,7 @@ def _replicas(settings: Settings) -> list[Json]:
         "stream_close_delay": _STREAMS_OUTLIVE_A_CHANGE,
         "headers": {
             "request": {
+                "delete": [_FOUND],
                 "set": {"Authorization": ["token {http.regexp.page.2}"]},
                 "replace": {
                     "Cookie": [
@@ -144,8 +148,14 @@ def _replicas(settings: Settings) -> list[Json]:
             }
         },
     }
-    label = f"{{http.request.host.labels.{_apps(settings).count('.') + 1}}}"
-    secret = {"name": "secret", "pattern": rf"(?:^|;\s*){cookie_name(settings)}=([A-Za-z0-9_-]{{43}})(?:;|$)"}
+    label = f"{{http.request.host.labels.{settings.apps_host.count('.') + 1}}}"
+    named = rf"^.*;\s*{cookie_name(settings, label)}=([A-Za-z0-9_-]+)\s*;.*$"
+    found = {
+        "set": {_FOUND: ["; {http.request.header.Cookie};"]},
+        "replace": {_FOUND: [{"search_regexp": named, "replace": "$1"}]},
+    }
+    many = {"expression": f"size({{http.request.header.Cookie}}) > {_MAX_COOKIES}"}
+    secret = {"name": "secret", "pattern": r"^([A-Za-z0-9_-]{43})$"}
     file = {"root": str(settings.edge_routes), "try_files": [f"/{label}/{{http.regexp.secret.1}}/*"]}
     page = {"{http.matchers.file.relative}": {"name": "page", "pattern": r"/([^/@]+)@([^/@]*)$"}}
     return [
@@ -154,8 +164,10 @@ def _replicas(settings: Settings) -> list[Json]:
             "handle": [{"handler": "rewrite", "uri": "/edge/open"}, _server(settings)],
             "terminal": True,
         },
+        {"handle": [{"handler": "headers", "request": found}]},
+        {"match": [many], "handle": [{"handler": "headers", "request": {"delete": ["Cookie"]}}]},
         {
-            "match": [{"header_regexp": {"Cookie": secret}, "not": _FOREIGN_REQUEST}],
+            "match": [{"header_regexp": {_FOUND: secret}, "not": _FOREIGN_REQUEST}],
             "handle": [_when({"file": file}, _when({"vars_regexp": page}, proxy))],
         },
         _answer(403, pages.not_opened(settings), pages.HEADERS),
@@ -223,7 +235,7 @@ def _page(web_dist: Path, end: str) -> Json:
 
 
 def _errors(settings: Settings) -> list[Json]:
-    apps = {"host": [f"*.{_apps(settings)}"]}
+    apps = {"host": [f"*.{settings.apps_host}"]}
     api = {"path": ["/api/*", "/healthz"]}
     too_large = {"vars": {"{http.error.status_code}": ["413"]}}
     away = {"vars": {"{http.error.status_code}": ["502", "503", "504"]}}
@@ -269,11 +281,16 @@ def _internal(settings: Settings, port: int) -> Json:
 
 
 def _certificates(settings: Settings, internal_port: int | None) -> Json:
-    """With a domain: the certificate of a replica's host is got when its first visitor comes."""
+    """With a domain: one certificate for all replicas' hosts, from files; without these, each host's is got when its
+    first visitor comes. The consoles' is got as well, unless the files' is good for them too.
+    """
     if not settings.domain:
         return {}
+    if settings.tls_cert:
+        pair = {"certificate": str(settings.edge_certificate), "key": str(settings.edge_certificate)}
+        return {"tls": {"certificates": {"load_files": [pair]}}}
     ask = {"module": "http", "endpoint": f"http://127.0.0.1:{internal_port}/edge/ask"}
-    policies = [{"subjects": [f"*.{_apps(settings)}"], "on_demand": True}]
+    policies = [{"subjects": [f"*.{settings.apps_host}"], "on_demand": True}]
     return {"tls": {"automation": {"policies": policies, "on_demand": {"permission": ask}}}}
 
 
@@ -284,7 +301,23 @@ def _server(settings: Settings) -> Json:
         # While the server restarts, visitors wait for a moment instead of seeing an error.
         "load_balancing": {"try_duration": "10s", "try_interval": "50ms"},
         "stream_close_delay": _STREAMS_OUTLIVE_A_CHANGE,
+        "headers": {"request": {"replace": {"Cookie": _only_ours(settings)}}},
     }
+
+
+def _only_ours(settings: Settings) -> list[Json]:
+    """Takes out all cookies but the consoles' own: whatever replicas' pages set for the domain above them stays here.
+
+    No header has the control character that marks what is kept, since no server takes one.
+    """
+    ours = "|".join((session_cookie_name(settings), device_cookie_name(settings)))
+    steps = (
+        (rf"(?:^|;)\s*((?:{ours})=[^;]*)", "\x01$1"),
+        (r"(?:^|;)[^;\x01]*", ""),
+        (r"\x01", "; "),
+        (r"^;\s*", ""),
+    )
+    return [{"search_regexp": found, "replace": instead} for found, instead in steps]
 
 
 def _security_headers(settings: Settings) -> list[Json]:
@@ -294,6 +327,8 @@ def _security_headers(settings: Settings) -> list[Json]:
         "X-Frame-Options": ["DENY"],
         "Referrer-Policy": ["no-referrer"],
         "Cross-Origin-Opener-Policy": ["same-origin"],
+        "Cross-Origin-Resource-Policy": ["same-origin"],
+        "Origin-Agent-Cluster": ["?1"],
     }
     if settings.domain:
         headers["Strict-Transport-Security"] = ["max-age=31536000"]
