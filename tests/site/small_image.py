@@ -12,6 +12,8 @@ from aiodocker import Docker
 
 NAME = "localhost/utcloud-test/python"
 TAG = "latest"
+TOOLS = [tool for tool in ("git", "ssh", "whoami") if shutil.which(tool)]
+"""Programs that look a user's name up, as far as this machine has them."""
 IMAGE = f"{NAME}:{TAG}"
 _SKIP = {"site-packages", "dist-packages", "test", "tests", "__pycache__", "idlelib", "tkinter", "ensurepip", "lib2to3"}
 
@@ -33,7 +35,10 @@ def _tar() -> bytes:
     stdlib = home / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     shell = Path(shutil.which("sh") or "/bin/sh").resolve()
     sleep = Path(shutil.which("sleep") or "/bin/sleep").resolve()
-    libraries = {path for one in (python, shell, sleep, *stdlib.glob("lib-dynload/*.so")) for path in _needs(one)}
+    tools = [Path(shutil.which(tool) or tool).resolve() for tool in TOOLS]
+    libraries = {
+        path for one in (python, shell, sleep, *tools, *stdlib.glob("lib-dynload/*.so")) for path in _needs(one)
+    }
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for folder in (
@@ -62,13 +67,14 @@ def _tar() -> bytes:
             ("usr/bin/python3", str(python)),
             ("usr/bin/sh", str(shell)),
             ("usr/bin/sleep", str(sleep)),
+            *((f"usr/bin/{name}", str(path)) for name, path in zip(TOOLS, tools, strict=True)),
         ):
             if f"/{link}" == target:
                 continue
             entry = tarfile.TarInfo(link)
             entry.type, entry.linkname = tarfile.SYMTYPE, target
             tar.addfile(entry)
-        for path in {python, shell, sleep}:
+        for path in {python, shell, sleep, *tools}:
             tar.add(path, str(path))
         for path in libraries:
             real = path.resolve()

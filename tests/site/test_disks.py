@@ -135,6 +135,22 @@ def test_a_volume_grows_while_it_is_closed_and_never_shrinks(disks: Disks) -> No
     disks.close("v")
 
 
+def test_a_volume_that_its_last_run_left_mounted_grows(disks: Disks) -> None:
+    """Who stops a notebook and starts it at once with more disk has more disk."""
+    point = disks.open("v", SIZE)
+    (point / "kept").write_text("yes")
+    small = shutil.disk_usage(point).total
+    with (point / "kept").open():
+        assert disks.open("v", 3 * SIZE) == point
+        assert shutil.disk_usage(point).total == small, "something uses it: it stays as it is"
+    assert disks.open("v", SIZE) == disks.open("v", None) == point
+    assert shutil.disk_usage(point).total == small
+    disks.open("v", 3 * SIZE)
+    assert shutil.disk_usage(point).total > 2.5 * small
+    assert (point / "kept").read_text() == "yes"
+    disks.close("v")
+
+
 def test_thirty_at_once_have_loop_devices_enough(disks: Disks) -> None:
     with ThreadPoolExecutor(8) as pool:
         points = list(pool.map(lambda number: disks.open(f"v{number}", SIZE), range(30)))

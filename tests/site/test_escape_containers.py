@@ -3,7 +3,9 @@
 import asyncio
 import json
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from aiodocker import Docker
 
 from tests.site.conftest import AgentProcess
 from tests.site.server import SmallServer
+from tests.site.small_image import TOOLS
+from tests.support import lanes
 from utcloud.common.settings import Settings
 from utcloud.protocol import ChipReport, DesiredMount, DesiredReplica, Limits
 from utcloud.site.agent import Agent
@@ -183,6 +187,131 @@ async def test_a_tenant_can_use_up_neither_the_disk_nor_the_watches_of_another(
         assert (each["gid"], each["name"], each["home"]) == (each["uid"], "jovyan", "/home/jovyan")
         assert set(each["groups"]) <= {each["gid"]}
     assert await run_inside(server, replica, 'print(\'{"host": "fine"}\')') == {"host": "fine"}
+
+
+# Runs inside: what a person types in a terminal first.
+TOOLS_INSIDE = """
+import json, subprocess
+def run(*words):
+    done = subprocess.run(words, capture_output=True, text=True, cwd='/home/jovyan', timeout=30)
+    return [done.returncode, (done.stdout + done.stderr).strip()]
+out = {'whoami': run('whoami')}
+me = ['-c', 'user.name=me', '-c', 'user.email=me@example.org']
+open('/home/jovyan/a.py', 'w').write('print(1)')
+out['git'] = [run('git', *me, *words) for words in (
+    ['init', '--quiet', '.'], ['add', 'a.py'], ['commit', '--quiet', '--message=first'])]
+out['git log'] = run('git', 'log', '--format=%s')
+out['git status'] = run('git', 'status', '--short')
+out['ssh'] = run('ssh', '-o', 'BatchMode=yes', '-o', 'StrictHostKeyChecking=no', '-p', '1', '127.0.0.1', 'true')
+print(json.dumps(out), flush=True)
+"""
+
+
+@pytest.mark.skipif(set(TOOLS) < {"git", "ssh", "whoami"}, reason="this machine has no git, ssh or whoami")
+async def test_programs_that_ask_for_ones_name_work(
+    server: SmallServer, agent_of: Callable[..., Agent], real_settings: Settings, docker: Docker, replica: Make
+) -> None:
+    """Under the id of a workload and the seccomp list. Without a name ssh says "No user exists for uid 200000"."""
+    agent_of(real_settings)
+    wish = [DesiredMount(target="/home/jovyan", volume="v_tools")]
+    said = await run_inside(server, replica, TOOLS_INSIDE, mounts=wish)
+    assert said["whoami"] == [0, "jovyan"]
+    assert [code for code, _ in said["git"]] == [0, 0, 0], said["git"]
+    assert said["git log"] == [0, "first"] and said["git status"] == [0, ""], "the home is one's own: git trusts it"
+    assert said["ssh"][0] == 255 and "Connection refused" in said["ssh"][1], said["ssh"]
+
+
+async def test_many_at_once_start_each_with_a_disk_of_its_own(
+    server: SmallServer,
+    agent_of: Callable[..., Agent],
+    real_settings: Settings,
+    docker: Docker,
+    replica: Make,
+    home: Path,
+) -> None:
+    """In the long lane thirty: more than the eight loop devices that a machine begins with."""
+    count = lanes.amount(6, 30)
+    agent_of(real_settings)
+    wishes = [
+        replica(
+            workload_id=f"nb_{number}",
+            mounts=[DesiredMount(target="/home/jovyan", volume=f"many_{number}")],
+            limits=Limits(cpu_millicores=200, memory_bytes=2**27, disk_bytes=100 * 2**20, pids=64),
+        )
+        for number in range(count)
+    ]
+    begun = time.monotonic()
+    await server.want(*wishes)
+    for wish in wishes:
+        await server.until_phase(wish.attempt_id, "running", 30 + 5 * count)
+    print(f"{count} ran after {time.monotonic() - begun:.1f} s")
+    points = [home / f"site/mounts/many_{number}" for number in range(count)]
+    assert all(point.is_mount() for point in points)
+    assert len({point.stat().st_dev for point in points}) == count
+    assert all(shutil.disk_usage(point).total < 100 * 2**20 for point in points)
+    assert len(_loop_devices(home)) == count
+    await server.want()
+    async with asyncio.timeout(30 + 2 * count):
+        while _loop_devices(home):
+            await asyncio.sleep(0.1)
+
+
+def _loop_devices(home: Path) -> list[str]:
+    """The loop devices before images of this home."""
+    found = []
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with suppress(OSError):  # it was just freed
+            if backing.read_text().startswith(str(home)):
+                found.append(backing.parts[3])
+    return found
+
+
+async def test_a_volume_grows_when_its_next_run_has_more(
+    server: SmallServer, agent_of: Callable[..., Agent], real_settings: Settings, docker: Docker, replica: Make
+) -> None:
+    """A notebook that was stopped, and is started on a specification with more disk, finds its files and more room."""
+    agent_of(real_settings)
+    program = (
+        "import json, shutil, pathlib; p = pathlib.Path('/home/jovyan/kept'); was = p.exists(); p.write_text('x'); "
+        "print(json.dumps({'MB': shutil.disk_usage('/home/jovyan').total // 10**6, 'kept': was}), flush=True)"
+    )
+    found = []
+    for size in (100, 100, 300, 100):
+        limits = Limits(cpu_millicores=1000, memory_bytes=2**27, disk_bytes=size * 10**6, pids=64)
+        mounts = [DesiredMount(target="/home/jovyan", volume="v_grows")]
+        found.append(await run_inside(server, replica, program, workload_id="nb_grows", mounts=mounts, limits=limits))
+    sizes = [one["MB"] for one in found]
+    assert sizes[0] == sizes[1] < 100 < 250 < sizes[2] == sizes[3] < 300, sizes
+    assert [one["kept"] for one in found] == [False, True, True, True]
+
+
+async def test_formatted_volumes_are_kept_ready_by_the_agent(
+    server: SmallServer,
+    agent_of: Callable[..., Agent],
+    real_settings: Settings,
+    docker: Docker,
+    replica: Make,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("utcloud.site.agent.SWEEP_S", 0.3)
+    agent_of(real_settings)
+    limits = Limits(cpu_millicores=1000, memory_bytes=2**27, disk_bytes=100 * 2**20, pids=64)
+
+    def wish(name: str) -> DesiredReplica:
+        mounts = [DesiredMount(target="/home/jovyan", volume=name)]
+        return replica(workload_id=f"nb_{name}", mounts=mounts, limits=limits)
+
+    first, second = wish("ready_1"), wish("ready_2")
+    await server.want(first)
+    await server.until_phase(first.attempt_id, "running")
+    async with asyncio.timeout(20):
+        while len(ready := list((home / "site/images").glob(".ready-*"))) < 3:
+            await asyncio.sleep(0.05)
+    inodes = {path.stat().st_ino for path in ready}
+    await server.want(first, second)
+    await server.until_phase(second.attempt_id, "running")
+    assert (home / "site/images/ready_2.img").stat().st_ino in inodes
 
 
 async def test_mounts_outlive_the_agent_and_end_with_what_used_them(

@@ -14,6 +14,7 @@ from tests.support.factories import (
     GroupFactory,
     PoolFactory,
     PoolSpecFactory,
+    ResourceReportFactory,
     SiteFactory,
     SiteReportFactory,
     UserFactory,
@@ -278,3 +279,15 @@ async def test_shared_memory_reaches_the_container(world: Scenario) -> None:
     limits = {one.workload_id: one.limits for one in (await world.desired()).replicas}
     assert (limits[first].shm_bytes, limits[first].memory_bytes) == (GB, 2 * GB)
     assert limits[second].shm_bytes == 64 * 2**20
+
+
+async def test_the_disk_of_a_specification_is_the_size_of_its_volume(world: Scenario) -> None:
+    """Without one the site gives its default (``UTCLOUD_DEFAULT_DISK``)."""
+    world.nodes[0].resources.append(ResourceReportFactory.build(name="disk", capacity=100 * GB))
+    await world.report()
+    async with world.db.write() as tx:
+        spec_id = await world.add_spec(tx, "roomy", {"cpu": 500, "memory": GB, "disk": 20 * GB})
+    first = await world.create("first", spec_id=spec_id)
+    second = await world.create("second")
+    limits = {one.workload_id: one.limits for one in (await world.desired()).replicas}
+    assert (limits[first].disk_bytes, limits[second].disk_bytes) == (20 * GB, None)

@@ -108,12 +108,13 @@ class Disks:
         """Have the volume mounted, new or grown if need be, and return where.
 
         ``asked`` is the size its specification names, or None for this site's default; ``least`` what it must hold
-        anyway. Raises CannotRun with cause ``files``.
+        anyway. The caller knows that no container runs on it. Raises CannotRun with cause ``files``.
         """
-        point = self.point(name)
+        point, image = self.point(name), self._image(name)
         if point.is_mount():
-            return point
-        image = self._image(name)
+            grows = asked is not None and image.exists() and image.stat().st_size < _whole(asked)
+            if not (grows and self.close(name)):  # it is left mounted for a while when its last run has ended
+                return point
         size = self._promise(name, image, asked, least)
         try:
             if not image.exists():

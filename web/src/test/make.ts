@@ -276,6 +276,30 @@ export const node: Make<"NodeOut"> = (over) => ({
   ...over,
 });
 
+export const chip: Make<"ChipOut"> = (over) => ({
+  id: id("chip"),
+  uid: id("uid"),
+  resource: "sophgo.com/bm1684x",
+  index: 0,
+  model: "BM1684X",
+  card: "",
+  serial: "",
+  bus_id: "",
+  memory_bytes: null,
+  device_paths: ["/dev/bm-sophon0"],
+  healthy: true,
+  simulated: false,
+  in_use: false,
+  attempt_id: null,
+  temperature_c: null,
+  power_w: null,
+  power_limit_w: null,
+  utilization_percent: null,
+  memory_used_bytes: null,
+  measured_at: null,
+  ...over,
+});
+
 export const site: Make<"SiteCreated"> = (over) => ({
   id: id("site"),
   name: "basement",

@@ -10,6 +10,8 @@ import { Panel } from "./NodeDetail";
 
 type Chip = Schemas["ChipOut"];
 const HOT_C = 90;
+/** The label by which the agent names the models whose driver has no way to clear a chip (`site/node.py`). */
+const NOT_CLEARED = "utcloud.io/memory-not-cleared";
 
 /** The memory of chips comes in powers of two: as their makers say it. */
 const gib = (bytes: number) => Math.round((bytes / 2 ** 30) * 10) / 10;
@@ -36,6 +38,7 @@ export function NodeChips({ node }: { node: Schemas["NodeDetail"] }) {
     enabled: node.chips.some((chip) => chip.attempt_id),
   });
   const users = new Map(work.data?.items.map((one) => [one.attempt_id, one]));
+  const kept = node.labels[NOT_CLEARED]?.split(", ") ?? [];
   const measured = node.chips.flatMap((chip) => chip.measured_at ?? []).sort()[0];
 
   const columns: Column<Chip>[] = [
@@ -59,6 +62,13 @@ export function NodeChips({ node }: { node: Schemas["NodeDetail"] }) {
               <span className="hidden">{t("chips.serial")} </span>
               {chip.serial}
             </Typography.Text>
+          )}
+          {kept.includes(chip.model) && (
+            <Tooltip title={t("chips.notClearedHint")}>
+              <Typography.Text type="warning" className="reason">
+                {t("chips.notCleared")}
+              </Typography.Text>
+            </Tooltip>
           )}
         </>
       ),

@@ -152,6 +152,8 @@ export const hardware = {
     free: "Free",
     unhealthy: "Faulty",
     unhealthyHint: "It is given to nobody until it is healthy again.",
+    notCleared: "Not reset between tenants",
+    notClearedHint: "Its driver has no way to do it: what one tenant left in its memory, the next may read.",
   },
   resources: {
     system: "System resources",

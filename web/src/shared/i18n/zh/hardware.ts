@@ -151,6 +151,8 @@ export const hardware: typeof en = {
     free: "空闲",
     unhealthy: "故障",
     unhealthyHint: "在恢复正常之前不会分配给任何人。",
+    notCleared: "租户更换时不会重置",
+    notClearedHint: "其驱动无法重置：前一个租户留在芯片内存中的内容，下一个租户可能读到。",
   },
   resources: {
     system: "系统资源",
