@@ -73,8 +73,7 @@ NOT_SHOWN = {
     "{0} ({1})",
     "the audit trail is append-only",  # what the database says to who changes it by hand
     "these are not the facts of *",
-    "replace(*",  # SQL
-    "\nSELECT seq, hash, *",
+    "\nSELECT hash, seq *",
 }
 """Texts that no page shows: headers, what only a program or the log reads."""
 
