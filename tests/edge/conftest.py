@@ -174,7 +174,7 @@ async def serving(app: Any, **config: Any) -> AsyncIterator[uvicorn.Server]:
 @pytest.fixture
 def home() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="utcloud-edge-", dir="/tmp"))  # a socket's path must be short
-    (path / "run").mkdir()
+    (path / "run" / "serve").mkdir(parents=True)
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
