@@ -120,6 +120,13 @@ class Settings(BaseSettings):
         description='Further networks that containers must not reach, as a JSON list: ["203.0.113.0/24"]. Private '
         "networks, this machine's own and clouds' metadata addresses are closed anyway.",
     )
+    network_mbit: int = Field(
+        default=1000,
+        ge=0,
+        le=1_000_000,
+        description="Megabits a second that each notebook or task may send from a node, and as many that it may "
+        "receive. 0: as many as the line takes.",
+    )
     smtp_url: str = Field(
         default="",
         repr=False,
