@@ -33,7 +33,10 @@ NOT_SHOWN = {
     "delete element * within *",  # nftables
     "list table *",
     "inet utcloud_*",
-    "\tset within {",
+    "\\tset (within|sent*",
+    "set %(name)s {*",
+    "limit rate over *",
+    "?ifname *",
     "mount: *",  # what the system said
     "umount: *",
     "open_tree: *",
