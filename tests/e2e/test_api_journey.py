@@ -1,7 +1,6 @@
 """The trial report's journey by REST with bearer tokens, and everything wrong that one can send on the way."""
 
 import json
-import re
 import secrets
 import socket
 import time
@@ -233,15 +232,11 @@ def test_start_and_stop_at_once_end_in_one_wish(cloud: Cloud) -> None:
     assert cloud.containers(made["id"]) == []
 
 
-def test_a_full_home_starts_and_is_emptied_and_its_disk_grows(stack: Stack, cloud: Cloud) -> None:
+def test_a_full_home_starts_and_is_emptied(stack: Stack, cloud: Cloud) -> None:
     """Nobody is kept out of a home by what he put there: JupyterLab starts, and files are deleted in it."""
-    small, large = (
-        cloud.add_spec(f"{cloud.name}-{size}-disk", {"cpu": "0.5", "memory": "512MB", "disk": size}, "0.36")
-        for size in ("100MB", "300MB")
-    )
-    for spec in (small, large):
-        cloud.offer(spec)
-    made = cloud.create(f"full-{secrets.token_hex(3)}", spec_id=small["id"])
+    spec = cloud.add_spec(f"{cloud.name}-100MB-disk", {"cpu": "0.5", "memory": "512MB", "disk": "100MB"}, "0.36")
+    cloud.offer(spec)
+    made = cloud.create(f"full-{secrets.token_hex(3)}", spec_id=spec["id"])
     cloud.renter.wait_state(made["id"], "running")
     page = ready_page(stack, cloud.renter, made)
     fill = "cat /dev/zero > ~/fill; cat /dev/zero > ~/rest; whoami; git init -q ~; ssh -V; echo all-$((6 * 7))"
@@ -260,15 +255,6 @@ def test_a_full_home_starts_and_is_emptied_and_its_disk_grows(stack: Stack, clou
     page.delete("/api/contents/fill").raise_for_status()
     edit = {"type": "file", "format": "text", "content": "kept\n"}
     page.put("/api/contents/note.txt", json=edit).raise_for_status()
-
-    cloud.renter.post(f"/notebooks/{made['id']}/stop")
-    cloud.renter.wait_state(made["id"], "stopped")
-    cloud.renter.post(f"/notebooks/{made['id']}/start", {"spec_id": large["id"]})
-    cloud.renter.wait_state(made["id"], "running")
-    page = ready_page(stack, cloud.renter, made)
-    assert page.get("/api/contents/note.txt").raise_for_status().json()["content"] == "kept\n"
-    room = terminal(stack, page, "echo room-$(df --output=size -BM ~ | tail -1 | tr -d ' M')-$((6 * 7))", "-42")
-    assert int(re.findall(r"room-(\d+)-42", room)[-1]) > 200, room
     cloud.renter.post(f"/notebooks/{made['id']}/stop")
     cloud.renter.wait_state(made["id"], "stopped")
     cloud.renter.delete(f"/notebooks/{made['id']}")
