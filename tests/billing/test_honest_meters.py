@@ -10,7 +10,7 @@ from sqlalchemy import select
 from tests.billing.test_orders import cap, look
 from tests.support.clock import FakeClock
 from tests.support.factories import PRICE
-from tests.support.scenario import Scenario
+from tests.support.scenario import Scenario, add_site, add_user
 from utcloud.billing import loops, service, uptime
 from utcloud.billing.models import Cap, Order, Uptime
 from utcloud.billing.schemas import CapUpdate
@@ -19,7 +19,7 @@ from utcloud.billing.verify import verified
 from utcloud.common.money import MICRO, amount_for
 from utcloud.protocol import SILENT_AFTER_S, Phase
 from utcloud.workloads import loops as workloads
-from utcloud.workloads.models import Workload
+from utcloud.workloads.models import Attempt, Workload
 from utcloud.workloads.schemas import State
 
 pytestmark = pytest.mark.postgres
@@ -365,6 +365,11 @@ class Edge:
         return set(pages) if self.answers else set()
 
 
+async def ask(pages: workloads.Pages, world: Scenario, clock: FakeClock) -> bool:
+    """Ask every page once; whether some do not answer."""
+    return any([await pages.ask(world.db, clock, each) for each in (await pages.waiting(world.db)).values()])
+
+
 @pytest.fixture
 def edge(monkeypatch: pytest.MonkeyPatch, world: Scenario) -> Edge:
     world.edge_answers = False
@@ -377,17 +382,17 @@ async def test_a_site_cannot_claim_that_a_page_answers(world: Scenario, edge: Ed
     (attempt,) = await world.run(notebook)
     pages, clock = workloads.Pages(), FakeClock(world.now)
     for _ in range(12):
-        assert await pages.look(world.db, clock), "it does not answer yet"
+        assert await ask(pages, world, clock), "it does not answer yet"
         world.later(10)
         clock.advance(seconds=10)
         await world.report()
     assert (await world.meter(attempt)).started_at is None
     assert await world.states(notebook) == [State.STARTING]
     assert (await world.replicas(notebook))[0].reason == "waiting for its page to answer at the edge"
-    assert await pages.look(world.db, clock)
+    assert await ask(pages, world, clock)
     assert await world.states(notebook) == [State.STOPPING]
     assert (await world.replicas(notebook))[0].reason == "Its page did not answer at the edge within 120 seconds."
-    assert not await pages.look(world.db, clock), "what is to end is asked no more"
+    assert not await ask(pages, world, clock), "what is to end is asked no more"
     await world.end(attempt)
     meter = await world.meter(attempt)
     assert (meter.started_at, meter.settled, meter.closed) == (None, 0, True)
@@ -400,16 +405,16 @@ async def test_a_page_is_billed_from_when_it_answers_at_the_edge(world: Scenario
     edge.answers = False
     world.later(7)
     clock.advance(seconds=7)
-    assert await pages.look(world.db, clock)
+    assert await ask(pages, world, clock)
     edge.answers = True
     world.later(1)
     clock.advance(seconds=1)
-    assert not await pages.look(world.db, clock)
+    assert not await ask(pages, world, clock)
     assert await world.states(notebook) == [State.RUNNING]
     row = await world.attempt(attempt)
     assert edge.asked[-1] == {attempt: (row.endpoint, row.token)}
     assert (await world.meter(attempt)).started_at == world.now - timedelta(seconds=1), "when it was last asked in vain"
-    assert not await pages.look(world.db, clock)
+    assert not await ask(pages, world, clock)
     assert len(edge.asked) == 2, "once is enough"
     world.later(10)
     await world.end(attempt)
@@ -425,7 +430,7 @@ async def test_a_page_that_answers_at_once_loses_its_site_nothing(world: Scenari
     world.later(0.3)
     await world.see(attempt, Phase.RUNNING, started_at=ready, ready_at=ready, endpoint="10.89.0.2:8888")
     world.later(0.1)
-    assert not await workloads.Pages().look(world.db, FakeClock(world.now))
+    assert not await ask(workloads.Pages(), world, FakeClock(world.now))
     assert (await world.meter(attempt)).started_at == ready
 
 
@@ -439,6 +444,31 @@ async def test_pages_are_asked_at_once_when_their_site_says_that_they_answer(wor
             while await world.states(notebook) != [State.RUNNING]:
                 await asyncio.sleep(0.01)
         assert (await world.meter(attempt)).started_at == world.now
+    finally:
+        loop.cancel()
+
+
+async def test_pages_that_never_answer_hold_up_no_other_miners(
+    world: Scenario, edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dumb, good = await world.create("dumb"), await world.create("good")
+    (dumbs,), _ = await world.run(dumb), await world.run(good)
+    async with world.db.write() as tx:
+        site = await add_site(tx, await add_user(tx, "otto", is_miner=True), "ottos")
+        (await tx.get_one(Attempt, dumbs)).site_id = site
+
+    async def answering(pages: dict[str, tuple[str, str]], path: str) -> set[str]:
+        if dumbs in pages:
+            await asyncio.Event().wait()
+        return set(pages)
+
+    monkeypatch.setattr(workloads, "answering", answering)
+    loop = asyncio.create_task(workloads.pages_loop(world.db, FakeClock(world.now)))
+    try:
+        async with asyncio.timeout(2):
+            while await world.states(good) != [State.RUNNING]:
+                await asyncio.sleep(0.01)
+        assert await world.states(dumb) == [State.STARTING]
     finally:
         loop.cancel()
 

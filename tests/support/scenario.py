@@ -216,7 +216,7 @@ class Scenario:
     async def _seen_by_the_edge(self, tx: Tx) -> list[str]:
         """All but what names a place where the edge does not go."""
         waiting = await tx.scalars(select(Attempt.id).where(Attempt.page_since.is_not(None)))
-        routed = {ident for ident, (upstream, _) in (await pages.waiting(tx)).items() if upstream}
+        routed = {ident for ident, page in (await pages.waiting(tx)).items() if page.upstream}
         return [one for one in waiting if one in routed or one not in self.seen or not self.seen[one].endpoint]
 
     async def see(self, attempt_id: str, phase: Phase, **fields: Any) -> ObservedReplica:

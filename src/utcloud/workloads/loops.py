@@ -74,20 +74,25 @@ class Pages:
     silent_since: dict[str, datetime] = field(default_factory=dict)
     """By attempt: when its page was first asked in vain."""
 
-    async def look(self, db: Database, clock: Clock) -> bool:
-        """Ask every page that a site says answers, once; whether some do not. What goes on so is stopped."""
+    async def waiting(self, db: Database) -> dict[str, dict[str, pages.Page]]:
+        """The pages to ask, by miner and attempt."""
         async with db.read() as tx:
             waiting = await pages.waiting(tx)
-        if not waiting:
-            self.silent_since.clear()
-            return False
+        self.silent_since = {ident: since for ident, since in self.silent_since.items() if ident in waiting}
+        by_miner: dict[str, dict[str, pages.Page]] = {}
+        for ident, page in waiting.items():
+            by_miner.setdefault(page.miner_id, {})[ident] = page
+        return by_miner
+
+    async def ask(self, db: Database, clock: Clock, waiting: dict[str, pages.Page]) -> bool:
+        """Ask these pages once; whether some do not answer. What goes on so is stopped."""
         asked_at = clock.now()
-        known = {ident: (upstream, token or "") for ident, (upstream, token) in waiting.items() if upstream}
+        known = {ident: (page.upstream, page.token) for ident, page in waiting.items() if page.upstream}
         found = await answering(known, PAGE_PATH)
         silent = known.keys() - found
-        self.silent_since = {ident: self.silent_since.get(ident, asked_at) for ident in silent}
+        since = {ident: self.silent_since.setdefault(ident, asked_at) for ident in silent}
         patience = timedelta(seconds=READY_TIMEOUT_S)
-        late = [ident for ident, since in self.silent_since.items() if asked_at - since >= patience]
+        late = [ident for ident, when in since.items() if asked_at - when >= patience]
         async with db.write(TURNS) as tx:
             await pages.answered(tx, clock.now(), found)
             await pages.silent(tx, silent, asked_at)
@@ -97,11 +102,20 @@ class Pages:
 
 
 async def pages_loop(db: Database, clock: Clock) -> None:
-    """For ever: ask pages at once when a site says that they answer, and again until they do."""
-    look = Pages().look
+    """For ever: ask pages at once when a site says that they answer, and again until they do.
+
+    Each miner's are asked by a task of their own: pages that keep a connection open and say nothing hold up no other
+    miner's.
+    """
+    looks = Pages()
+    asking: dict[str, asyncio.Task[bool]] = {}
     with db.listening(pages.SIGNAL) as woken:
-        while True:
-            woken.clear()
-            silent = await look(db, clock)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), _ASK_AGAIN_S if silent else _SAFETY_NET_S)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                woken.clear()
+                waiting = await looks.waiting(db)
+                asking = {miner: task for miner, task in asking.items() if not task.done()}
+                for miner in waiting.keys() - asking.keys():
+                    asking[miner] = group.create_task(looks.ask(db, clock, waiting[miner]))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), _ASK_AGAIN_S if waiting else _SAFETY_NET_S)

@@ -7,6 +7,7 @@ its site's word, and is not billed.
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import and_, or_, select, update
 
@@ -75,17 +76,27 @@ async def out_of_reach(tx: Tx, now: datetime, attempt_ids: Collection[str]) -> N
         await move(tx, now, replica, State.RUNNING)
 
 
-async def waiting(tx: Tx) -> dict[str, tuple[str | None, str | None]]:
-    """The pages that a site says answer and the edge has not seen yet: address and token, where there is a route still;
-    those that it never had are left out."""
+class Page(NamedTuple):
+    """A page that is still to answer."""
+
+    upstream: str
+    """Address and port at which the edge asks it; empty where there is no route any more."""
+    token: str
+    miner_id: str
+
+
+async def waiting(tx: Tx) -> dict[str, Page]:
+    """The pages that a site says answer and the edge has not seen yet, by attempt; those that never had a route are
+    left out."""
     rows = await tx.execute(
-        select(Attempt.id, Route.upstream, Route.upstream_token)
+        select(Attempt.id, Route.upstream, Route.upstream_token, Site.miner_id)
         .join(Replica, Replica.id == Attempt.replica_id)
+        .join(Site, Site.id == Attempt.site_id)
         .outerjoin(Route, and_(Route.replica_id == Attempt.replica_id, Route.upstream != ""))
         .where(Attempt.page_since.is_not(None), Attempt.done.is_(False), Attempt.desired == Phase.RUNNING)
         .where(or_(Route.replica_id.is_not(None), Replica.state == State.STARTING))
     )
-    return {ident: (upstream, token) for ident, upstream, token in rows}
+    return {ident: Page(upstream or "", token or "", miner) for ident, upstream, token, miner in rows}
 
 
 async def silent(tx: Tx, attempt_ids: Collection[str], asked_at: datetime) -> None:
