@@ -83,9 +83,9 @@ class Caddy:
             await asyncio.wait_for(self._process.wait(), 15)
 
     async def kill(self) -> None:
-        assert self._process
-        self._process.kill()
-        await self._process.wait()
+        if self._process and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
 
     def client(self, host: str) -> httpx.AsyncClient:
         """A client that talks to ``host`` through this Caddy. With a domain it trusts any certificate."""
@@ -164,9 +164,11 @@ async def serving(app: Any, **config: Any) -> AsyncIterator[uvicorn.Server]:
     try:
         yield server
     finally:
-        server.should_exit = True
+        task.cancel()  # uvicorn itself would see only at its next tick, a tenth of a second later, that it is to end
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
         server.force_exit = True
-        await task
+        await server.shutdown()
 
 
 @pytest.fixture
@@ -259,13 +261,13 @@ async def edge(settings: Settings, web_dist: Path) -> AsyncIterator[Caddy]:
     process = Caddy(settings, web_dist)
     await process.start()
     yield process
-    await process.stop()
+    await process.kill()
 
 
 @pytest.fixture
-async def pusher(db: Database, settings: Settings, clock: MovableClock) -> AsyncIterator[None]:
+async def pusher(db: Database, settings: Settings, clock: MovableClock) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(caddy.Pusher(db, settings, clock, poll_s=0.2).run())
-    yield
+    yield task
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

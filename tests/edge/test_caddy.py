@@ -23,7 +23,7 @@ from utcloud.db import Database
 from utcloud.edge import caddy, service
 from utcloud.edge.models import Route
 
-pytestmark = pytest.mark.usefixtures("server", "own_address_allowed", "pusher")
+pytestmark = [pytest.mark.programs, pytest.mark.usefixtures("server", "own_address_allowed", "pusher")]
 
 
 @pytest.fixture
@@ -621,14 +621,15 @@ async def test_pages_may_have_a_domain_of_their_own(
     ["[2001:db8::1%a]@{upstream}@t", "x@{upstream}@t", "@{upstream}@t", "10.89.0.2:1@{upstream}", "{upstream}@t@"],
 )
 async def test_a_forged_file_name_cannot_make_caddy_dial_elsewhere(
-    db: Database, settings: Settings, edge: Caddy, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, name: str
+    db: Database, settings: Settings, edge: Caddy, upstream: Upstream, pusher: asyncio.Task[None], name: str
 ) -> None:
     """Whatever a bug let into the name: all of it must be one address and one token, or Caddy goes nowhere."""
     route = await _put(db, upstream)
     client = await _opened(edge, route)
     folder = settings.edge_routes / route.host_label / route.secret
     before = len(upstream.seen)
-    monkeypatch.setattr(caddy.Pusher, "_found", lambda _: set())  # the forged file is to stay
+    pusher.cancel()  # the forged file is to stay
+    await asyncio.wait([pusher])
     (folder / f"{upstream.address}@jupyter-token").unlink()
     (folder / name.format(upstream=upstream.address)).touch()
     for _ in range(20):

@@ -10,6 +10,8 @@ from tests.edge.conftest import Caddy, serving
 from utcloud.common.settings import Settings
 from utcloud.server.app import create_app
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 async def real(database_url: str, settings: Settings, edge: Caddy) -> AsyncIterator[Caddy]:

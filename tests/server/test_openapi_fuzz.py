@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.support.api import Api
 from tests.support.db import empty_database, postgres_bin
-from tests.support.lanes import examples
+from tests.support.lanes import amount
 from tests.support.served import Served, serve
 from utcloud.common.settings import Settings
 from utcloud.server.app import create_app
@@ -70,7 +70,7 @@ schema = _schema()
 @pytest.mark.slow
 @schema.parametrize()  # type: ignore[untyped-decorator]
 @settings(
-    max_examples=examples(12),
+    max_examples=amount(4, 240),
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

@@ -1,7 +1,8 @@
 """The three lanes of the tests: fast, standard, long. See CONTRIBUTING.
 
-``fast`` leaves out containers, browsers and what is slow, and knows SQLite alone. ``standard`` is what CI runs: all but
-``long``, with PostgreSQL where a test is marked ``postgres``. ``long`` runs everything, at full counts.
+``fast`` leaves out containers, browsers, whatever else starts programs, and what is slow; it knows SQLite alone.
+``standard`` is what CI runs: all but ``long``, with PostgreSQL where a test is marked ``postgres``. ``long`` runs
+everything, at full counts.
 """
 
 from enum import StrEnum
@@ -18,7 +19,7 @@ class Lane(StrEnum):
 
 
 LEFT_OUT = {
-    Lane.FAST: {"containers", "browser", "slow", "long"},
+    Lane.FAST: {"containers", "browser", "programs", "slow", "long"},
     Lane.STANDARD: {"long"},
     Lane.LONG: set[str](),
 }

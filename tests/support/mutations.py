@@ -24,6 +24,8 @@ class Mutation:
     replace: str
     tests: str
     """The test file that should catch it. The others in its folder run after it."""
+    lane: str = ""
+    """``standard`` where the fast lane leaves its tests out."""
     db: str = ""
     """``postgres`` where SQLite cannot show the fault: it has one writer anyway."""
 

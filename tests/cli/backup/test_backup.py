@@ -31,7 +31,10 @@ from utcloud.cli.up.supervise import Supervisor
 from utcloud.common.seal import seal, unseal
 from utcloud.common.settings import Settings
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="files of others are made by root")
+pytestmark = [
+    pytest.mark.programs,
+    pytest.mark.skipif(os.geteuid() != 0, reason="files of others are made by root"),
+]
 
 
 @dataclass

@@ -12,6 +12,7 @@ from tests.cli.up.unixserver import serving
 from utcloud.cli.up import edge, ports
 from utcloud.common.settings import Settings
 
+pytestmark = pytest.mark.programs
 Reply = tuple[int, dict[str, str], str]
 
 

@@ -10,6 +10,7 @@ import pytest
 from utcloud.cli.up import supervise
 from utcloud.cli.up.supervise import MARK, NotUpError, Program, Supervisor
 
+pytestmark = pytest.mark.programs
 WAITS = Program("waits", [sys.executable, "-c", "import time; print('here 100%'); time.sleep(600)"])
 CRASHES = Program("crashes", [sys.executable, "-c", "raise SystemExit('the port is taken')"])
 
