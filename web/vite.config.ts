@@ -26,7 +26,7 @@ export default defineConfig(({ mode }) => {
         onLog: (level, log, report) => log.code !== "MODULE_LEVEL_DIRECTIVE" && report(level, log),
       },
     },
-    server: { proxy: { "/api": edge } },
+    server: { proxy: { "/api": { target: edge, changeOrigin: true, headers: { Origin: edge } } } },
     test: {
       // Rules need no page; pages are drawn in one window after the other, so that antd is loaded once a worker.
       maxWorkers: availableParallelism(),

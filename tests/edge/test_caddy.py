@@ -120,7 +120,7 @@ async def test_the_page_sees_its_token_and_none_of_our_cookies(db: Database, edg
         (f"a=1; {ours}; utcloud_session=S; b=2", "a=1; b=2"),
         (f"{ours}; _xsrf=3", "_xsrf=3"),
         (f"utcloud_session=S; {ours}; utcloud_replica=other; c=4", "c=4"),
-        (f"__Host-utcloud_session=S;{ours}", ""),
+        (f"__Host-utcloud_session=S; {ours}", ""),
         (f"my_utcloud_replica=5; {ours}", "my_utcloud_replica=5"),
     ):
         assert (await client.get("/x", headers={"Cookie": sent})).status_code == 200
@@ -300,11 +300,11 @@ async def test_a_host_is_no_pattern_and_no_header_brings_a_secret(
             answer = await client.get("/lab", headers=_cookie(route))
             assert answer.status_code in (400, 403, 421), label
     async with edge.client(_host(route)) as client:
-        for header in ({"Utcloud-Secret": route.secret}, {"Utcloud-Secret": f"; {_name(route)}={route.secret};"}):
+        for header in ({"Utcloud-Cookies": route.secret}, {"Utcloud-Cookies": f"; {_name(route)}={route.secret};"}):
             assert (await client.get("/lab", headers=header)).status_code == 403
     assert len(upstream.seen) == reached
-    assert (await page.get("/x", headers={"Utcloud-Secret": "mine"})).status_code == 200
-    assert "utcloud-secret" not in upstream.seen[-1]
+    assert (await page.get("/x", headers={"Utcloud-Cookies": "mine"})).status_code == 200
+    assert "utcloud-cookies" not in upstream.seen[-1]
 
 
 async def test_another_page_cannot_shut_a_page_by_cookies_of_its_own(
@@ -344,8 +344,13 @@ async def test_the_server_gets_the_consoles_cookies_and_no_others(edge: Caddy, s
             ("utcloud_session=S", "utcloud_session=S"),
             (f"{flood}; utcloud_session=S", "utcloud_session=S"),
             (f"utcloud_session=S; {flood}; utcloud_device=D", "utcloud_session=S; utcloud_device=D"),
-            ("a=b;utcloud_device=D;utcloud_session=S;  c", "utcloud_device=D; utcloud_session=S"),
-            ("xutcloud_session=S; a=utcloud_session=S; utcloud_sessions=S", ""),
+            ("a=b; utcloud_device=D; c; utcloud_session=S; utcloud_session=T", "utcloud_session=S; utcloud_device=D"),
+            ("utcloud_device=D", "utcloud_device=D"),
+            (
+                "xutcloud_session=S; a=utcloud_session=S; utcloud_sessions=S; Utcloud_Session=S; b= utcloud_session=S",
+                "",
+            ),
+            ("", ""),
             (flood, ""),
         ):
             answer = await browser.get("/api/v1/cookies", headers={"Cookie": sent})

@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -53,11 +54,14 @@ def _shown(edge: Caddy, host: str) -> bytes:
     """What a visitor of ``host`` is shown."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with (
-        socket.create_connection(("127.0.0.1", edge.settings.port), 5) as plain,
-        context.wrap_socket(plain, server_hostname=host) as connection,
-    ):
-        return connection.getpeercert(binary_form=True) or b""
+    for _ in range(5):
+        with (
+            suppress(ConnectionResetError),  # the configuration of before took the connection, and has just ended
+            socket.create_connection(("127.0.0.1", edge.settings.port), 5) as plain,
+            context.wrap_socket(plain, server_hostname=host) as connection,
+        ):
+            return connection.getpeercert(binary_form=True) or b""
+    pytest.fail("Caddy resets every connection")
 
 
 def _leaf(settings: Settings) -> bytes:

@@ -1,6 +1,10 @@
 """The whole server, without site and edge, on a loopback port: its own process's thread, migrated from nothing."""
 
+import atexit
 import contextlib
+import functools
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +20,9 @@ from utcloud.cli.up import access
 from utcloud.common.settings import Settings
 from utcloud.server import bootstrap
 from utcloud.server.app import create_app
+from utcloud.server.heads import BoundedHeads
+
+PRESET = bootstrap.PresetImage("jupyter", "localhost/utcloud/jupyter:1", "JupyterLab")
 
 
 @dataclass
@@ -54,19 +61,42 @@ class Served:
         return self.settings.token_file.read_text().strip()
 
 
+def _prepare(settings: Settings) -> str:
+    """Migrate and bootstrap; the first operator's password where it is new, else none."""
+    return bootstrap.prepare(settings, [PRESET]).password or ""
+
+
+@functools.cache
+def _new_home() -> tuple[Path, str]:
+    """A home that was migrated from nothing, to be copied, and its first operator's password."""
+    folder = Path(tempfile.mkdtemp(prefix="utcloud-served-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder, _prepare(Settings(home=folder / "home"))
+
+
 @contextlib.contextmanager
 def serve(home: Path, database_url: str) -> Iterator[Served]:
     """Migrate, bootstrap and serve until the block ends. The home may be one that was used before."""
     port = free_port()
     settings = Settings(home=home, database_url=database_url, port=port)
-    image = bootstrap.PresetImage("jupyter", "localhost/utcloud/jupyter:1", "JupyterLab")
-    first = bootstrap.prepare(settings, [image])
+    password = ""
+    if not database_url and not any(home.glob("*")):
+        folder, password = _new_home()
+        shutil.copytree(folder / "home", home, dirs_exist_ok=True)
     known = access.read(home / "access.json")
-    password = first.password or (known.password if known else "")
+    password = _prepare(settings) or password or (known.password if known else "")
     assert password
     app = create_app(settings)
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", ws="none", timeout_graceful_shutdown=1)
+        uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=port,
+            http=BoundedHeads,
+            log_level="warning",
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

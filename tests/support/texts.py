@@ -57,6 +57,7 @@ NOT_SHOWN = {
     "the store gave other bytes *",
     "replica {0}: *",
     "size({http.request.header.Cookie}) > *",
+    "{http.request.header.Cookie}; *",
     "write a host name alone, *",  # of settings, to whoever starts it
     "it needs UTCLOUD_DOMAIN, *",
     "*, where the consoles are, must be *",

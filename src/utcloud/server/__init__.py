@@ -13,6 +13,7 @@ def run(settings: Settings) -> None:
     import uvicorn
 
     from utcloud.server.app import create_app
+    from utcloud.server.heads import BoundedHeads
     from utcloud.server.logs import configure
 
     configure(settings.log_level)
@@ -23,7 +24,7 @@ def run(settings: Settings) -> None:
         create_app(settings),
         uds=str(settings.server_socket),
         loop="uvloop",
-        http="httptools",
+        http=BoundedHeads,
         ws="none",
         log_config=None,
         access_log=False,

@@ -39,8 +39,9 @@ parent domain: what is refused for its size is refused until somebody deletes th
 _MAX_COOKIES = 16 * 2**10
 """So many bytes of cookies come to a container; all are left out when there are more. It knows its visitor by the token
 that the edge puts in, and refuses a head of 64 KiB."""
-_FOUND = "Utcloud-Secret"
-"""Header in which a page's secret goes from one step here to the next; never out of here."""
+_COOKIES = "Utcloud-Cookies"
+"""Header in which all cookies go from one step here to the next, each after "; "; never out of here. A pattern that
+begins with that and a name is found quickly among a megabyte of others, and never within another's value."""
 _STREAMS_OUTLIVE_A_CHANGE = "24h"
 _OUR_COOKIES = r"(^|;\s*)(__Host-)?utcloud_[^=;]*=[^;]*"
 _FOREIGN_REQUEST: list[Json] = [
@@ -100,7 +101,7 @@ def base_config(settings: Settings, web_dist: Path, *, internal_port: int | None
 def cookie_name(settings: Settings, label: str) -> str:
     """Name of the cookie that opens the page of a host label. On https ``__Host-`` keeps sibling hosts from setting it;
     on http one would have to know the label, which nobody else does."""
-    return f"{'__Host-' if settings.domain else ''}utcloud_replica_{label}"
+    return "__Host-utcloud_replica" if settings.domain else f"utcloud_replica_{label}"
 
 
 def _edge(settings: Settings, web_dist: Path) -> Json:
@@ -137,7 +138,7 @@ def _replicas(settings: Settings) -> list[Json]:
         "stream_close_delay": _STREAMS_OUTLIVE_A_CHANGE,
         "headers": {
             "request": {
-                "delete": [_FOUND],
+                "delete": [_COOKIES],
                 "set": {"Authorization": ["token {http.regexp.page.2}"]},
                 "replace": {
                     "Cookie": [
@@ -149,25 +150,23 @@ def _replicas(settings: Settings) -> list[Json]:
         },
     }
     label = f"{{http.request.host.labels.{settings.apps_host.count('.') + 1}}}"
-    named = rf"^.*;\s*{cookie_name(settings, label)}=([A-Za-z0-9_-]+)\s*;.*$"
-    found = {
-        "set": {_FOUND: ["; {http.request.header.Cookie};"]},
-        "replace": {_FOUND: [{"search_regexp": named, "replace": "$1"}]},
-    }
+    # Only a replacement's pattern can have the host in it. It leaves a character that no header can have.
+    mark = {"search_regexp": f"; {cookie_name(settings, label)}=", "replace": "\x01"}
+    found: Json = {"set": {_COOKIES: ["; {http.request.header.Cookie}"]}, "replace": {_COOKIES: [mark]}}
+    secret = {"name": "secret", "pattern": r"\x01([A-Za-z0-9_-]{43})(?:;|$)"}
     many = {"expression": f"size({{http.request.header.Cookie}}) > {_MAX_COOKIES}"}
-    secret = {"name": "secret", "pattern": r"^([A-Za-z0-9_-]{43})$"}
     file = {"root": str(settings.edge_routes), "try_files": [f"/{label}/{{http.regexp.secret.1}}/*"]}
     page = {"{http.matchers.file.relative}": {"name": "page", "pattern": r"/([^/@]+)@([^/@]*)$"}}
     return [
         {
             "match": [{"path": ["/_utcloud/open"]}],
-            "handle": [{"handler": "rewrite", "uri": "/edge/open"}, _server(settings)],
+            "handle": [_request(delete=["Cookie"]), {"handler": "rewrite", "uri": "/edge/open"}, _server(settings)],
             "terminal": True,
         },
-        {"handle": [{"handler": "headers", "request": found}]},
-        {"match": [many], "handle": [{"handler": "headers", "request": {"delete": ["Cookie"]}}]},
+        {"handle": [_request(**found)]},
+        {"match": [many], "handle": [_request(delete=["Cookie"])]},
         {
-            "match": [{"header_regexp": {_FOUND: secret}, "not": _FOREIGN_REQUEST}],
+            "match": [{"header_regexp": {_COOKIES: secret}, "not": _FOREIGN_REQUEST}],
             "handle": [_when({"file": file}, _when({"vars_regexp": page}, proxy))],
         },
         _answer(403, pages.not_opened(settings), pages.HEADERS),
@@ -179,7 +178,7 @@ def _console(settings: Settings, web_dist: Path) -> list[Json]:
     cookie = f"*{session_cookie_name(settings)}=*"
     stranger = {"not": [{"header": {"Authorization": ["*"]}}, {"header": {"Cookie": [cookie]}}]}
     return [
-        {"handle": _security_headers(settings)},
+        {"handle": [*_only_ours(settings), *_security_headers(settings)]},
         {"match": [{"path": ["/api/*"]}], "handle": [_unless_said("Cache-Control", "no-store")]},
         # The server holds every body to what its sender may send; here is kept from it what nobody may.
         {"match": [{"path": ["/api/*"], **stranger}], "handle": [_at_most(bodies.OPEN)]},
@@ -301,23 +300,24 @@ def _server(settings: Settings) -> Json:
         # While the server restarts, visitors wait for a moment instead of seeing an error.
         "load_balancing": {"try_duration": "10s", "try_interval": "50ms"},
         "stream_close_delay": _STREAMS_OUTLIVE_A_CHANGE,
-        "headers": {"request": {"replace": {"Cookie": _only_ours(settings)}}},
     }
 
 
 def _only_ours(settings: Settings) -> list[Json]:
-    """Takes out all cookies but the consoles' own: whatever replicas' pages set for the domain above them stays here.
+    """Takes out all cookies but the consoles' own: whatever replicas' pages set for the domain above them ends here."""
+    steps: list[Json] = [{"handle": [_request(set={_COOKIES: ["; {http.request.header.Cookie}"]}, delete=["Cookie"])]}]
+    for key, name in (("session", session_cookie_name(settings)), ("device", device_cookie_name(settings))):
+        match = {"header_regexp": {_COOKIES: {"name": key, "pattern": f"; {name}=([^;]*)"}}}
+        kept = f"{{http.request.header.Cookie}}; {name}={{http.regexp.{key}.1}}"
+        steps.append({"match": [match], "handle": [_request(set={"Cookie": [kept]})]})
+    tidy = {"Cookie": [{"search_regexp": "^; ", "replace": ""}]}
+    steps.append({"handle": [_request(delete=[_COOKIES], replace=tidy)]})
+    return [_subroute(steps)]
 
-    No header has the control character that marks what is kept, since no server takes one.
-    """
-    ours = "|".join((session_cookie_name(settings), device_cookie_name(settings)))
-    steps = (
-        (rf"(?:^|;)\s*((?:{ours})=[^;]*)", "\x01$1"),
-        (r"(?:^|;)[^;\x01]*", ""),
-        (r"\x01", "; "),
-        (r"^;\s*", ""),
-    )
-    return [{"search_regexp": found, "replace": instead} for found, instead in steps]
+
+def _request(**changes: Any) -> Json:
+    """Change the request's header fields."""
+    return {"handler": "headers", "request": changes}
 
 
 def _security_headers(settings: Settings) -> list[Json]:
