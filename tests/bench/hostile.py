@@ -46,7 +46,7 @@ def hostile_bodies() -> list[Figure]:
         with server_in(home, "") as client:
             body = {"username": first.username, "password": first.password, "name": "bench"}
             token = client.post("/auth/tokens", json=body).json()["token"]
-            socket = str(home / "run" / "server.sock")
+            socket = str(home / "run" / "serve" / "server.sock")
             asyncio.run(_look(socket, token, 2))
             quiet, hostile, answers = [], [], []
             for _ in range(ROUNDS):

@@ -172,25 +172,39 @@ async def _journal(dataset: Dataset) -> list[Figure]:
     await books.grow(ENTRIES)
     pairs = []
     for _ in range(VERIFICATIONS):
+        used = time.process_time()
         found = await _verify(dataset.url)
+        ours = Spent(found.seconds, time.process_time() - used)
         assert found.checked == ENTRIES, found
-        pairs.append((found.seconds, await _read_and_hash(dataset.url)))
-    best, plain_s = min(pairs, key=lambda pair: pair[0] / pair[1])
-    ratio = statistics.median(ours / plain for ours, plain in pairs)
+        pairs.append((ours, await _read_and_hash(dataset.url)))
+    best, plain = min(pairs, key=lambda pair: pair[0].wall_s / pair[1].wall_s)
+    ratio = statistics.median(ours.wall_s / plain.wall_s for ours, plain in pairs)
     how = f"{found.checked} entries with {books.postings} postings: chain, facts, sums, balances, meters, keys"
-    against = f"median of {VERIFICATIONS} pairs; the best: {best:.1f} s against {plain_s:.1f} s of COPY and hashlib"
-    seconds = [{"ours": round(ours, 2), "plain": round(plain, 2)} for ours, plain in pairs]
+    against = f"median of {VERIFICATIONS} pairs; the best: {best.wall_s:.1f} s (this process worked {best.cpu_s:.1f}) "
+    against += f"against {plain.wall_s:.1f} s ({plain.cpu_s:.1f}) of COPY and hashlib"
+    seconds = [{"ours": ours.as_json(), "plain": plain.as_json()} for ours, plain in pairs]
     figures = [
         Figure("journal_verify_ratio", round(ratio, 2), "ratio", "<= 2.5", against, {"seconds": seconds}),
-        Figure("journal_verify_1m_s", round(best, 2), "s", "", how),
+        Figure("journal_verify_1m_s", round(best.wall_s, 2), "s", "", how),
     ]
     await books.grow(POSTINGS // 3 - ENTRIES)
     figures.append(await asyncio.to_thread(_pages, dataset, books))
     return figures
 
 
-async def _read_and_hash(url: str) -> float:
-    """The seconds that it takes to read what the check reads by COPY, and to hash what it hashes, entry by entry."""
+@dataclass(frozen=True)
+class Spent:
+    """Seconds by the clock, and of this process's own work: the first tell less where others want the machine too."""
+
+    wall_s: float
+    cpu_s: float
+
+    def as_json(self) -> dict[str, float]:
+        return {"wall_s": round(self.wall_s, 2), "cpu_s": round(self.cpu_s, 2)}
+
+
+async def _read_and_hash(url: str) -> Spent:
+    """What it takes to read what the check reads by COPY, and to hash what it hashes, entry by entry."""
     connection = await asyncpg.connect(_dsn(url))
     columns = "seq, id, hash, idempotency_key, kind, cause_type, cause_id, note, actor_id, actor_name, at, facts"
     queries = [f"SELECT {columns} FROM journal_entries ORDER BY seq"]
@@ -198,12 +212,12 @@ async def _read_and_hash(url: str) -> float:
     try:
         sizes = await connection.fetch(_FORM_SIZES)
         forms = [b"x" * one[0] for one in sizes]
-        begin = time.perf_counter()
+        begin, used = time.perf_counter(), time.process_time()
         for query in queries:
             await connection.copy_from_query(query, output=_nowhere)
         for form in forms:
             hashlib.sha256(form).hexdigest()
-        return time.perf_counter() - begin
+        return Spent(time.perf_counter() - begin, time.process_time() - used)
     finally:
         await connection.close()
 

@@ -84,7 +84,7 @@ async def _introduce(dataset: Dataset) -> None:
 
 async def _measure(dataset: Dataset) -> tuple[Spent, Spent, Spent, int]:
     server, postmaster = _child("utcloud server"), _child("postgres -D")
-    socket = Path(server.environ()["UTCLOUD_HOME"]) / "run" / "server.sock"
+    socket = Path(server.environ()["UTCLOUD_HOME"]) / "run" / "serve" / "server.sock"
     sites = [Site(dataset, number, socket) for number in range(dataset.nodes)]
 
     async def during(idle: Spent) -> tuple[Spent, int]:

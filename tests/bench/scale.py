@@ -49,7 +49,7 @@ def server_in(home: Path, token: str, **settings: str) -> Iterator[httpx.Client]
         program = str(Path(sys.executable).with_name("utcloud"))
         process = subprocess.Popen([program, "server"], env=env, stdout=log, stderr=log)
     try:
-        transport = httpx.HTTPTransport(uds=str(home / "run" / "server.sock"))
+        transport = httpx.HTTPTransport(uds=str(home / "run" / "serve" / "server.sock"))
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         with httpx.Client(
             transport=transport, base_url="http://localhost/api/v1", headers=headers, timeout=60

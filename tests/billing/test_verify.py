@@ -1,6 +1,7 @@
 """The chain over the journal: whatever is changed behind the database's back is found, and its first row named."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.support.factories import NOW, AccountFactory
 from tests.support.money import UNC, begin, fund
-from utcloud.billing import chain, journal, meters, verify
+from tests.support.scenario import Scenario
+from utcloud.accounts.auth import Actor
+from utcloud.billing import chain, journal, loops, meters, verify
 from utcloud.billing.models import Account, Entry, Meter, Posting
 from utcloud.billing.triggers import statements
 from utcloud.common.ids import new_id
@@ -84,6 +87,8 @@ TAMPERED = [
     ("UPDATE journal_entries SET cause_id = 'mtr_other' WHERE seq = 2", "entry", 2, CHANGED),
     ("UPDATE journal_entries SET idempotency_key = 'x' WHERE seq = 4", "entry", 4, CHANGED),
     ("UPDATE journal_entries SET actor_name = 'x' WHERE seq = 1", "entry", 1, CHANGED),
+    ("UPDATE journal_entries SET facts = ' ' || facts WHERE seq = 2", "entry", 2, CHANGED),
+    ("UPDATE journal_entries SET facts = facts || ' ' WHERE seq = 1", "entry", 1, CHANGED),
     ("UPDATE journal_entries SET seq = 99 WHERE seq = 2", "entry", 2, "number 2 is missing"),
     ("DELETE FROM journal_entries WHERE seq = 2", "entry", 2, "number 2 is missing"),
     ("DELETE FROM journal_entries WHERE seq = 6", "posting", None, "belongs to no entry"),
@@ -178,6 +183,64 @@ async def test_an_account_with_an_odd_name_hides_nothing(db: Database, name: str
     assert fault
     assert (fault.what, fault.seq) == ("entry", 2)
     assert "not what they were" in fault.detail
+
+
+ODD = ['say "hi"', "a\\b", "a\\u0041", '","', "a\tb\nc\rd", "\x7f\x1f", "für", "汉字", "🙂", "]^[\\]", "\\N", "'\"'"]
+
+
+@pytest.mark.parametrize("text_", ODD)
+async def test_what_people_write_is_hashed_as_it_is(db: Database, text_: str) -> None:
+    """Nor does it pass for another text that is hashed alike: written as JSON writes it, say."""
+    async with db.write() as tx:
+        wallet, issuance = await fund(tx, "rita", UNC), await journal.account(tx, "issuance", journal.PLATFORM)
+        lines = [(wallet.id, 2), (issuance.id, -2)]
+        await journal.post(tx, "recharge", text_, lines, at=NOW, note=text_, actor=Actor("us_op", text_))
+        await fund(tx, "rita", UNC)
+    assert (await verify.verified(db)).fault is None
+    for column in ("idempotency_key", "note", "actor_name"):
+        for other in {json.dumps(text_)[1:-1], json.dumps(text_, ensure_ascii=False)[1:-1]} - {text_}:
+            await tamper(db, f"UPDATE journal_entries SET {column} = :other WHERE seq = 2", other=other)
+            fault = (await verify.verified(db)).fault
+            assert fault
+            assert (fault.what, fault.seq, CHANGED in fault.detail) == ("entry", 2, True)
+            await tamper(db, f"UPDATE journal_entries SET {column} = :text WHERE seq = 2", text=text_)
+    await tamper(db, "UPDATE journal_entries SET cause_type = :other WHERE seq = 2", other='\\u006deter"')
+    assert (await verify.verified(db)).fault
+
+
+async def test_a_posting_that_is_written_like_two_is_found(db: Database) -> None:
+    """Its text, and so the entry's hash, is that of both."""
+    async with db.write() as tx:
+        tx.add(AccountFactory.build(id="a", kind="wallet", owner_id="rita", balance=0))  # there is little room for ids
+        await tx.flush()
+        await fund(tx, "rita", 1)
+        issuance = (await journal.account(tx, "issuance", journal.PLATFORM)).id
+        entry = (await tx.scalars(select(Entry.id))).one()
+    as_one = "INSERT INTO postings (entry_id, account_id, amount, at) SELECT id, :both, -1, at FROM journal_entries"
+    more = "INSERT INTO postings (entry_id, account_id, amount, at) VALUES ('je_none', 'x', 0, 0)"  # as many as before
+    await tamper(db, "DELETE FROM postings", as_one, more, both=f'a",1],["{issuance}')
+    fault = (await verify.verified(db)).fault
+    assert fault
+    assert (fault.what, fault.ident in (entry, "je_none")) == ("posting", True)
+
+
+async def test_usual_meters_are_looked_at_by_the_database_alone(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each one that it cannot say to be right costs as much as ten."""
+    world = await Scenario.build(db)
+    await world.run(await world.create("runs"))
+    ended = await world.create("ended")
+    (attempt,) = await world.run(ended)
+    for _ in range(2):
+        world.later(3600)
+        await world.report()
+        await loops.settle_due(db, world.now)
+    await world.stop(ended)
+    await world.end(attempt)
+    monkeypatch.setattr(verify.beside, "_METERS", None)
+    assert (await verify.verified(db)).fault is None
+    await tamper(db, "UPDATE meters SET price = price + 1")
+    with pytest.raises(Exception, match="None"):
+        await verify.verified(db)
 
 
 async def test_a_forged_entry_at_the_end_needs_a_hash(db: Database) -> None:

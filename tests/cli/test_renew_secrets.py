@@ -35,7 +35,7 @@ def secret_of_a_route(settings: Settings, secret: str = "") -> str:
 
 def test_a_lost_key_is_noticed_and_its_secrets_renewed(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    settings = Settings(home=home)
+    settings = Settings(home=home, user="root")
     bootstrap.prepare(settings)
     assert secret_of_a_route(settings, "first") == "first"
     here = Cli(home, "")

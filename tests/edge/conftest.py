@@ -174,7 +174,7 @@ async def serving(app: Any, **config: Any) -> AsyncIterator[uvicorn.Server]:
 @pytest.fixture
 def home() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="utcloud-edge-", dir="/tmp"))  # a socket's path must be short
-    (path / "run").mkdir()
+    (path / "run" / "serve").mkdir(parents=True)
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
@@ -265,8 +265,10 @@ async def edge(settings: Settings, web_dist: Path) -> AsyncIterator[Caddy]:
 
 
 @pytest.fixture
-async def pusher(db: Database, settings: Settings, clock: MovableClock) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(caddy.Pusher(db, settings, clock, poll_s=0.2).run())
+async def pusher(
+    db: Database, settings: Settings, clock: MovableClock, request: pytest.FixtureRequest
+) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(caddy.Pusher(db, settings, clock, poll_s=getattr(request, "param", 0.2)).run())
     yield task
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -140,6 +140,7 @@ def test_half_a_pair_and_one_without_a_domain_are_no_settings(home: Path, given:
         Settings(home=home, **given)  # type: ignore[arg-type]
 
 
+@pytest.mark.programs
 async def test_every_host_shows_the_one_certificate(secure: Caddy, public: Settings) -> None:
     """None is got for any host: strangers and renters use nothing up by new names."""
     for host in (DOMAIN, f"a.apps.{DOMAIN}", f"b.apps.{DOMAIN}"):
@@ -153,6 +154,7 @@ async def test_every_host_shows_the_one_certificate(secure: Caddy, public: Setti
         assert "Open this page from the console" in (await browser.get("/lab")).text
 
 
+@pytest.mark.programs
 async def test_a_renewed_certificate_is_shown_without_a_restart(secure: Caddy, public: Settings) -> None:
     renewer = Renewer(public, Now())
     before = _leaf(public)
@@ -165,6 +167,7 @@ async def test_a_renewed_certificate_is_shown_without_a_restart(secure: Caddy, p
     assert _shown(secure, f"x.apps.{DOMAIN}") == after
 
 
+@pytest.mark.programs
 async def test_what_caddy_missed_it_is_told_again(secure: Caddy, public: Settings) -> None:
     """The server ended between writing the file and telling Caddy."""
     make(public.home, *NAMES)
@@ -174,6 +177,7 @@ async def test_what_caddy_missed_it_is_told_again(secure: Caddy, public: Setting
     assert _shown(secure, DOMAIN) == _leaf(public)
 
 
+@pytest.mark.programs
 async def test_a_renewal_that_is_half_done_or_wrong_changes_nothing(secure: Caddy, public: Settings) -> None:
     renewer = Renewer(public, Now())
     before = _leaf(public)
@@ -199,6 +203,7 @@ async def test_without_a_caddy_the_newest_waits_for_it(public: Settings) -> None
     assert public.edge_certificate.read_bytes() == certificates.read(public, NOW).pem
 
 
+@pytest.mark.programs
 def test_with_files_nothing_is_got_for_pages(public: Settings, tmp_path: Path) -> None:
     certificates.put(public, certificates.read(public, NOW))
     config = caddy.base_config(public, tmp_path, internal_port=9999)

@@ -15,6 +15,7 @@ from utcloud.server import bootstrap
 from utcloud.server.app import create_app
 from utcloud.server.heads import BoundedHeads
 
+pytestmark = pytest.mark.programs
 FLOOD = "; ".join(f"c{number}={'x' * 4090}" for number in range(178))
 
 

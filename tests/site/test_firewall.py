@@ -39,6 +39,7 @@ def test_what_is_no_prefix_is_made_anew(tmp_path: Path, left: str) -> None:
         ("delete table inet utcloud\n", False),
         ("delete table inet utcloud_0123f0\n", False),
         ('delete element inet utcloud_0123f within { "a" . "a" }\n', False),
+        ('delete element inet utcloud_0123f sent { "a" limit rate over 1 kbytes/second }\n', False),
     ],
 )
 async def test_what_is_removed_of_its_own_table_is_heard(

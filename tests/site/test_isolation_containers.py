@@ -339,6 +339,48 @@ async def test_denied_networks_and_the_hosts_own_are_closed(world: World) -> Non
         await firewall.remove()
 
 
+CARRY = """
+import socket, sys, time
+host, port = sys.argv[1].split(':')
+def connected(): return socket.create_connection((host, int(port)), 30)
+def carry(send):
+    with connected() as s:
+        began = time.monotonic()
+        s.sendall((b'put' if send else b'get') + (bytes(1_000_000) if send else b''))
+        s.shutdown(socket.SHUT_WR)
+        while s.recv(65536): pass
+        return time.monotonic() - began
+print('%.2f %.2f' % (carry(True), carry(False)), flush=True)
+"""
+STORE = """
+import socketserver
+class Store(socketserver.StreamRequestHandler):
+    def handle(self):
+        if self.rfile.read(3) == b'get': self.wfile.write(bytes(1_000_000))
+        while self.rfile.read(65536): pass
+socketserver.ThreadingTCPServer(('', 9000), Store).serve_forever()
+"""
+
+
+async def test_no_workload_takes_the_whole_line(
+    world: World, server: SmallServer, agent_of: Callable[..., Agent], real_settings: Settings, replica: Make
+) -> None:
+    """A megabyte each way, of which a fifth goes at once, takes seconds at a bound of two megabits."""
+    space, host = f"uts{os.getpid() % 200}net", world.internet.rpartition(":")[0]
+    store = subprocess.Popen(["ip", "netns", "exec", space, sys.executable, "-c", STORE])
+    try:
+        _wait_for(host, 9000)
+        agent_of(real_settings.model_copy(update={"network_mbit": 2}))
+        one = replica(command=["python3", "-uc", CARRY, f"{host}:9000"], port=None)
+        await server.want(one)
+        ended = await server.until_phase(one.attempt_id, "ended", 90)
+    finally:
+        store.kill()
+        store.wait()
+    sent, received = map(float, ended.log_tail.split())
+    assert sent > 2 and received > 2, "less than half as fast as a line without a bound"
+
+
 async def test_two_sites_of_a_machine_leave_each_others_rules_alone(tmp_path: Path) -> None:
     first, second = (
         Nftables(bridge_prefix(tmp_path / name), [deny]) for name, deny in (("a", "8.8.8.0/24"), ("b", "9.9.9.0/24"))

@@ -26,7 +26,7 @@ class Secrets:
 
 def travel(cloud: Cloud, open_path: str = "/_utcloud/open") -> Secrets:
     """Log in by every way, fail to, make tokens, codes, a webhook, a site, a notebook that runs, and open its page."""
-    seen, name = Secrets(), f"sam-{secrets.token_hex(3)}"
+    seen, name = Secrets(), f"sam-{cloud.name}-{secrets.token_hex(3)}"
     known, operator = seen.known, cloud.operator
     known["operator's token"] = operator.http.headers["authorization"].removeprefix("Bearer ")
 

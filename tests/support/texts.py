@@ -33,7 +33,10 @@ NOT_SHOWN = {
     "delete element * within *",  # nftables
     "list table *",
     "inet utcloud_*",
-    "\tset within {",
+    "\\tset (within|sent*",
+    "set %(name)s {*",
+    "limit rate over *",
+    "?ifname *",
     "mount: *",  # what the system said
     "umount: *",
     "open_tree: *",
@@ -73,8 +76,7 @@ NOT_SHOWN = {
     "{0} ({1})",
     "the audit trail is append-only",  # what the database says to who changes it by hand
     "these are not the facts of *",
-    "replace(*",  # SQL
-    "\nSELECT seq, hash, *",
+    "\nSELECT hash, seq *",
 }
 """Texts that no page shows: headers, what only a program or the log reads."""
 

@@ -18,9 +18,9 @@ START = "0" * 64
 _canonical = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 
-def canonical(facts: dict[str, object]) -> str:
-    """``facts`` as they are kept and hashed: a JSON object in ASCII, its names in order, without spaces."""
-    return _canonical(facts)
+def canonical(value: dict[str, object] | list[object]) -> str:
+    """Facts as they are kept and hashed: a JSON object in ASCII, its names in order, without spaces."""
+    return _canonical(value)
 
 
 def entry_hash(

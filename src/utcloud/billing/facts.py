@@ -1,14 +1,15 @@
 """What each kind of entry tells, hashed with it, so that its lines can be computed from that alone.
 
-``KINDS`` is the one registry: the names of a kind's facts, and the rule that says what its lines must be. An entry of a
-kind that is not there can neither be written nor be found right. A new kind of entry needs its facts, its rule, and its
+``KINDS`` is the one registry: a kind's facts, and the rule that says what its lines must be. An entry of a kind that is
+not there can neither be written nor be found right. A new kind of entry needs its facts, its rule, and its
 word in the constraint of ``models.Entry``.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import Any, Protocol
+
+import msgspec
 
 from utcloud.billing.solvency import MS_PER_HOUR, Interval
 from utcloud.common.clock import to_ms
@@ -17,7 +18,6 @@ from utcloud.common.money import format_unc
 PLATFORM = "platform"
 """The owner of the accounts ``fee`` and ``issuance``."""
 
-Facts = dict[str, Any]
 Line = tuple[str, int]
 """An account's id and micro-UNC."""
 Role = tuple[str, str]
@@ -81,10 +81,51 @@ class Metered(Interval, Protocol):
     def fee_ppm(self) -> int: ...
 
 
+class Charge(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """Of a charge, a reversal or a credit: by them the attempt has cost ``was`` before, ``settled - credited`` now.
+
+    In the order in which they are written, which is read quickest.
+    """
+
+    attempt: str
+    credited: int
+    fault_credit: str | None
+    fee_ppm: int
+    began: int = msgspec.field(name="from")
+    group: str | None
+    max_cost: int | None
+    max_ms: int | None
+    order: str
+    payee: str
+    payer: str
+    price: int
+    settled: int
+    silent_ms: int
+    until: int
+    waived: int
+    was: int
+
+
+class Transfer(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The facts of a recharge or a deduction: whose account it changes, and by how much."""
+
+    account: str
+    amount: int
+    kind: str
+    owner: str
+
+
+class Release(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The facts of a release: so much of what was held of the miner ``owner``'s earnings is his."""
+
+    amount: int
+    owner: str
+
+
 def of_meter(
     meter: Metered, terms: Terms | None, *, was: int, settled: int, waived: int, credited: int
 ) -> dict[str, object]:
-    """The facts of a charge or a reversal of ``meter``: by them it has cost ``was`` before, ``settled - credited`` now.
+    """``Charge`` of ``meter``.
 
     ``settled``, ``waived`` and ``credited`` are the meter's own sums once the entry is written.
     """
@@ -111,18 +152,18 @@ def of_meter(
 
 
 def of_transfer(account_id: str, role: Role, amount: int) -> dict[str, object]:
-    """The facts of a recharge or a deduction: whose account it changes, and by how much."""
+    """``Transfer`` into or out of the account of ``role``."""
     kind, owner = role
     return {"account": account_id, "amount": amount, "kind": kind, "owner": owner}
 
 
 def of_release(owner: str, amount: int) -> dict[str, object]:
-    """The facts of a release: so much of what was held of the miner ``owner``'s earnings is his."""
+    """``Release`` to the miner ``owner``."""
     return {"amount": amount, "owner": owner}
 
 
-def _transfer(kind: str, cause_id: str, facts: Facts, lines: Sequence[Line], accounts: Accounts) -> None:
-    ident, amount, role = facts["account"], facts["amount"], (facts["kind"], facts["owner"])
+def _transfer(kind: str, cause_id: str, told: Transfer, lines: Sequence[Line], accounts: Accounts) -> None:
+    ident, amount, role = told.account, told.amount, (told.kind, told.owner)
     if (amount > 0) != (kind == "recharge") or (cause_id and cause_id != ident):
         raise _no_such_facts(kind)
     found = accounts.roles.get(ident)
@@ -131,37 +172,34 @@ def _transfer(kind: str, cause_id: str, facts: Facts, lines: Sequence[Line], acc
     _compare({role: amount, ISSUANCE: -amount}, lines, accounts)
 
 
-def _release(kind: str, cause_id: str, facts: Facts, lines: Sequence[Line], accounts: Accounts) -> None:
-    owner, amount = facts["owner"], facts["amount"]
+def _release(kind: str, cause_id: str, told: Release, lines: Sequence[Line], accounts: Accounts) -> None:
+    owner, amount = told.owner, told.amount
     if amount <= 0 or cause_id != owner:
         raise _no_such_facts(kind)
     _compare({("held", owner): -amount, ("earnings", owner): amount}, lines, accounts)
 
 
-_CHARGED = itemgetter(
-    *("settled", "credited", "waived", "was", "fee_ppm", "silent_ms", "price", "from", "until", "max_cost"),
-    *("group", "payer", "payee"),
-)
-
-
-def _metered(kind: str, cause_id: str, facts: Facts, lines: Sequence[Line], accounts: Accounts) -> None:
-    (settled, credited, waived, was, ppm, silent, price, began, until, max_cost, group, payer, payee) = _CHARGED(facts)
-    net, most = settled - credited, price * max(until - began - silent, 0) // MS_PER_HOUR
+def _charge(kind: str, cause_id: str, told: Charge, lines: Sequence[Line], accounts: Accounts) -> None:
+    settled, credited, waived, was = told.settled, told.credited, told.waived, told.was
+    span, max_cost, net = told.until - told.began - told.silent_ms, told.max_cost, settled - credited
+    most = told.price * span // MS_PER_HOUR if span > 0 else 0
     if settled + waived > most or (max_cost is not None and net > max_cost):
         said, allowed = format_unc(settled), format_unc(most if max_cost is None else min(most, max_cost))
         raise FactsError(f"by it {said} UNC are settled, its interval, price and order allow {allowed} UNC")
-    if not (0 <= credited <= settled and waived >= 0 <= was and silent >= 0) or ((net > was) != (kind == "charge")):
+    if credited < 0 or settled < credited or waived < 0 or was < 0 or told.silent_ms < 0:
         raise _no_such_facts(kind)
-    fee = net * ppm // _MILLION - was * ppm // _MILLION
-    ids = accounts.ids
+    if (net > was) != (kind == "charge"):
+        raise _no_such_facts(kind)
+    fee = net * told.fee_ppm // _MILLION - was * told.fee_ppm // _MILLION
+    payer, payee, ids = told.group or told.payer, told.payee, accounts.ids
     usual = {
-        ids["wallet"].get(group or payer): was - net,
+        ids["wallet"].get(payer): was - net,
         ids["earnings"].get(payee): net - was - fee,
         ids["fee"].get(PLATFORM): fee,
     }
     if len(lines) == 3 and dict(lines) == usual:
         return  # as nearly all are
-    wallet, earned = ("wallet", group or payer), ("earnings", payee)
+    wallet, earned = ("wallet", payer), ("earnings", payee)
     want, roles = {wallet: was - net, earned: net - was - fee, FEE: fee}, accounts.roles
     _split(want, earned, {roles[ident]: amount for ident, amount in lines}, accounts, back=kind != "charge")
     _compare(want, lines, accounts)
@@ -213,38 +251,36 @@ def _no_such_facts(kind: str) -> FactsError:
     return FactsError(f"its facts are not those of an entry of kind {kind}")
 
 
-Rule = Callable[[str, str, Facts, Sequence[Line], Accounts], None]
-"""Of an entry's kind, cause, facts and lines; raises FactsError. KeyError and TypeError: those are no such facts."""
-
-
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of entry: the names of its facts, and its rule."""
+    """A kind of entry: its facts, and its rule.
 
-    names: frozenset[str]
-    rule: Rule
+    The rule is given an entry's kind, cause, facts and lines; it raises FactsError.
+    """
+
+    facts: type[msgspec.Struct]
+    rule: Callable[[str, str, Any, Sequence[Line], Accounts], None]
+    read: Callable[[bytes], Any] = field(init=False)
+    """Its facts of JSON; raises ``msgspec.DecodeError`` for what are none."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "read", msgspec.json.Decoder(self.facts).decode)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Its facts' names."""
+        return frozenset(self.facts.__struct_encode_fields__)
 
 
-_METERED = Kind(
-    frozenset(
-        {
-            *("attempt", "order", "payer", "group", "payee"),
-            *("price", "fee_ppm", "from", "until", "silent_ms", "fault_credit", "max_cost", "max_ms"),
-            *("was", "settled", "waived", "credited"),
-        }
-    ),
-    _metered,
-)
-_TRANSFER = Kind(frozenset({"account", "amount", "kind", "owner"}), _transfer)
-_RELEASE = Kind(frozenset({"amount", "owner"}), _release)
+_CHARGE, _TRANSFER, _RELEASE = Kind(Charge, _charge), Kind(Transfer, _transfer), Kind(Release, _release)
 KINDS = {
     ("recharge", "wallet"): _TRANSFER,
     ("recharge", ""): _TRANSFER,
     ("deduct", "wallet"): _TRANSFER,
     ("deduct", ""): _TRANSFER,
-    ("charge", "meter"): _METERED,
-    ("reversal", "meter"): _METERED,
-    ("credit", "meter"): _METERED,
+    ("charge", "meter"): _CHARGE,
+    ("reversal", "meter"): _CHARGE,
+    ("credit", "meter"): _CHARGE,
     ("reversal", "held"): _RELEASE,
 }
 """By an entry's kind and the type of its cause."""

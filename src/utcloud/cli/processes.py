@@ -32,8 +32,10 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         for item in error.errors():
-            name = "UTCLOUD_" + "_".join(str(part) for part in item["loc"][:1]).upper()
-            sys.stderr.write(f"{name}={item['input']!r}: {item['msg']}.\n")
+            field = str(item["loc"][0]) if item["loc"] else ""
+            known = Settings.model_fields.get(field)
+            given = f"={item['input']!r}" if known is None or known.repr else " (what it is, is not shown)"
+            sys.stderr.write(f"UTCLOUD_{field.upper()}{given}: {item['msg']}.\n")
         sys.stderr.write("docs/reference/settings.md says what each setting may be.\n")
         sys.exit(2)
 
@@ -48,11 +50,13 @@ def server() -> None:
 
 def renew_secrets() -> dict[str, int]:
     """Make new secrets where those in the database were sealed with a key that is lost."""
+    from utcloud.cli.up.own import become_owner
     from utcloud.server import bootstrap
 
     refuse_unknown_settings()
     settings = load_settings()
     _refuse_no_database(settings)
+    become_owner(settings)
     return bootstrap.renew_secrets(settings)
 
 
@@ -79,6 +83,7 @@ def unlock(username: str, *, with_second_factor: bool = False) -> int:
 
     from utcloud.accounts import service
     from utcloud.cli.errors import CliError
+    from utcloud.cli.up.own import become_owner
     from utcloud.common.errors import NotFound
     from utcloud.db import Database
 
@@ -92,6 +97,7 @@ def unlock(username: str, *, with_second_factor: bool = False) -> int:
     refuse_unknown_settings()
     settings = load_settings()
     _refuse_no_database(settings)
+    become_owner(settings)
     try:
         return asyncio.run(forget(Database(settings.database)))
     except NotFound as problem:

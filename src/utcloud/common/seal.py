@@ -85,3 +85,12 @@ def _kept_key(path: Path) -> bytes:
             path.hardlink_to(draft)
         draft.unlink()
     return path.read_bytes().strip()
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write ``text`` so that only its owner can read it, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    draft.replace(path)

@@ -28,6 +28,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UTCLOUD_", extra="ignore")
 
     home: Path = Field(default_factory=_default_home, description="Where all state lives.")
+    user: str = Field(
+        default="utcloud",
+        pattern=r"^[a-z_][a-z0-9_-]{0,31}$|^$",
+        description="System user that server, edge and metrics run as, where root starts them; made when missing. "
+        "Empty or root: root itself. The site agent stays root, as containers need it.",
+    )
     port: int = Field(default=8080, ge=1, le=65535, description="Port of the edge.")
     bind: list[str] = Field(default=["127.0.0.1", "::1"], description="Addresses that the edge listens on.")
     domain: str = Field(
@@ -49,7 +55,7 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(
         default=None, validate_default=True, description="PEM file with the private key of UTCLOUD_TLS_CERT."
     )
-    database_url: str = Field(default="", description="SQLAlchemy URL. Empty: SQLite in the home folder.")
+    database_url: str = Field(default="", repr=False, description="SQLAlchemy URL. Empty: SQLite in the home folder.")
     store_url: str = Field(default="", description="Object store: a folder or s3://bucket. Empty: a folder in home.")
     engine_url: str = Field(default="", description="Docker API socket, unix:///…. Empty: found or started by `up`.")
     simulate_chips: str = Field(default="", description="Simulated chips, such as BM1684X:3. For trying things out.")
@@ -114,8 +120,17 @@ class Settings(BaseSettings):
         description='Further networks that containers must not reach, as a JSON list: ["203.0.113.0/24"]. Private '
         "networks, this machine's own and clouds' metadata addresses are closed anyway.",
     )
+    network_mbit: int = Field(
+        default=1000,
+        ge=0,
+        le=1_000_000,
+        description="Megabits a second that each notebook or task may send from a node, and as many that it may "
+        "receive. 0: as many as the line takes.",
+    )
     smtp_url: str = Field(
-        default="", description="Mail server, smtp://USER:PASSWORD@HOST:PORT or smtps://…. Empty: no mail is sent."
+        default="",
+        repr=False,
+        description="Mail server, smtp://USER:PASSWORD@HOST:PORT or smtps://…. Empty: no mail is sent.",
     )
     mail_from: str = Field(default="utcloud <noreply@localhost>", description="Sender of mail.")
     webhook_private: bool = Field(
@@ -126,7 +141,7 @@ class Settings(BaseSettings):
         default="", description="Where an agent or the CLI finds the server. Empty: this machine's."
     )
     agent_token_file: Path | None = Field(default=None, description="File with the site's token. Empty: in home.")
-    token: str = Field(default="", description="API token for the CLI. Empty: what `utcloud login` kept.")
+    token: str = Field(default="", repr=False, description="API token for the CLI. Empty: what `utcloud login` kept.")
 
     @field_validator("group_member_per_day", mode="before")
     @classmethod
@@ -220,24 +235,29 @@ class Settings(BaseSettings):
         return self.home / "secret.key"
 
     @property
+    def serve_dir(self) -> Path:
+        """What server and edge share while they run; it is theirs alone."""
+        return self.run_dir / "serve"
+
+    @property
     def server_socket(self) -> Path:
         """The server's own HTTP socket; the edge stands before it."""
-        return self.run_dir / "server.sock"
+        return self.serve_dir / "server.sock"
 
     @property
     def edge_admin_socket(self) -> Path:
-        return self.run_dir / "edge-admin.sock"
+        return self.serve_dir / "edge-admin.sock"
 
     @property
     def edge_routes(self) -> Path:
         """Folder in which the edge looks up who may open which replica's page."""
-        return self.run_dir / "edge-routes"
+        return self.serve_dir / "edge-routes"
 
     @property
     def edge_certificate(self) -> Path:
         """Chain and key in one file, as the edge reads them: UTCLOUD_TLS_CERT and UTCLOUD_TLS_KEY once they were
         checked."""
-        return self.run_dir / "tls.pem"
+        return self.serve_dir / "tls.pem"
 
     @property
     def simulated_chips_file(self) -> Path:

@@ -18,7 +18,7 @@ def run(settings: Settings) -> None:
 
     configure(settings.log_level)
     gc.set_threshold(50_000, 20, 20)  # a page over a thousand nodes makes so many objects, and none that needs this
-    settings.run_dir.mkdir(parents=True, exist_ok=True)
+    settings.serve_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.server_socket.unlink(missing_ok=True)
     uvicorn.run(
         create_app(settings),

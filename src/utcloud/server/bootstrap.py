@@ -2,15 +2,13 @@
 
 import asyncio
 import contextlib
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from utcloud.accounts import service as accounts
 from utcloud.assets import service as assets
 from utcloud.billing.outbox import models as _outbox  # noqa: F401
 from utcloud.common.clock import SystemClock
-from utcloud.common.seal import Sealer, derived_key
+from utcloud.common.seal import Sealer, derived_key, write_secret
 from utcloud.common.settings import Settings
 from utcloud.db import Base, Database, sealed
 from utcloud.db.migrations import upgrade
@@ -21,10 +19,13 @@ from utcloud.workloads import models as _workloads  # noqa: F401
 
 @dataclass(frozen=True, slots=True)
 class FirstAccess:
-    """The first operator. ``password`` is None unless it was generated just now: it is kept nowhere."""
+    """The first operator. ``password`` is None unless it was generated just now: it is kept nowhere. So is the local
+    site's token, for its agent alone.
+    """
 
     username: str
     password: str | None
+    site_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,19 @@ def prepare(settings: Settings, images: list[PresetImage] | None = None) -> Firs
 
     Writes the local site's token to ``settings.token_file`` (mode 0600) when the site is new.
     """
+    first = prepare_database(settings, images or [], renew_token=not settings.token_file.exists())
+    if first.site_token is not None:
+        write_secret(settings.token_file, first.site_token)
+    return first
+
+
+def prepare_database(settings: Settings, images: list[PresetImage], *, renew_token: bool) -> FirstAccess:
+    """What the server's own user does of ``prepare``: all but keeping the site's token, which is the agent's."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o755)
     upgrade(settings.database)
     _close_to_others(settings)
     derived_key(settings, "totp")  # made now, so that the first backup has it
-    return asyncio.run(_prepare(settings, images or []))
+    return asyncio.run(_prepare(settings, images, renew_token))
 
 
 def _close_to_others(settings: Settings) -> None:
@@ -55,21 +64,17 @@ def _close_to_others(settings: Settings) -> None:
             (settings.home / name).chmod(mode)
 
 
-async def _prepare(settings: Settings, images: list[PresetImage]) -> FirstAccess:
+async def _prepare(settings: Settings, images: list[PresetImage], renew_token: bool) -> FirstAccess:
     db = Database(settings.database, Sealer(settings))
     now = SystemClock().now()
     try:
         await _seal(db)
         async with db.write() as tx:
             operator, password = await accounts.first_operator(tx, now)
-            _, token = await resources.ensure_site(
-                tx, operator.id, "local", renew_token=not settings.token_file.exists()
-            )
+            _, token = await resources.ensure_site(tx, operator.id, "local", renew_token=renew_token)
             for image in images:
                 await assets.ensure_preset_image(tx, operator.id, image.name, image.reference, image.description)
-            if token is not None:
-                write_secret(settings.token_file, token)
-            return FirstAccess(operator.username, password)
+            return FirstAccess(operator.username, password, token)
     finally:
         await db.close()
 
@@ -96,12 +101,3 @@ def renew_secrets(settings: Settings) -> dict[str, int]:
 
     upgrade(settings.database)
     return asyncio.run(renew())
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Write ``text`` so that only its owner can read it, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    draft.replace(path)

@@ -98,7 +98,7 @@ class Agent:
         prefix = bridge_prefix(settings.site_dir)
         self._around = Surroundings(
             engine=engine,
-            firewall=firewall or Nftables(prefix, settings.deny_networks),
+            firewall=firewall or Nftables(prefix, settings.deny_networks, settings.network_mbit),
             volumes=Volumes(settings.site_dir, self._link, Disks(settings.site_dir, settings.default_disk_bytes)),
             ids=Ids(settings.site_dir / "ids"),
             records=Records(settings.site_dir / "attempts"),

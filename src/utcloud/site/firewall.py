@@ -44,6 +44,7 @@ table %(table)s {
         auto-merge
         elements = { %(closed6)s }
     }
+    %(paces)s
     chain input {
         type filter hook input priority filter - 10; policy accept;
         iifname != "%(prefix)s*" accept
@@ -54,6 +55,7 @@ table %(table)s {
     chain forward {
         type filter hook forward priority filter - 10; policy accept;
         iifname != "%(prefix)s*" oifname != "%(prefix)s*" accept
+        %(paced)s
         ct state established,related accept
         iifname . oifname @within accept comment "a bridge that is filtered like a router"
         oifname "%(prefix)s*" drop
@@ -68,6 +70,15 @@ table %(table)s {
     }
 }
 """
+_PACE = """\
+set %(name)s {
+        type ifname
+        size 65535
+        flags dynamic,timeout
+        timeout 1m
+    }
+"""
+"""Bridges over which something went lately, each with how much of its share is used."""
 _PRIVATE = (
     *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
     *("192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
@@ -78,6 +89,8 @@ _METADATA = ("169.254.169.254/32", "168.63.129.16/32", "100.100.100.200/32", "19
 """Where clouds tell a machine its own secrets: most, Azure, Alibaba, Oracle, Amazon over IPv6."""
 _WIDEST = {4: 8, 6: 16}
 """A wider on-link network is a tunnel that takes everything, and not a neighbourhood."""
+_CHANGING = re.compile(r" (within|sent|received) ")
+"""In a removal: of an element of a set that changes all the time."""
 _MONITOR_PAUSE_S = 1.0
 _BEGUN_S = 0.5
 """By then nft listens: it does not say when it begins."""
@@ -126,11 +139,12 @@ def bridge_prefix(site_dir: Path) -> str:
 class Nftables:
     """A table of our own; no other table is read or touched. ``deny`` are further networks that are not reached.
 
-    ``prefix`` is how the names of the bridges begin that it guards (``bridge_prefix``).
+    ``prefix`` is how the names of the bridges begin that it guards (``bridge_prefix``). Over each of them at most
+    ``mbit`` megabits a second go out, and as many come in; 0: as many as the line takes.
     """
 
-    def __init__(self, prefix: str, deny: Iterable[str] = ()) -> None:
-        self._prefix = prefix
+    def __init__(self, prefix: str, deny: Iterable[str] = (), mbit: int = 0) -> None:
+        self._prefix, self._mbit = prefix, mbit
         self.table = "inet utcloud" if prefix == _OLD_PREFIX else f"inet utcloud_{prefix[1:-1]}"
         """Family and name of the table."""
         self._deny = [ipaddress.ip_network(one, strict=False) for one in deny]
@@ -180,7 +194,7 @@ class Nftables:
             try:
                 async with aclosing(nft.removals()) as removals:
                     async for line in removals:
-                        if f"{self.table} " in f"{line.strip()} " and " within " not in line:
+                        if f"{self.table} " in f"{line.strip()} " and not _CHANGING.search(line):
                             heard.set()
             except (FirewallFailed, OSError) as error:
                 log.debug("nft cannot be watched; a look every ten seconds must do", error=str(error))
@@ -219,7 +233,7 @@ class Nftables:
         except FirewallFailed:
             listed = ""
         self._within[interface] = time.monotonic()
-        if _without_within(listed) != self._shown:
+        if _lasting(listed) != self._shown:
             self._tell()
             return False
         return True
@@ -235,10 +249,20 @@ class Nftables:
             "table": self.table,
             "prefix": self._prefix,
             "within": f"elements = {{ {pairs} }}" if pairs else "",
+            **self._paces(),
             **{f"closed{v}": ", ".join(sorted({str(one) for one in closed if one.version == v})) for v in (4, 6)},
         }
         await nft.run(_RULES % parts)
         self._shown = await self._listed()  # within the same transaction it would look otherwise
+
+    def _paces(self) -> dict[str, str]:
+        """What bounds the bridges' speed: sets, and rules. Established connections are not excepted."""
+        if not self._mbit:
+            return {"paces": "", "paced": ""}
+        over = f"limit rate over {self._mbit * 125} kbytes/second burst {self._mbit * 25} kbytes"
+        out = f'iifname "{self._prefix}*" update @sent {{ iifname {over} }} drop'
+        into = f'oifname "{self._prefix}*" update @received {{ oifname {over} }} drop'
+        return {"paces": "".join(_PACE % {"name": name} for name in ("sent", "received")), "paced": f"{out}\n{into}"}
 
     async def _forget_stale(self) -> None:
         there, now = set(self._bridges()), time.monotonic()
@@ -254,7 +278,7 @@ class Nftables:
 
     async def _listed(self) -> str:
         try:
-            return _without_within(await nft.run(self._listing))
+            return _lasting(await nft.run(self._listing))
         except FirewallFailed:
             return ""
 
@@ -266,10 +290,9 @@ class Nftables:
         return [path.name for path in _NET.glob(f"{self._prefix}*")]
 
 
-def _without_within(listed: str) -> str:
-    """The table's listing without the set of bridges, which changes all the time."""
-    before, mark, rest = listed.partition("\tset within {")
-    return before + rest.partition("\n\t}")[2] if mark else listed
+def _lasting(listed: str) -> str:
+    """The table's listing without the sets that change all the time."""
+    return re.sub(r"\tset (within|sent|received) \{.*?\n\t\}", "", listed, flags=re.DOTALL)
 
 
 async def _neighbours() -> list[Network]:

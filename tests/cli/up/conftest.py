@@ -26,4 +26,4 @@ def _no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(home: Path) -> Settings:
-    return Settings(home=home, port=ports.free(0))
+    return Settings(home=home, port=ports.free(0), user="root")

@@ -28,7 +28,7 @@ def caddy(settings: Settings, internal_port: int) -> Iterator[Settings]:
         (web / end / "assets").mkdir(parents=True)
         (web / end / "index.html").write_text(f"<title>{end}</title>")
         (web / end / "assets" / "main.js").write_text("1" * 5000)
-    settings.run_dir.mkdir()
+    settings.serve_dir.mkdir(parents=True)
     config = settings.run_dir / "caddy.json"
     edge.write(config, settings, web, internal_port)
     answers: dict[tuple[str, str], tuple[int, object]] = {
@@ -113,7 +113,7 @@ def test_prometheus_reads_server_and_edge_on_loopback(caddy: Settings, internal_
 
 def test_with_a_domain_certificates_are_for_it_and_its_replicas_only(home: Path, internal_port: int) -> None:
     public = Settings(home=home, domain="cloud.example.org")
-    public.run_dir.mkdir()
+    public.serve_dir.mkdir(parents=True)
     config = public.run_dir / "caddy.json"
     edge.write(config, public, home / "web", internal_port)
     subprocess.run([edge.binary(), "validate", "--config", config], check=True, capture_output=True)

@@ -37,12 +37,12 @@ async def verify(
         state = Verification(entries=(await tx.scalar(select(func.count()).select_from(Entry))) or 0)
         books = await stream.accounts(tx)
         walk = stream.Walk(state.entries, noted, books, await stream.first_with_facts(tx))
-        async with _meanwhile(db, tx, lambda other: beside.meters(other, books)) as meters:
+        async with _meanwhile(db, tx, lambda other: beside.look(other, books)) as look:
             async for fault in stream.follow(tx, walk):
                 seconds = time.monotonic() - began
                 state = replace(state, checked=walk.checked, head=walk.head, fault=fault, seconds=seconds)
                 yield state
-            fault = state.fault or _cut_off(state, noted) or await beside.first_fault(tx, walk, await meters())
+            fault = state.fault or _cut_off(state, noted) or await beside.first_fault(tx, walk, await look())
         met = max((one for one in noted if one.source), key=lambda one: one.head.seq, default=None)
         yield replace(state, fault=fault, anchor=None if fault else met, done=True, seconds=time.monotonic() - began)
 

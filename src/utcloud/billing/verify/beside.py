@@ -35,23 +35,50 @@ BATCH = 2_000
 _MILLION = 1_000_000
 
 
-async def first_fault(tx: Tx, walk: Walk, metered: "Metered") -> Fault | None:
+@dataclass(slots=True)
+class Beside:
+    """What was found without the chain. Faults in the order in which they are told."""
+
+    postings: int = 0
+    used_twice: Fault | None = None
+    meter: Fault | None = None
+    order: Fault | None = None
+    named: int = 0
+    """How many entries name a meter."""
+    moves: int = 0
+    """The sum of what ``move`` says of each meter."""
+
+
+async def look(tx: Tx, books: Accounts) -> Beside:
+    """Look at all that lies beside the chain; what has to be compared with it, ``first_fault`` compares."""
+    # A posting whose account's id holds a quotation mark could pass for several in what is hashed.
+    plain = select(func.count()).select_from(Posting).where(Posting.account_id.not_like('%"%'))
+    found = Beside(await tx.scalar(plain) or 0, await _used_twice(tx), order=await _wrong_order(tx))
+    await _meters(tx, books, found)
+    return found
+
+
+async def first_fault(tx: Tx, walk: Walk, found: Beside) -> Fault | None:
     """The first row beside the chain that is wrong."""
     return (
-        await _orphan(tx, walk)
-        or await _used_twice(tx)
+        (await _orphan(tx) if found.postings != walk.postings else None)
+        or found.used_twice
         or await _wrong_balance(tx, walk)
-        or metered.fault
-        or await _unlike_its_meters(tx, walk, metered)
-        or await _wrong_order(tx)
+        or found.meter
+        or await _unlike_its_meters(tx, walk, found)
+        or found.order
     )
 
 
-async def _orphan(tx: Tx, walk: Walk) -> Fault | None:
-    if await tx.scalar(select(func.count()).select_from(Posting)) == walk.postings:
-        return None
-    orphan = select(Posting.entry_id).outerjoin(Entry, Entry.id == Posting.entry_id).where(Entry.id.is_(None)).limit(1)
-    return Fault("posting", await tx.scalar(orphan) or "", None, "it belongs to no entry")
+async def _orphan(tx: Tx) -> Fault:
+    orphan = (
+        select(Posting.entry_id, Entry.id)
+        .outerjoin(Entry, Entry.id == Posting.entry_id)
+        .where(or_(Entry.id.is_(None), Posting.account_id.like('%"%')))
+        .limit(1)
+    )
+    of, entry = await _first(tx, orphan) or ("", None)
+    return Fault("posting", of, None, "its account's id is none" if entry else "it belongs to no entry")
 
 
 async def _used_twice(tx: Tx) -> Fault | None:
@@ -143,12 +170,12 @@ def _telling() -> ColumnElement[str]:
         "group": Meter.group_id,
         "max_cost": Order.max_cost,
         "max_ms": Order.max_ms,
-        "ms": sums.ELAPSED,
         "order": Meter.order_id,
         "payee": Meter.payee_id,
         "payer": Meter.payer_id,
         "price": Meter.price,
         "settled": Meter.settled,
+        "silent_ms": Meter.silent_ms,
         "until": until,
         "waived": Meter.waived,
     }
@@ -166,10 +193,15 @@ _right = and_(
     sums.OUTSTANDING >= 0,
     Meter.settled_fee == sums.share(_net, Meter.fee_ppm.expression),
     case(
-        (Meter.closed.is_(True), and_(sums.OUTSTANDING == 0, Meter.hold == 0, _seen.is_not_distinct_from(_ended))),
+        (
+            Meter.closed.is_(True),
+            and_(
+                *(sums.OUTSTANDING == 0, Meter.hold == 0),
+                *(_seen.is_not_distinct_from(_ended), _began.is_(None) == _ended.is_(None)),
+            ),
+        ),
         else_=_ended.is_(None),
     ),
-    _began.is_(None) == _ended.is_(None),
     *(_as_agreed, Meter.settlements == func.coalesce(_latest.c.made, 0)),
     or_(Entry.facts.is_(None), func.substr(Entry.facts, 1, func.length(_telling())) == _telling()),
 )
@@ -185,18 +217,9 @@ _QUICK = (
 )
 
 
-@dataclass(slots=True)
-class Metered:
-    """What all meters come to: how many entries name them, and the sum of what ``move`` says of each."""
-
-    named: int = 0
-    moves: int = 0
-    fault: Fault | None = None
-
-
-async def meters(tx: Tx, books: Accounts) -> Metered:
+async def _meters(tx: Tx, books: Accounts, found: Beside) -> None:
     """Look at each meter, its order and its last entry."""
-    found, last = Metered(), ""
+    last = ""
     wallets = books.ids["wallet"]
     while idents := (await tx.scalars(select(Meter.id).where(Meter.id > last).order_by(Meter.id).limit(BATCH))).all():
         last = idents[-1]
@@ -210,25 +233,23 @@ async def meters(tx: Tx, books: Accounts) -> Metered:
             for row in rows:
                 one = _Row(*row)
                 if detail := one.fault(books):
-                    found.fault = Fault("meter", one.id, None, detail)
-                    return found
+                    found.meter = Fault("meter", one.id, None, detail)
+                    return
         await asyncio.sleep(0)
-    return found
 
 
-async def _unlike_its_meters(tx: Tx, walk: Walk, metered: Metered) -> Fault | None:
+async def _unlike_its_meters(tx: Tx, walk: Walk, found: Beside) -> Fault | None:
     """An entry whose meter is missing, or a meter whose entries took another sum."""
-    if metered.named != walk.of_meters:
+    if found.named != walk.of_meters:
         lost = (
             select(Entry.cause_id, Entry.seq)
             .outerjoin(Meter, Meter.id == Entry.cause_id)
             .where(Entry.cause_type == "meter", Meter.id.is_(None))
         )
-        found = await _first(tx, lost.order_by(Entry.seq))
-        ident, seq = found or ("", None)
+        ident, seq = await _first(tx, lost.order_by(Entry.seq)) or ("", None)
         return Fault("meter", ident, seq, "it is missing, and there are entries for it")
     # Entries from before there were facts tell nothing of steps.
-    return await _unlike_its_entries(tx) if walk.first > 1 or metered.moves != walk.moves else None
+    return await _unlike_its_entries(tx) if walk.first > 1 or found.moves != walk.moves else None
 
 
 @dataclass(slots=True)

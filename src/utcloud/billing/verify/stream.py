@@ -5,10 +5,11 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from json.encoder import encode_basestring_ascii
+from contextlib import suppress
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
-from pydantic_core import from_json
+import msgspec
 from sqlalchemy import select, text
 
 from utcloud.billing import chain, facts
@@ -21,28 +22,51 @@ BATCH = 2_000
 AHEAD = 2
 """PostgreSQL is asked for so many batches at once; they are sorted in memory."""
 
-_WORDS = (
-    *("id", "replace(idempotency_key, '\"', '\"''')", "kind", "cause_type", "cause_id"),
-    *("replace(note, '\"', '\"''')", "actor_id", "replace(actor_name, '\"', '\"''')"),
-)
+_OWN = ("id", "idempotency_key", "kind", "cause_type", "cause_id", "note", "actor_id", "actor_name")
 _APART = "||'\",\"'||"
-_QUOTES = 2 * len(_WORDS)
+_NOT_PLAIN = "[^] !#-[^-~]"
 _ROWS = f"""
-SELECT seq, hash, kind, cause_type, cause_id, '"' || {_APART.join(_WORDS)} || '",' || at || ',', (
-  SELECT '[' || {{aggregate}}('["' || account_id || '",' || amount || ']', ',') || '],'
+SELECT hash, seq || ',"' || {_APART.join(_OWN)} || '",' || at || ',', '[' || coalesce((
+  SELECT {{aggregate}}('["' || account_id || '",' || amount || ']', ',')
   FROM postings WHERE entry_id = entries.id AND postings.at = entries.at
-) || coalesce(facts, 'null') || ']'
+), '') || '],' || coalesce(facts, 'null') || ']',
+CASE WHEN idempotency_key || note || actor_name {{like}} THEN {{array}}(seq, {", ".join(_OWN)}, at) || '' ELSE '' END
 FROM journal_entries AS entries WHERE seq BETWEEN {{first}} AND {{last}} ORDER BY seq + 0
 """  # noqa: S608 - names of our own
-"""Entries and their postings: as much as possible as the text that is hashed, for making many strings is what costs.
+"""Entries and their postings: an entry's hash, and in two parts the text that is hashed, but for the hash before it.
 
-A quotation mark in one of an entry's words is followed by an apostrophe, so that ``","`` is between words alone. Only
-postings of the entry's moment count. ``seq + 0`` makes PostgreSQL sort a batch: so it is ready before it is read.
+What people write may hold characters that JSON escapes: then the first part comes as an array besides. Only postings of
+the entry's moment count. ``seq + 0`` makes PostgreSQL sort a batch: so it is ready before it is read.
 """
-_SELECT = text(_ROWS.format(aggregate="group_concat", first=":first", last=":last"))
-Fields = Sequence[Any]
+_SQLITE = {"aggregate": "group_concat", "like": f"GLOB '*{_NOT_PLAIN}*'", "array": "json_array"}
+_POSTGRESQL = {"aggregate": "string_agg", "like": f"~ '{_NOT_PLAIN}'", "array": "json_build_array"}
+_SELECT = text(_ROWS.format(first=":first", last=":last", **_SQLITE))
+Fields = Sequence[bytes]
 """A row of ``_ROWS``."""
 _CHANGED = "it, its postings or the entry before it are not what they were when it was written"
+
+
+class _Entry(msgspec.Struct, array_like=True, gc=False):
+    """An entry, read from the very text that was hashed."""
+
+    version: int
+    before: str
+    seq: int
+    ident: str
+    key: str
+    kind: str
+    cause_type: str
+    cause_id: str
+    note: str
+    actor_id: str
+    actor_name: str
+    at: int
+    lines: list[facts.Line]
+    facts: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_ENTRY = msgspec.json.Decoder(_Entry)
+_REST = msgspec.json.Decoder(tuple[list[facts.Line], msgspec.Raw])
 
 
 async def accounts(tx: Tx) -> facts.Accounts:
@@ -76,72 +100,67 @@ class Walk:
         """What ``move`` says of all of them together."""
 
     def through(self, rows: Iterable[Fields]) -> Fault | None:
-        """Check the next entries. A million go through here: each step counts."""
-        balances, noted, before = self.books.balances, self.anchors, self.head
-        kinds, sha256, parsed, seq = facts.KINDS, hashlib.sha256, from_json, self.checked
-        for number, stored, kind, cause_type, cause_id, words, rest in rows:
+        """Check the next entries, up to one that is missing. A million go through here: each step counts."""
+        balances, noted, kinds = self.books.balances, self.anchors, facts.KINDS
+        sha256, read, before, seq = hashlib.sha256, _ENTRY.decode, self.head.encode(), self.checked
+        for stored, words, rest, escaped in rows:
             seq += 1
-            if int(number) != seq:
-                break
-            if not rest:
-                return Fault("entry", _ident(words), seq, "it has no postings of its moment")
+            form = b'[2,"' + before + b'",' + words + rest
+            if escaped or sha256(form).hexdigest().encode() != stored:
+                form = _form(before, words, rest, escaped)
+                if sha256(form).hexdigest().encode() != stored:
+                    return _why(seq, words, rest)
             try:
-                lines, found = parsed("[" + rest)
-            except ValueError:  # an account's id is none that this server gives, or these are no facts
+                entry = read(form)  # from here on, all that is looked at is what was hashed
+            except ValueError:
                 return Fault("entry", _ident(words), seq, _CHANGED)
+            if entry.seq != seq:
+                return None
+            lines, is_old = entry.lines, entry.version == 1
             total, missing, short = 0, "", 0
             for account, amount in lines:
                 total += amount
-                try:
-                    left = balances[account] = balances[account] + amount
-                except KeyError:
+                if account not in balances:
                     missing = account
-                else:
-                    if left < 0 and self._is_short(account, found):
-                        short = -left
-            if total:
-                detail = f"its postings of its moment sum to {format_unc(total)} UNC, not to zero"
-                return Fault("entry", _ident(words), seq, detail)
-            # What is written plainly is hashed as it is; what has a character that JSON escapes has another hash.
-            form = f'[2,"{before}",{number},{words}{rest}'.encode()
-            if sha256(form).hexdigest() != stored or words.count('"') != _QUOTES or "\\" in words:
-                form = _form(before, seq, words, rest, lines).encode()
-                if sha256(form).hexdigest() != stored:
-                    return Fault("entry", _ident(words), seq, _CHANGED)
-            if seq in noted and (fault := self._unlike_its_anchor(seq, _ident(words), stored)):
+                    continue
+                left = balances[account] = balances[account] + amount
+                if left < 0 and not is_old and self.books.roles[account] != facts.ISSUANCE:
+                    short = -left  # old entries are only summed up
+            if total or not lines:
+                return _unbalanced(seq, entry.ident, lines)
+            if seq in noted and (fault := self._unlike_its_anchor(seq, entry.ident, stored.decode())):
                 return fault
-            self.checked, self.head, before = seq, stored, stored
+            before = stored
+            self.checked, self.head = seq, stored.decode()
             self.postings += len(lines)
             if missing:
                 return Fault("account", missing, seq, "it is missing, and there are postings to it")
             if short:
                 detail = f"it takes {format_unc(short)} UNC more than the account holds"
-                return Fault("entry", _ident(words), seq, detail)
-            if (found is None) != (seq < self.first):
+                return Fault("entry", entry.ident, seq, detail)
+            if is_old != (seq < self.first):
                 lacks = f"it tells no facts, as all do from number {self.first} on"
                 told_early = f"it tells facts before number {self.first}"
-                return Fault("entry", _ident(words), seq, lacks if found is None else told_early)
-            if cause_type == "meter":
+                return Fault("entry", entry.ident, seq, lacks if is_old else told_early)
+            if entry.cause_type == "meter":
                 self.of_meters += 1
-            if found is None:
+            if is_old:
                 continue
+            known = kinds.get((entry.kind, entry.cause_type))
+            if known is None:
+                detail = f"there is no entry of kind {entry.kind} by {entry.cause_type or 'nothing'}"
+                return Fault("entry", entry.ident, seq, detail)
             try:
-                kinds[kind, cause_type].rule(kind, cause_id, found, lines, self.books)
-                if cause_type == "meter" and "was" in found:
-                    self.moves += move(cause_id, found["was"], found["settled"] - found["credited"])
+                told = known.read(entry.facts)
+                known.rule(entry.kind, entry.cause_id, told, lines, self.books)
             except facts.FactsError as wrong:
                 what = "account" if wrong.account_id else "entry"
-                return Fault(what, wrong.account_id or _ident(words), seq, wrong.detail)
-            except (KeyError, TypeError):
-                if (kind, cause_type) in kinds:
-                    return Fault("entry", _ident(words), seq, f"its facts are not those of an entry of kind {kind}")
-                detail = f"there is no entry of kind {kind} by {cause_type or 'nothing'}"
-                return Fault("entry", _ident(words), seq, detail)
+                return Fault(what, wrong.account_id or entry.ident, seq, wrong.detail)
+            except ValueError:
+                return Fault("entry", entry.ident, seq, f"its facts are not those of an entry of kind {entry.kind}")
+            if known.facts is facts.Charge:
+                self.moves += move(entry.cause_id, told.was, told.settled - told.credited)
         return None
-
-    def _is_short(self, account: str, found: object) -> bool:
-        """Whether an account below zero may not be: the issuance alone may. Old entries are only summed up."""
-        return found is not None and self.books.roles[account] != facts.ISSUANCE
 
     def _unlike_its_anchor(self, seq: int, ident: str, stored: str) -> Fault | None:
         anchor = next((one for one in self.anchors[seq] if one.head.hash != stored), None)
@@ -151,29 +170,44 @@ class Walk:
         return Fault("entry", ident, seq, detail)
 
 
-def _ident(words: str) -> str:
+def _ident(words: bytes) -> str:
     """The entry's id."""
-    return words.partition('"')[2].partition('","')[0]
+    return words.partition(b'"')[2].partition(b'","')[0].decode()
 
 
-def _form(before: str, seq: int, words: str, rest: str, lines: Sequence[facts.Line]) -> str:
-    """What is hashed of an entry whose words are not to be taken as they are; empty when they are not so many."""
-    words, _, at = words.partition('"')[2].rpartition('",')
-    own = [one.replace("\"'", '"') for one in words.split('","')]
-    if len(own) != len(_WORDS):
-        return ""
-    ident, key, kind, cause_type, cause_id, note, actor_id, actor = own
-    told = _told(rest)
-    pairs = ",".join([f"[{encode_basestring_ascii(account)},{amount}]" for account, amount in sorted(lines)])
-    facts_ = None if told == "null" else told
-    return chain.form(
-        before, seq, ident, key, kind, cause_type, cause_id, note, actor_id, actor, int(at[:-1]), pairs, facts_
-    )
+def _why(seq: int, words: bytes, rest: bytes) -> Fault | None:
+    """What is wrong with an entry that has another hash. None: it is another entry, that of ``seq`` is missing."""
+    if int(words.partition(b",")[0]) != seq:
+        return None
+    fault = None
+    with suppress(ValueError):
+        fault = _unbalanced(seq, _ident(words), _REST.decode(b"[" + rest)[0])
+    return fault or Fault("entry", _ident(words), seq, _CHANGED)
 
 
-def _told(rest: str) -> str:
-    """The facts of an entry: its accounts' ids hold no brackets."""
-    return rest[rest.index("]],") + 3 : -1]
+def _unbalanced(seq: int, ident: str, lines: Sequence[facts.Line]) -> Fault | None:
+    """What is wrong with an entry's lines, if they are none or do not sum to zero."""
+    if not lines:
+        return Fault("entry", ident, seq, "it has no postings of its moment")
+    if total := sum(amount for _, amount in lines):
+        detail = f"its postings of its moment sum to {format_unc(total)} UNC, not to zero"
+        return Fault("entry", ident, seq, detail)
+    return None
+
+
+def _form(before: bytes, words: bytes, rest: bytes, escaped: bytes) -> bytes:
+    """What is hashed of an entry that is not to be taken as it came: by its version, escaped, its lines in order."""
+    try:
+        lines, _ = _REST.decode(b"[" + rest)
+    except ValueError:  # an account's id is none that this server gives, or these are no facts
+        return b""
+    if escaped:
+        words = chain.canonical(msgspec.json.decode(escaped))[1:-1].encode() + b","
+    pairs = ",".join([f"[{quoted(account)},{amount}]" for account, amount in sorted(lines)]).encode()
+    told = rest[rest.index(b"]],") + 3 : -1] if lines else b""  # as it is, spaces and all
+    if told == b"null":  # from before there were any
+        return b'[1,"%b",%b[%b]]' % (before, words, pairs)
+    return b'[2,"%b",%b[%b],%b]' % (before, words, pairs, told)
 
 
 def move(meter_id: str, was: int, now: int) -> int:
@@ -188,9 +222,9 @@ async def follow(tx: Tx, walk: Walk) -> AsyncIterator[Fault | None]:
     batches = _batches(tx, walk.entries)
     async for rows in batches:
         before = walk.checked
-        fault = walk.through(map(_fields, rows))
+        fault = walk.through(rows)
         if fault is None and (walk.checked == before or (len(rows) < BATCH and walk.checked < walk.entries)):
-            after = _ident(_fields(rows[walk.checked - before])[5]) if len(rows) > walk.checked - before else ""
+            after = _ident(rows[walk.checked - before][1]) if len(rows) > walk.checked - before else ""
             fault = Fault("entry", after, walk.checked + 1, f"entry number {walk.checked + 1} is missing")
         yield fault
         if fault:
@@ -199,7 +233,7 @@ async def follow(tx: Tx, walk: Walk) -> AsyncIterator[Fault | None]:
     await batches.aclose()
 
 
-async def _batches(tx: Tx, entries: int) -> AsyncGenerator[Sequence[str | Fields]]:
+async def _batches(tx: Tx, entries: int) -> AsyncGenerator[Sequence[Fields]]:
     """The entries in their order; while one batch is looked at, the database looks for the next."""
     connection = await tx.connection()
     driver = None
@@ -207,9 +241,10 @@ async def _batches(tx: Tx, entries: int) -> AsyncGenerator[Sequence[str | Fields
         driver = (await connection.get_raw_connection()).driver_connection
     many = BATCH if driver is None else BATCH * AHEAD
 
-    async def found(first: int) -> Sequence[str | Fields]:
+    async def found(first: int) -> Sequence[Fields]:
         if driver is None:
-            return (await connection.execute(_SELECT, {"first": first, "last": first + many - 1})).all()
+            rows = await connection.execute(_SELECT, {"first": first, "last": first + many - 1})
+            return [[str(one).encode() for one in row] for row in rows]
         return await _copied(driver, first, first + many - 1)
 
     coming = asyncio.ensure_future(found(1))
@@ -224,34 +259,24 @@ async def _batches(tx: Tx, entries: int) -> AsyncGenerator[Sequence[str | Fields
         await coming
 
 
-async def _copied(driver: Any, first: int, last: int) -> list[str]:
-    """What ``_ROWS`` says, as lines of PostgreSQL's COPY: in half the time that it takes to make rows of it."""
+async def _copied(driver: Any, first: int, last: int) -> Sequence[Fields]:
+    """What ``_ROWS`` says, by PostgreSQL's COPY: in half the time that it takes to make rows of it."""
     parts: list[bytes] = []
 
     async def sink(part: bytes) -> None:
         parts.append(part)
 
-    query = _ROWS.format(aggregate="string_agg", first=first, last=last)  # with parameters, it would be sent later
+    query = _ROWS.format(first=first, last=last, **_POSTGRESQL)  # with parameters, it would be sent later
     await driver.copy_from_query(query, output=sink)
-    lines = b"".join(parts).decode().split("\n")
+    lines = b"".join(parts).split(b"\n")
     lines.pop()
-    return lines
+    return [line.split(b"\t") if b"\\" not in line else _unescaped(line) for line in lines]
 
 
-def _fields(row: str | Fields) -> Fields:
-    """A row as it is, or the fields of a line of COPY in its text format."""
-    if not isinstance(row, str):
-        return row
-    return row.split("\t") if "\\" not in row else _unescaped(row)
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 
 
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-
-
-def _unescaped(line: str) -> list[str | None]:
+def _unescaped(line: bytes) -> list[bytes]:
     """The fields of a line of COPY in its text format."""
-    return [
-        None if one == "\\N" else _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), one)
-        for one in line.split("\t")
-    ]
+    return [_ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), one) for one in line.split(b"\t")]

@@ -17,6 +17,7 @@ import asyncpg
 from sqlalchemy.engine import URL, make_url
 
 from utcloud.cli.errors import CliError
+from utcloud.cli.up.own import acting_as, owner
 
 _BLOBS = "SELECT DISTINCT sha256, size FROM version_files"
 _IMAGES = "SELECT reference FROM images ORDER BY reference"
@@ -94,7 +95,7 @@ def _dump_sqlite(file: Path, scratch: Path, keep: Callable[[AbstractContextManag
         copied.unlink(missing_ok=True)
         copied.touch(mode=0o600)
         with (
-            contextlib.closing(sqlite3.connect(f"file:{file}?mode=rw", uri=True, timeout=60)) as source,
+            contextlib.closing(_opened(file)) as source,
             contextlib.closing(sqlite3.connect(copied)) as target,
         ):
             source.backup(target)
@@ -118,6 +119,14 @@ def _dump_sqlite(file: Path, scratch: Path, keep: Callable[[AbstractContextManag
         ) from error
     finally:
         copied.unlink(missing_ok=True)
+
+
+def _opened(file: Path) -> sqlite3.Connection:
+    """A connection whose files are all open, by who owns them: root may not make them in a sticky folder."""
+    with acting_as(owner(file)):
+        source = sqlite3.connect(f"file:{file}?mode=rw", uri=True, timeout=60)
+        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return source
 
 
 async def _dump_postgres(place: Place, keep: Callable[[AbstractContextManager[Iterator[bytes]]], None]) -> Copy:

@@ -24,7 +24,7 @@ _MADE_ANEW = (
     "site/cache", "site/contents", "site/images", "site/mounts", "site/volumes", "site/agent.lock",
     "run/*.pid", "run/lock", "run/backup*", "run/environment.json", "run/tables-before.json", "run/ports.json",
     "journal-heads", "journal-heads.1",
-    "run/caddy.json", "run/prometheus.yml", "run/supervisord.conf", "run/edge-routes",
+    "run/caddy.json", "run/prometheus.yml", "run/supervisord.conf", "run/edge-routes", "run/serve",
 )  # fmt: skip
 """The engine's images are built and pulled again; volumes, contents' sources and settings are kept in their own way.
 The journal's heads are of the journal that goes on here: one younger than the backup's would condemn what is

@@ -409,6 +409,6 @@ def _listed(what: str, damage: list[str]) -> str:
 
 
 def _write_secret(path: Path, text: str) -> None:
-    from utcloud.server.bootstrap import write_secret
+    from utcloud.common.seal import write_secret
 
     write_secret(path, text)

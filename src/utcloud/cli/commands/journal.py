@@ -90,6 +90,7 @@ async def _directly(url: str, head: str | None, heads: Path | None) -> dict[str,
     from utcloud.billing import anchors
     from utcloud.billing.service import verification_out
     from utcloud.billing.verify import Head, verified
+    from utcloud.cli.up.own import become_owner
     from utcloud.common.settings import Settings
     from utcloud.db import Database
 
@@ -98,6 +99,8 @@ async def _directly(url: str, head: str | None, heads: Path | None) -> dict[str,
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--head") from error
     settings = Settings()
+    if url == settings.database:
+        become_owner(settings)
     if heads is None and url == settings.database:
         heads = anchors.file_of(settings)
     db = Database(url)

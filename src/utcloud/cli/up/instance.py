@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fcntl import LOCK_EX, LOCK_NB, flock
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from utcloud.cli.up import engine as engines
 from utcloud.cli.up.supervise import MARK, Supervisor
 from utcloud.common.settings import Settings
+
+if TYPE_CHECKING:
+    from utcloud.cli.up.own import Account
 
 UNFINISHED_RESTORE = "restoring"
 """The folder that lies in a home as long as a restore of it has not ended."""
@@ -36,6 +41,13 @@ class Instance:
     def home(self) -> Path:
         """Where all state lives."""
         return self.settings.home
+
+    @cached_property
+    def account(self) -> "Account":
+        """Who runs server, edge and metrics. Raises CannotRunError."""
+        from utcloud.cli.up import own
+
+        return own.account(self.settings)
 
     @property
     def access_file(self) -> Path:
@@ -65,7 +77,9 @@ class Instance:
                 f"UTCLOUD_HOME={self.home} cannot be used ({error.strerror}). Choose another."
             ) from error
         for name in ("run", "logs"):
-            (self.home / name).chmod(0o700)
+            folder = self.home / name
+            if folder.stat().st_mode & 0o027:  # what runs already may have opened it to a user of its own
+                folder.chmod(0o700)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

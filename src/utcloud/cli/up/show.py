@@ -27,5 +27,7 @@ def status(settings: Settings) -> int:
     known = access.read(instance.access_file)
     if known:
         say(f"admin    {known.admin_url}\nconsole  {known.console_url}")
+    user = instance.account.name
+    say(f"user     {user} runs server, edge and metrics" + (": UTCLOUD_USER names none" if user == "root" else ""))
     say(f"home     {instance.home}\nlogs     {instance.supervisor.logs}")
     return 0 if all(state.state == "RUNNING" for state in states) else 1

@@ -1,25 +1,27 @@
 """`utcloud up`: start every process in order, each only when the one before it answers."""
 
-import asyncio
+import contextlib
 import functools
 import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import traceback
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import select
-
-from utcloud.cli.up import access, chips, edge, engine, image, metrics, network, ports, unixhttp
+from utcloud.cli.up import access, chips, edge, engine, image, metrics, network, own, ports, unixhttp
 from utcloud.cli.up.instance import UNFINISHED_RESTORE, CannotRunError, Instance
 from utcloud.cli.up.progress import say, step
 from utcloud.cli.up.stop import take_down
-from utcloud.cli.up.supervise import BIN, NotUpError, Program, alive, end, marked
+from utcloud.cli.up.supervise import BIN, TAIL_BYTES, NotUpError, Program, alive, end, marked
+from utcloud.common.seal import write_secret
 from utcloud.common.settings import Settings
 
 WEB = Path(__file__).resolve().parents[4] / "web" / "dist"
@@ -106,6 +108,8 @@ def _launch(instance: Instance) -> engine.Engine:
     """Write every configuration and start supervisord, which starts nothing by itself. Return the engine to use."""
     settings = instance.settings
     found = engine.detect(settings.home, settings.engine_url or None)
+    own.check(settings, instance.account)
+    own.adopt(settings, instance.account)
     if found.own:
         _forget_last_boot(found.own)
         engine.write_config(found.own)
@@ -142,7 +146,8 @@ def _start_programs(instance: Instance, found: engine.Engine) -> None:
         began = datetime.now(UTC)
         for name in rest:
             supervisor.start(name, lambda: True)
-        supervisor.start("agent", lambda: asyncio.run(_heard(settings, began)))
+        with _task(instance, "heard", since=began.isoformat()) as waiting:
+            supervisor.start("agent", functools.partial(_done, waiting))
         unmeasured = [name for name in rest if name != "agent" and not _comes_up(instance, name)]
     if unmeasured:
         say(f"  Without all metrics: {' and '.join(unmeasured)} did not start; see `utcloud status`.")
@@ -159,10 +164,19 @@ def _programs(instance: Instance, found: engine.Engine) -> list[Program]:
     internal = ports.free(settings.port + 1)
     edge_config, prometheus_config = run / "caddy.json", run / "prometheus.yml"
     edge.write(edge_config, settings, WEB, internal)
+    who, low = instance.account, bool(settings.domain) or settings.port < 1024
+    own.share(edge_config, who)
+    if settings.tls_cert:
+        os.chown(settings.edge_certificate, who.uid, who.gid)
+    serving = own.command(who, [str(BIN / "utcloud"), "server"], _server_needs(settings), low_ports=low)
+    caddy = [str(edge.binary()), "run", "--config", str(edge_config)]
+    needs = [*own.python(), edge.binary().parent, WEB, settings.home]
     programs = [
-        Program("server", [str(BIN / "utcloud"), "server"]),
+        Program("server", serving, own_home=True),
         Program("agent", [str(BIN / "utcloud"), "agent"], stop_seconds=15),
-        Program("edge", [str(edge.binary()), "run", "--config", str(edge_config)], stop_seconds=5),
+        Program(
+            "edge", own.command(who, own.open_to_ours(who, caddy), needs, low_ports=low), stop_seconds=5, own_home=True
+        ),
     ]
     known = {"internal": internal}
     if found.own:
@@ -173,28 +187,66 @@ def _programs(instance: Instance, found: engine.Engine) -> list[Program]:
         metrics.write_config(
             prometheus_config, node_exporter_port=known["node_exporter"], internal_port=known["internal"]
         )
+        own.share(prometheus_config, who)
         data = settings.home / "prometheus"
-        programs += [
-            Program("node_exporter", metrics.node_exporter_command(known["node_exporter"])),
-            Program("prometheus", metrics.prometheus_command(prometheus_config, data, known["prometheus"])),
-        ]
+        measuring = {
+            "node_exporter": metrics.node_exporter_command(known["node_exporter"]),
+            "prometheus": metrics.prometheus_command(prometheus_config, data, known["prometheus"]),
+        }
+        for name, command in measuring.items():
+            programs.append(Program(name, own.command(who, command, [settings.home]), own_home=True))
     (run / "ports.json").write_text(json.dumps(known, indent=2) + "\n")
     return programs
 
 
 def _prepare(instance: Instance) -> None:
     """Migrate the database, make the first operator and the local site, and write access.json."""
-    from utcloud.db.sealed import SealedWithAnotherKeyError
-    from utcloud.server import bootstrap
-
-    preset = bootstrap.PresetImage("jupyter", image.REFERENCE, "JupyterLab, NumPy, ONNX Runtime")
-    try:
-        first = bootstrap.prepare(instance.settings, [preset])
-    except SealedWithAnotherKeyError as error:
-        raise CannotRunError(str(error)) from None
+    settings, preset = instance.settings, ["jupyter", image.REFERENCE, "JupyterLab, NumPy, ONNX Runtime"]
+    with _task(instance, "prepare", images=[preset], renew_token=not settings.token_file.exists()) as working:
+        said, story = working.communicate()
+    if working.returncode:
+        raise NotUpError(f"The database cannot be prepared.\n{story.strip()[-TAIL_BYTES:]}")
+    found = json.loads(said.splitlines()[-1])
+    if "refused" in found:
+        raise CannotRunError(found["refused"])
+    if found["site_token"] is not None:
+        write_secret(settings.token_file, found["site_token"])
     known = access.read(instance.access_file)
-    password = first.password or (known.password if known and known.username == first.username else "")
-    access.write(instance.access_file, access.of(instance.settings.console_origin, first.username, password))
+    password = found["password"] or (known.password if known and known.username == found["username"] else "")
+    access.write(instance.access_file, access.of(settings.console_origin, found["username"], password))
+    os.chown(instance.access_file, instance.account.uid, instance.account.gid)
+
+
+@contextlib.contextmanager
+def _task(instance: Instance, name: str, **arguments: Any) -> Iterator[subprocess.Popen[str]]:
+    """Something that is done on the database, by the server's own user."""
+    settings, who = instance.settings, instance.account
+    asked = [sys.executable, "-m", "utcloud.server.tasks", name, json.dumps(arguments)]
+    with subprocess.Popen(
+        own.command(who, asked, _server_needs(settings)),
+        env=instance.environment() | {"HOME": str(settings.serve_dir)},
+        cwd=settings.home,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        umask=0o077,
+    ) as working:
+        try:
+            yield working
+        finally:
+            working.kill()
+
+
+def _done(working: subprocess.Popen[str]) -> bool:
+    """Whether it ended well. Raises NotUpError when it did not."""
+    if working.poll():
+        raise NotUpError(f"The database cannot be read.\n{working.communicate()[1].strip()[-TAIL_BYTES:]}")
+    return working.returncode == 0
+
+
+def _server_needs(settings: Settings) -> list[Path]:
+    return [*own.python(), settings.home, *([] if "://" in settings.store else [Path(settings.store)])]
 
 
 def _check_port(settings: Settings) -> None:
@@ -234,19 +286,6 @@ def _comes_up(instance: Instance, name: str) -> bool:
 
 def _runs(instance: Instance, name: str) -> bool:
     return any(state.name == name and state.state == "RUNNING" for state in instance.supervisor.states())
-
-
-async def _heard(settings: Settings, since: datetime) -> bool:
-    """Whether the agent has reported this machine's resources since then."""
-    from utcloud.db import Database
-    from utcloud.resources.models import Site
-
-    db = Database(settings.database)
-    try:
-        async with db.read() as tx:
-            return bool(await tx.scalar(select(Site.id).where(Site.last_seen_at >= since)))
-    finally:
-        await db.close()
 
 
 def _end_orphans(instance: Instance) -> None:

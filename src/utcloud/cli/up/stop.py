@@ -17,7 +17,8 @@ DRAIN_SECONDS = 60
 HOME_LABEL = "utcloud.home"  # the agent puts it on every container of this home
 # The agent is drained before; the server hears of it; the edge and the rest serve nobody any more.
 ORDER = ("edge", "prometheus", "node_exporter", "server", "engine")
-SOCKETS = ("server.sock", "edge-admin.sock", "supervisor.sock")
+SOCKETS = ("serve/server.sock", "serve/edge-admin.sock", "supervisor.sock", "server.sock", "edge-admin.sock")
+"""The last two are an older version's."""
 
 
 def down(settings: Settings) -> int:

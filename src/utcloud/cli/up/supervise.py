@@ -33,6 +33,8 @@ class Program:
     name: str
     command: list[str]
     stop_seconds: int = 10
+    own_home: bool = False
+    """Whether it has a user of its own: what it writes is closed to others, and its home is `run/serve`."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,11 @@ serverurl = unix://{run}/supervisor.sock
 """
 
     def _program(self, program: Program) -> str:
+        own = (
+            f'umask = 077\nenvironment = HOME="{_escaped(str(self.home / "run" / "serve"))}"\n'
+            if program.own_home
+            else ""
+        )
         return f"""[program:{program.name}]
 command = {_escaped(shlex.join(program.command))}
 autostart = false
@@ -96,7 +103,7 @@ redirect_stderr = true
 stdout_logfile = {_escaped(str(self.log(program.name)))}
 stdout_logfile_maxbytes = 10MB
 stdout_logfile_backups = 3
-"""
+{own}"""
 
     def log(self, name: str) -> Path:
         """The file that holds what the program prints."""

@@ -1,7 +1,7 @@
 """Caddy's configuration as JSON. It is static: routes to replicas' pages come and go without it.
 
-A route is an empty file, ``<run>/edge-routes/<host label>/<secret>/<address:port>@<token>``. For each request Caddy
-looks for the file of its host and cookie, and finds in its name where to go. Pushing routes through the admin API
+A route is an empty file, ``<run>/serve/edge-routes/<host label>/<secret>/<address:port>@<token>``. For each request
+Caddy looks for the file of its host and cookie, and finds in its name where to go. Pushing routes through the admin API
 instead means a new configuration for each, and with every new configuration Caddy closes all idle connections: now and
 then a client would lose a request to that. Files also outlive a restart of the server and of Caddy alike.
 """
