@@ -65,7 +65,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("in_order"):
             as_written.setdefault(item.path, []).append(item)
     yield
-    following = {path: iter(own) for path, own in as_written.items()}
+    chosen = set(map(id, items))  # of what -k and the like left
+    following = {path: iter([item for item in own if id(item) in chosen]) for path, own in as_written.items()}
     items[:] = [next(following[item.path]) if item.path in following else item for item in items]
     left_out = lanes.LEFT_OUT[config.getoption("--lane")]
     dropped = [item for item in items if any(mark.name in left_out for mark in item.iter_markers())]

@@ -1,6 +1,7 @@
 """The trial report's journey by REST with bearer tokens, and everything wrong that one can send on the way."""
 
 import json
+import re
 import secrets
 import socket
 import time
@@ -230,6 +231,34 @@ def test_start_and_stop_at_once_end_in_one_wish(cloud: Cloud) -> None:
     cloud.renter.post(f"/notebooks/{made['id']}/stop")
     cloud.renter.wait_state(made["id"], "stopped")
     assert cloud.containers(made["id"]) == []
+
+
+def test_a_full_home_starts_and_is_emptied(stack: Stack, cloud: Cloud) -> None:
+    """Nobody is kept out of a home by what he put there: JupyterLab starts, and files are deleted in it."""
+    spec = cloud.add_spec(f"{cloud.name}-100MB-disk", {"cpu": "0.5", "memory": "512MB", "disk": "100MB"}, "0.36")
+    cloud.offer(spec)
+    made = cloud.create(f"full-{secrets.token_hex(3)}", spec_id=spec["id"])
+    cloud.renter.wait_state(made["id"], "running")
+    page = ready_page(stack, cloud.renter, made)
+    fill = "cat /dev/zero > ~/fill; cat /dev/zero > ~/rest; whoami; git init -q ~; ssh -V; echo all-$((6 * 7))"
+    said = terminal(stack, page, fill, "all-42")
+    assert "No space left on device" in said and "jovyan" in said and "OpenSSH" in said, said
+    cloud.renter.post(f"/notebooks/{made['id']}/stop")
+    cloud.renter.wait_state(made["id"], "stopped")
+
+    cloud.renter.post(f"/notebooks/{made['id']}/start")
+    cloud.renter.wait_state(made["id"], "running")
+    page = ready_page(stack, cloud.renter, made)
+    files = page.get("/api/contents/").raise_for_status().json()["content"]
+    assert {"fill", "rest"} <= {one["name"] for one in files}
+    left = terminal(stack, page, "echo left-$(df --output=avail ~ | tail -1 | tr -d ' ')-$((6 * 7))", "-42")
+    assert int(re.findall(r"left-(\d+)-42", left)[-1]) < 1000, left  # JupyterLab took its own small files away
+    page.delete("/api/contents/fill").raise_for_status()
+    edit = {"type": "file", "format": "text", "content": "kept\n"}
+    page.put("/api/contents/note.txt", json=edit).raise_for_status()
+    cloud.renter.post(f"/notebooks/{made['id']}/stop")
+    cloud.renter.wait_state(made["id"], "stopped")
+    cloud.renter.delete(f"/notebooks/{made['id']}")
 
 
 def test_deleting_a_notebook_removes_its_files(stack: Stack, cloud: Cloud) -> None:

@@ -265,8 +265,10 @@ async def edge(settings: Settings, web_dist: Path) -> AsyncIterator[Caddy]:
 
 
 @pytest.fixture
-async def pusher(db: Database, settings: Settings, clock: MovableClock) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(caddy.Pusher(db, settings, clock, poll_s=0.2).run())
+async def pusher(
+    db: Database, settings: Settings, clock: MovableClock, request: pytest.FixtureRequest
+) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(caddy.Pusher(db, settings, clock, poll_s=getattr(request, "param", 0.2)).run())
     yield task
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

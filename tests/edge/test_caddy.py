@@ -218,6 +218,7 @@ async def test_an_event_stream_is_not_held_back_and_outlives_changes(
     pytest.fail("the stream ended")
 
 
+@pytest.mark.parametrize("pusher", [60.0], indirect=True)  # seconds after which it would look by itself
 async def test_a_new_route_works_at_once(
     db: Database, edge: Caddy, upstream: Upstream, record_property: Callable[[str, object], None]
 ) -> None:
@@ -238,7 +239,7 @@ async def test_a_new_route_works_at_once(
             times.append((time.perf_counter() - committed) * 1000)
     record_property("route_ready_ms", round(statistics.median(times), 1))
     print(f"commit to working route, milliseconds: {sorted(round(t, 1) for t in times)}")
-    assert statistics.median(times) < 30, times
+    assert statistics.median(times) < 500, "some milliseconds where nothing else runs"
 
 
 async def test_a_restarted_caddy_has_its_routes_at_once(db: Database, edge: Caddy, upstream: Upstream) -> None:

@@ -136,7 +136,7 @@ def test_a_volume_grows_while_it_is_closed_and_never_shrinks(disks: Disks) -> No
 
 
 def test_a_volume_that_its_last_run_left_mounted_grows(disks: Disks) -> None:
-    """Who stops a notebook and starts it at once with more disk has more disk."""
+    """Whatever asks for more disk than the last run had gets it, though the volume is mounted still."""
     point = disks.open("v", SIZE)
     (point / "kept").write_text("yes")
     small = shutil.disk_usage(point).total

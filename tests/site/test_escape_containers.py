@@ -269,7 +269,7 @@ def _loop_devices(home: Path) -> list[str]:
 async def test_a_volume_grows_when_its_next_run_has_more(
     server: SmallServer, agent_of: Callable[..., Agent], real_settings: Settings, docker: Docker, replica: Make
 ) -> None:
-    """A notebook that was stopped, and is started on a specification with more disk, finds its files and more room."""
+    """A run that is given more disk than the last one finds its files, and more room."""
     agent_of(real_settings)
     program = (
         "import json, shutil, pathlib; p = pathlib.Path('/home/jovyan/kept'); was = p.exists(); p.write_text('x'); "

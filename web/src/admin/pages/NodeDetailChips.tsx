@@ -65,7 +65,7 @@ export function NodeChips({ node }: { node: Schemas["NodeDetail"] }) {
           )}
           {kept.includes(chip.model) && (
             <Tooltip title={t("chips.notClearedHint")}>
-              <Typography.Text type="warning" className="reason">
+              <Typography.Text type="secondary" className="reason">
                 {t("chips.notCleared")}
               </Typography.Text>
             </Tooltip>
