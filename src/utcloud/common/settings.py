@@ -125,7 +125,7 @@ class Settings(BaseSettings):
         ge=0,
         le=1_000_000,
         description="Megabits a second that each notebook or task may send from a node, and as many that it may "
-        "receive. 0: as many as the line takes.",
+        "receive, over its page too. 0: as many as the line takes.",
     )
     smtp_url: str = Field(
         default="",

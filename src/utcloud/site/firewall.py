@@ -48,6 +48,7 @@ table %(table)s {
     chain input {
         type filter hook input priority filter - 10; policy accept;
         iifname != "%(prefix)s*" accept
+        %(paced_in)s
         ct state established,related accept
         fib daddr . iif type local meta l4proto { tcp, udp } th dport 53 accept comment "the engine's own resolver"
         drop
@@ -55,13 +56,18 @@ table %(table)s {
     chain forward {
         type filter hook forward priority filter - 10; policy accept;
         iifname != "%(prefix)s*" oifname != "%(prefix)s*" accept
-        %(paced)s
+        %(paced_in)s
+        %(paced_out)s
         ct state established,related accept
         iifname . oifname @within accept comment "a bridge that is filtered like a router"
         oifname "%(prefix)s*" drop
         ip daddr @closed4 drop
         ip6 daddr @closed6 drop
         tcp dport 25 drop comment "mail from a stranger would be the owner's"
+    }
+    chain output {
+        type filter hook output priority filter - 10; policy accept;
+        %(paced_out)s
     }
     chain postrouting {
         type nat hook postrouting priority srcnat + 10; policy accept;
@@ -140,7 +146,7 @@ class Nftables:
     """A table of our own; no other table is read or touched. ``deny`` are further networks that are not reached.
 
     ``prefix`` is how the names of the bridges begin that it guards (``bridge_prefix``). Over each of them at most
-    ``mbit`` megabits a second go out, and as many come in; 0: as many as the line takes.
+    ``mbit`` megabits a second go out, and as many come in, pages too; 0: as many as the line takes.
     """
 
     def __init__(self, prefix: str, deny: Iterable[str] = (), mbit: int = 0) -> None:
@@ -256,13 +262,16 @@ class Nftables:
         self._shown = await self._listed()  # within the same transaction it would look otherwise
 
     def _paces(self) -> dict[str, str]:
-        """What bounds the bridges' speed: sets, and rules. Established connections are not excepted."""
+        """What bounds the bridges' speed: sets, and rules for what comes from them (a replica sends it), and for what
+        goes to them. Neither established connections nor the host's own, such as those of the edge, are excepted."""
         if not self._mbit:
-            return {"paces": "", "paced": ""}
+            return dict.fromkeys(("paces", "paced_in", "paced_out"), "")
         over = f"limit rate over {self._mbit * 125} kbytes/second burst {self._mbit * 25} kbytes"
-        out = f'iifname "{self._prefix}*" update @sent {{ iifname {over} }} drop'
-        into = f'oifname "{self._prefix}*" update @received {{ oifname {over} }} drop'
-        return {"paces": "".join(_PACE % {"name": name} for name in ("sent", "received")), "paced": f"{out}\n{into}"}
+        return {
+            "paces": "".join(_PACE % {"name": name} for name in ("sent", "received")),
+            "paced_in": f'iifname "{self._prefix}*" update @sent {{ iifname {over} }} drop',
+            "paced_out": f'oifname "{self._prefix}*" update @received {{ oifname {over} }} drop',
+        }
 
     async def _forget_stale(self) -> None:
         there, now = set(self._bridges()), time.monotonic()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from utcloud.cli.up import chips
+from utcloud.site.discovery.simulated import SimulatedDiscovery
 
 
 @pytest.mark.parametrize(("text", "meant"), [("BM1684X:3", ("BM1684X", 3)), ("bm1684x:1", ("BM1684X", 1))])
@@ -77,6 +78,24 @@ def test_numbers_that_are_taken_are_left_alone(home: Path, dev: Path) -> None:
 def test_a_second_start_after_a_crash_makes_the_same_chips(home: Path, dev: Path) -> None:
     first = chips.create("BM1684X:3", home / "list.json", dev)
     assert chips.create("BM1684X:3", home / "list.json", dev) == first
+
+
+def test_a_list_that_another_made_is_not_believed(home: Path, dev: Path) -> None:
+    """The server's user may make files in the home. Root would hand out, or remove, whatever device he names."""
+    listing = home / "chips.json"
+    (chip,) = chips.create("BM1684X:1", listing, dev)
+    os.chown(listing, 12345, 12345)
+    assert chips.read(listing) == []
+    assert SimulatedDiscovery(listing, "m").find().chips == []
+    chips.remove(listing)
+    assert Path(chip.host_device).exists()
+
+
+def test_a_list_is_never_written_through_a_link(home: Path, dev: Path) -> None:
+    (home / "victim").write_text("whole")
+    (home / "chips.json").symlink_to(home / "victim")
+    chips.create("BM1684X:1", home / "chips.json", dev)
+    assert (home / "victim").read_text() == "whole"
 
 
 def test_a_file_that_is_no_device_is_never_removed(home: Path, dev: Path) -> None:

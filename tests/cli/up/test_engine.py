@@ -1,11 +1,14 @@
 import json
+import os
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.cli.up.unixserver import serving
-from utcloud.cli.up import engine
+from utcloud.cli.up import engine, stop
+from utcloud.cli.up.instance import Instance
+from utcloud.common.settings import Settings
 
 PING: dict[tuple[str, str], tuple[int, object]] = {("GET", "/_ping"): (200, "OK")}
 
@@ -30,6 +33,20 @@ def test_an_engine_that_appears_later_does_not_hide_our_own_volumes(home: Path) 
     (home / "engine" / "storage").mkdir(parents=True)
     with serving(home / "docker.sock", PING):
         assert engine.detect(home, None, (home / "docker.sock",)).own == home / "engine"
+
+
+def test_an_engines_folder_that_another_made_is_not_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's user may make one in the home: its configuration names programs that root would run."""
+    own = home / "engine"
+    (own / "storage").mkdir(parents=True)
+    os.chown(own, 12345, 12345)
+    with serving(home / "docker.sock", PING):
+        assert engine.detect(home, None, (home / "docker.sock",)).own is None
+    with pytest.raises(engine.EngineError, match="made by another user"):
+        engine.write_config(own)
+    monkeypatch.setattr(stop, "_clear_engine", lambda _: pytest.fail("nothing of it is run"))
+    (own / "containers.conf").touch()
+    assert stop.take_down(Instance(Settings(home=home))) == []
 
 
 def test_without_any_engine_the_cure_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

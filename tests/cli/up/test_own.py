@@ -1,6 +1,7 @@
 """The user that server, edge and metrics have of their own: whose files are whose, and what a command becomes."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -131,6 +132,18 @@ def test_a_home_of_before_is_given_to_its_user_but_what_root_trusts(home: Path) 
     own.adopt(settings, ROOT)
     assert set(owners(home).values()) == {0}
     assert stat.S_IMODE(home.stat().st_mode) == 0o711
+
+
+def test_a_link_in_a_folders_place_is_not_followed(home: Path) -> None:
+    """The user owns ``edge``, and so may put a link there: another folder would be closed to all but its owner."""
+    (home / "elsewhere").mkdir(mode=0o755)
+    settings = _used(home)
+    own.adopt(settings, NOBODY)
+    shutil.rmtree(home / "edge")
+    (home / "edge").symlink_to(home / "elsewhere")
+    with pytest.raises(CannotRunError, match="edge is no folder"):
+        own.adopt(settings, NOBODY)
+    assert (home / "elsewhere").stat().st_mode & 0o777 == 0o755
 
 
 def test_a_user_makes_files_in_the_home_and_takes_none_away(home: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from utcloud.cli.up.progress import say
+from utcloud.common.files import is_ours
 
 # Chip model → the card that carries it, and how many of them.
 CARDS = {"BM1684X": ("SC7", 3)}
@@ -63,7 +64,8 @@ def create(text: str, listing: Path, dev: Path = Path("/dev")) -> list[Simulated
         for position, index in enumerate(indexes)
     ]
     # Listed before they exist, so that nothing is left behind if we are interrupted.
-    listing.write_text(json.dumps([asdict(chip) for chip in chips], indent=2) + "\n")
+    with os.fdopen(os.open(listing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(json.dumps([asdict(chip) for chip in chips], indent=2) + "\n")
     major = _unused_major()
     for chip in chips:
         _make_node(Path(chip.host_device), os.makedev(major, chip.index))
@@ -83,8 +85,8 @@ def remove(listing: Path) -> int:
 
 
 def read(listing: Path) -> list[SimulatedChip]:
-    """The simulated chips that `listing` names; none when there is no such file or it was cut off."""
-    if not listing.exists():
+    """The simulated chips that `listing` names; none when there is no such file of our own or it was cut off."""
+    if not is_ours(listing):
         return []
     try:
         return [SimulatedChip(**entry) for entry in json.loads(listing.read_text())]

@@ -19,10 +19,11 @@ def config(settings: Settings, web: Path, internal_port: int) -> dict[str, Any]:
     return base_config(here, web, internal_port=internal_port)
 
 
-def write(path: Path, settings: Settings, web: Path, internal_port: int) -> None:
-    """Write the configuration where the edge process reads it, and the certificate, where files hold one."""
+def write(path: Path, settings: Settings, web: Path, internal_port: int, *, uid: int = -1, gid: int = -1) -> None:
+    """Write the configuration where the edge process reads it, and the certificate, where files hold one, for its
+    user."""
     if settings.tls_cert:
-        certificates.put(settings, certificates.read(settings, datetime.now(UTC)))
+        certificates.put(settings, certificates.read(settings, datetime.now(UTC)), uid=uid, gid=gid)
     path.write_text(json.dumps(config(settings, web, internal_port), indent=2) + "\n")
 
 

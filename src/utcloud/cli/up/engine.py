@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utcloud.cli.up.unixhttp import answers
+from utcloud.common.files import is_ours
 
 CGROUP_V2_MARK = Path("/sys/fs/cgroup/cgroup.controllers")
 KNOWN_SOCKETS = (Path("/var/run/docker.sock"), Path("/run/podman/podman.sock"))
@@ -44,7 +45,7 @@ def detect(home: Path, engine_url: str | None, known: tuple[Path, ...] = KNOWN_S
     if engine_url:
         return _asked_for(engine_url)
     own = home / "engine"
-    if (own / "storage").exists():
+    if is_ours(own) and (own / "storage").exists():
         # Volumes and images are already here: an engine that appeared since must not make them vanish.
         return Engine(own_url(own), own)
     for path in known:
@@ -126,6 +127,8 @@ def _filesystem(path: Path) -> str:
 def write_config(own: Path) -> None:
     """Write containers.conf and storage.conf of our own Podman into `own`."""
     own.mkdir(parents=True, exist_ok=True)
+    if not is_ours(own):
+        raise EngineError(f"{own} was made by another user: look what is in it, remove it, then run this again.")
     scratch = own / "tmp"
     ulimits = "" if may_raise_limits() else f"default_ulimits = {json.dumps(own_limits())}\n"
     (own / "containers.conf").write_text(

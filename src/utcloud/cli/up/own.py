@@ -190,7 +190,7 @@ def adopt(settings: Settings, who: Account) -> None:
     if "://" not in settings.store:
         _give(Path(settings.store), who)
     for folder in (home / "edge", home / "prometheus", serve):
-        folder.chmod(0o700)
+        _close(folder)
     settings.site_dir.mkdir(exist_ok=True)
     settings.site_dir.chmod(0o700)
     own = os.geteuid()
@@ -198,6 +198,16 @@ def adopt(settings: Settings, who: Account) -> None:
     home.chmod(0o711 if who.is_us else 0o1771)
     os.chown(settings.run_dir, own, who.gid)
     settings.run_dir.chmod(0o700 if who.is_us else 0o750)
+
+
+def _close(folder: Path) -> None:
+    """Let only its owner into a folder. He may have put a link to another in its place: that is not followed."""
+    try:
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise CannotRunError(f"{folder} is no folder: look what is there, and remove it.") from error
+    os.fchmod(place, 0o700)
+    os.close(place)
 
 
 def share(path: Path, who: Account) -> None:

@@ -163,11 +163,9 @@ def _programs(instance: Instance, found: engine.Engine) -> list[Program]:
     settings, run = instance.settings, instance.settings.run_dir
     internal = ports.free(settings.port + 1)
     edge_config, prometheus_config = run / "caddy.json", run / "prometheus.yml"
-    edge.write(edge_config, settings, WEB, internal)
     who, low = instance.account, bool(settings.domain) or settings.port < 1024
+    edge.write(edge_config, settings, WEB, internal, uid=who.uid, gid=who.gid)
     own.share(edge_config, who)
-    if settings.tls_cert:
-        os.chown(settings.edge_certificate, who.uid, who.gid)
     serving = own.command(who, [str(BIN / "utcloud"), "server"], _server_needs(settings), low_ports=low)
     caddy = [str(edge.binary()), "run", "--config", str(edge_config)]
     needs = [*own.python(), edge.binary().parent, WEB, settings.home]

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from utcloud.cli.up import chips, engine, network, supervise, unixhttp
 from utcloud.cli.up.instance import CannotRunError, Instance
 from utcloud.cli.up.progress import say, step
+from utcloud.common.files import is_ours
 from utcloud.common.settings import Settings
 
 DRAIN_SECONDS = 60
@@ -49,7 +50,7 @@ def take_down(instance: Instance) -> list[str]:
         with step("stopping the processes"):
             for name in ORDER[:-1]:
                 supervisor.stop(name)
-    if (instance.own_engine / "containers.conf").exists():
+    if is_ours(instance.own_engine) and (instance.own_engine / "containers.conf").exists():
         with step("clearing the container engine"):
             _clear_engine(instance)
             if running:
@@ -62,7 +63,8 @@ def take_down(instance: Instance) -> list[str]:
     chips.remove(instance.settings.simulated_chips_file)
     for name in SOCKETS:
         (instance.settings.run_dir / name).unlink(missing_ok=True)
-    (instance.own_engine / "podman.sock").unlink(missing_ok=True)
+    if is_ours(instance.own_engine):
+        (instance.own_engine / "podman.sock").unlink(missing_ok=True)
     left = _left(instance)
     if left:
         say("These are left, look at them by hand:\n" + "\n".join(f"  {thing}" for thing in left))

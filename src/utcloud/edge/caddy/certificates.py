@@ -75,13 +75,17 @@ def read(settings: Settings, now: datetime) -> Certificate:
     return Certificate(names, leaf.not_valid_after_utc, leaf.public_bytes(Encoding.DER), pem)
 
 
-def put(settings: Settings, certificate: Certificate) -> None:
-    """Write what Caddy reads; it sees the old file or the new one, and nobody else sees either."""
+def put(settings: Settings, certificate: Certificate, *, uid: int = -1, gid: int = -1) -> None:
+    """Write what Caddy reads, for the user who runs it: it sees the old file or the new one, nobody else either.
+
+    Its folder is that user's, who may put links where files were: so nothing is done to it by its name.
+    """
     file = settings.edge_certificate
     draft = file.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         out.write(certificate.pem)
+        os.fchown(out.fileno(), uid, gid)
     draft.replace(file)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from utcloud.common.files import is_ours
 from utcloud.protocol import ChipReport, ChipTelemetry
 from utcloud.site.discovery.base import Finding, FoundChip, machine_mark
 from utcloud.site.discovery.sophgo import resource_of
@@ -41,10 +42,9 @@ class SimulatedDiscovery:
         self._now = now
 
     def find(self) -> Finding:
-        try:
-            content = self._file.read_bytes()
-        except FileNotFoundError:
+        if not is_ours(self._file):
             return Finding()
+        content = self._file.read_bytes()
         return Finding(chips=[self._chip(chip) for chip in _CHIPS.validate_json(content)])
 
     def _chip(self, chip: SimulatedChip) -> FoundChip:
