@@ -1,10 +1,12 @@
 """What the server says to people, read from its source: each text as a template, ``Pool {0} has no nodes``."""
 
 import ast
+import gc
 import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import Path
 
 from pydantic_core._pydantic_core import list_all_errors
 
@@ -119,7 +121,7 @@ def texts() -> dict[str, str]:
         name = path.relative_to(SOURCE).as_posix()
         if any(fnmatchcase(name, pattern) for pattern in NOT_SHOWN_FILES):
             continue
-        for node in _said(ast.parse(path.read_text())):
+        for node in _said(_tree(path)):
             for template in map(_template, _parts(node)):
                 if _is_text(template):
                     found.setdefault(template, f"src/utcloud/{name}:{node.lineno}")
@@ -136,9 +138,20 @@ def _pydantics() -> Iterator[str]:
 
 def constants() -> set[str]:
     """Every string in the source, for words that are filled into texts."""
-    trees = (ast.parse(path.read_text()) for path in SOURCE.rglob("*.py"))
+    trees = map(_tree, SOURCE.rglob("*.py"))
     every = (node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
     return {value.strip(_EDGES) for value in every if isinstance(value, str)} | _LIBRARIES
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    """A file's source, parsed. Garbage that is collected meanwhile may print a traceback, for which Python parses too:
+    Python 3.11 fails at that (cpython issue 106905)."""
+    gc.disable()
+    try:
+        return ast.parse(path.read_text())
+    finally:
+        gc.enable()
 
 
 def _said(node: ast.AST) -> Iterator[ast.expr]:
