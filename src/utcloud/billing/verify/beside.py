@@ -40,6 +40,7 @@ class Beside:
     """What was found without the chain. Faults in the order in which they are told."""
 
     postings: int = 0
+    posting: Fault | None = None
     used_twice: Fault | None = None
     meter: Fault | None = None
     order: Fault | None = None
@@ -51,9 +52,8 @@ class Beside:
 
 async def look(tx: Tx, books: Accounts) -> Beside:
     """Look at all that lies beside the chain; what has to be compared with it, ``first_fault`` compares."""
-    # A posting whose account's id holds a quotation mark could pass for several in what is hashed.
-    plain = select(func.count()).select_from(Posting).where(Posting.account_id.not_like('%"%'))
-    found = Beside(await tx.scalar(plain) or 0, await _used_twice(tx), order=await _wrong_order(tx))
+    postings, odd = await _postings(tx)
+    found = Beside(postings, odd or await _of_other_types(tx), await _used_twice(tx), order=await _wrong_order(tx))
     await _meters(tx, books, found)
     return found
 
@@ -61,7 +61,8 @@ async def look(tx: Tx, books: Accounts) -> Beside:
 async def first_fault(tx: Tx, walk: Walk, found: Beside) -> Fault | None:
     """The first row beside the chain that is wrong."""
     return (
-        (await _orphan(tx) if found.postings != walk.postings else None)
+        found.posting
+        or (await _orphan(tx) if found.postings != walk.postings else None)
         or found.used_twice
         or await _wrong_balance(tx, walk)
         or found.meter
@@ -70,15 +71,49 @@ async def first_fault(tx: Tx, walk: Walk, found: Beside) -> Fault | None:
     )
 
 
+async def _postings(tx: Tx) -> tuple[int, Fault | None]:
+    """How many postings there are, and one whose account's id is none: in what is hashed it could pass for several.
+
+    When there is none of these, each posting is one line of what is hashed, with that very account. So there are as
+    many lines as postings if, and only if, all belong to an entry and are of its moment.
+    """
+    if _is_sqlite(tx):  # its columns may hold bytes, that are hashed like a text and are another account's
+        ident, find = Posting.account_id.expression, func.instr
+        odd = or_(find(ident, '"') > 0, find(ident, "\\") > 0, func.typeof(ident) != "text")
+    else:
+        ident, find = Posting.account_id.collate("C"), func.strpos
+        odd = find(ident, '"') + find(ident, "\\") > 0
+    many, wrong = (await tx.execute(select(func.count(), func.count(case((odd, 1)))).select_from(Posting))).one()
+    if not wrong:
+        return many, None
+    of = await tx.scalar(select(Posting.entry_id).where(odd).limit(1))
+    return many, Fault("posting", of or "", None, "its account's id is none")
+
+
+async def _of_other_types(tx: Tx) -> Fault | None:
+    """PostgreSQL's columns are not what they were made as: then a number may be a text. SQLite's: see ``stream``."""
+    if _is_sqlite(tx):
+        return None
+    kinds = [cast(func.pg_typeof(one), String) for one in (Posting.amount, Posting.at)]
+    row = await _first(tx, select(Posting.entry_id, *kinds))
+    if row is None or set(row[1:]) == {"bigint"}:
+        return None
+    return Fault("posting", row[0], None, f"its amount and moment are of type {row[1]} and {row[2]}, not bigint")
+
+
+def _is_sqlite(tx: Tx) -> bool:
+    return tx.get_bind().dialect.name == "sqlite"
+
+
 async def _orphan(tx: Tx) -> Fault:
     orphan = (
         select(Posting.entry_id, Entry.id)
         .outerjoin(Entry, Entry.id == Posting.entry_id)
-        .where(or_(Entry.id.is_(None), Posting.account_id.like('%"%')))
+        .where(or_(Entry.id.is_(None), Posting.at != Entry.at))
         .limit(1)
     )
     of, entry = await _first(tx, orphan) or ("", None)
-    return Fault("posting", of, None, "its account's id is none" if entry else "it belongs to no entry")
+    return Fault("posting", of, None, "its moment is not that of its entry" if entry else "it belongs to no entry")
 
 
 async def _used_twice(tx: Tx) -> Fault | None:

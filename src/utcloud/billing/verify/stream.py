@@ -26,8 +26,8 @@ _OWN = ("id", "idempotency_key", "kind", "cause_type", "cause_id", "note", "acto
 _APART = "||'\",\"'||"
 _NOT_PLAIN = "[^] !#-[^-~]"
 _ROWS = f"""
-SELECT hash, seq || ',"' || {_APART.join(_OWN)} || '",' || at || ',', '[' || coalesce((
-  SELECT {{aggregate}}('["' || account_id || '",' || amount || ']', ',')
+SELECT {{hash}}, seq || ',"' || {_APART.join(_OWN)} || '",' || at || ',', '[' || coalesce((
+  SELECT {{aggregate}}('["' || account_id || '",' || {{amount}} || ']', ',')
   FROM postings WHERE entry_id = entries.id AND postings.at = entries.at
 ), '') || '],' || coalesce(facts, 'null') || ']',
 CASE WHEN idempotency_key || note || actor_name {{like}} THEN {{array}}(seq, {", ".join(_OWN)}, at) || '' ELSE '' END
@@ -37,9 +37,23 @@ FROM journal_entries AS entries WHERE seq BETWEEN {{first}} AND {{last}} ORDER B
 
 What people write may hold characters that JSON escapes: then the first part comes as an array besides. Only postings of
 the entry's moment count. ``seq + 0`` makes PostgreSQL sort a batch: so it is ready before it is read.
+In SQLite any column may hold anything: an entry with values of another type has no hash, a posting no amount.
 """
-_SQLITE = {"aggregate": "group_concat", "like": f"GLOB '*{_NOT_PLAIN}*'", "array": "json_array"}
-_POSTGRESQL = {"aggregate": "string_agg", "like": f"~ '{_NOT_PLAIN}'", "array": "json_build_array"}
+_TYPES = " AND ".join([*(f"typeof({name}) = 'text'" for name in _OWN), "typeof(at) = 'integer'"])
+_SQLITE = {
+    "hash": f"CASE WHEN {_TYPES} THEN hash ELSE '' END",
+    "amount": "CASE typeof(amount) WHEN 'integer' THEN amount END",
+    "aggregate": "group_concat",
+    "like": f"GLOB '*{_NOT_PLAIN}*'",
+    "array": "json_array",
+}
+_POSTGRESQL = {
+    "hash": "hash",
+    "amount": "amount",
+    "aggregate": "string_agg",
+    "like": f"~ '{_NOT_PLAIN}'",
+    "array": "json_build_array",
+}
 _SELECT = text(_ROWS.format(first=":first", last=":last", **_SQLITE))
 Fields = Sequence[bytes]
 """A row of ``_ROWS``."""
