@@ -41,3 +41,13 @@ def test_a_key_of_the_environment_is_used_and_never_printed(tmp_path: Path) -> N
     assert "k" * 32 not in repr(settings)
     with pytest.raises(ValidationError, match="32 characters"):
         Settings(secret_key="short")
+
+
+def test_a_secret_is_not_written_through_a_link(tmp_path: Path) -> None:
+    victim, file = tmp_path / "victim", tmp_path / "access.json"
+    victim.write_text("as it was")
+    for link in (file, tmp_path / "access.new"):
+        link.symlink_to(victim)
+    seal.write_secret(file, "secret")
+    assert (victim.read_text(), file.read_text(), file.is_symlink()) == ("as it was", "secret", False)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600

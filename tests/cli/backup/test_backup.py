@@ -26,7 +26,8 @@ from utcloud.cli.app import run
 from utcloud.cli.backup import check, databases, restore, save
 from utcloud.cli.backup.repository import Repository
 from utcloud.cli.errors import CliError
-from utcloud.cli.up import up
+from utcloud.cli.up import start, up
+from utcloud.cli.up.instance import unfinished_restore
 from utcloud.cli.up.supervise import Supervisor
 from utcloud.common.seal import seal, unseal
 from utcloud.common.settings import Settings
@@ -35,6 +36,9 @@ pytestmark = [
     pytest.mark.programs,
     pytest.mark.skipif(os.geteuid() != 0, reason="files of others are made by root"),
 ]
+
+SERVER = 200_001
+"""A user and group who run the server, and are not root."""
 
 
 @dataclass
@@ -282,13 +286,130 @@ def test_an_interrupted_restore_goes_on(source: Source, monkeypatch: pytest.Monk
         assert "restore into" in capsys.readouterr().out, "nothing starts in half a home"
         made = source.restore(settings)
         assert made["left_out"] == []
-        assert not (settings.home / "restoring").exists()
-        if not source.postgres:  # killed when all was done but its mark
-            (settings.home / "restoring").mkdir()
-            (settings.home / "restoring" / "snapshot").write_text(made["snapshot"])
+        assert not (settings.home / "run" / "restoring").exists()
+        for mark in () if source.postgres else ("run/restoring", "restoring"):  # killed when all was done but its mark
+            (settings.home / mark).mkdir()
+            (settings.home / mark / "snapshot").write_text(made["snapshot"])
+            with pytest.raises(CliError, match="was interrupted"):
+                save(settings, source.folder, passphrase=None, keep=None)
             source.restore(settings)
+            assert not (settings.home / mark).exists()
         with serve(settings.home, settings.database_url) as served:
             same(served, source)
+
+
+def used_home(settings: Settings) -> Path:
+    """A home as `up` leaves it: the server's user may make what is not there."""
+    (settings.home / "run").mkdir(parents=True)
+    (settings.home / "run").chmod(0o750)
+    os.chown(settings.home, 0, SERVER)
+    settings.home.chmod(0o1771)
+    return settings.home
+
+
+def planted(home: Path, snapshot: str, victim: Path) -> None:
+    """What the server's user makes to have root write through a link."""
+    mark = home / "restoring"
+    mark.mkdir()
+    (mark / "snapshot").write_text(snapshot)
+    (mark / "content").symlink_to(victim)
+    for path in (mark, *mark.iterdir()):
+        os.chown(path, SERVER, SERVER, follow_symlinks=False)
+
+
+def test_what_the_servers_user_makes_is_no_unfinished_restore(source: Source) -> None:
+    done, victim = source.save(), source.scratch / "victim"
+    planted(source.settings.home, done["snapshot"], victim)
+    done = source.save()
+    assert done["problems"] == [], "it stops no backup"
+    start._check_asked(source.settings)
+    with source.empty_machine() as settings:
+        home = used_home(settings)
+        planted(home, done["snapshot"], victim)
+        with pytest.raises(CliError, match=r"not empty: it holds .*/restoring\.") as refused:
+            source.restore(settings)
+        assert refused.value.cure and "--aside" in refused.value.cure
+        assert stat.S_IMODE(home.stat().st_mode) == 0o1771, "nothing was written, and it is as it was"
+        moved = Path(source.restore(settings, aside=True)["moved_to"])
+        assert (moved / "restoring" / "content").is_symlink() and not victim.exists()
+        with serve(settings.home, settings.database_url) as served:
+            same(served, source)
+
+
+def test_a_mark_that_others_may_write_or_that_a_link_leads_to_is_none(tmp_path: Path) -> None:
+    (tmp_path / "run" / "restoring").mkdir(parents=True)
+    assert unfinished_restore(tmp_path) == tmp_path / "run" / "restoring"
+    for folder in (tmp_path / "run", tmp_path / "run" / "restoring"):
+        os.chown(folder, SERVER, SERVER)
+        assert unfinished_restore(tmp_path) is None
+        os.chown(folder, 0, 0)
+        folder.chmod(0o775)
+        assert unfinished_restore(tmp_path) is None
+        folder.chmod(0o755)
+    (tmp_path / "run" / "restoring").rename(tmp_path / "elsewhere")
+    (tmp_path / "restoring").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "run" / "restoring").symlink_to(tmp_path / "elsewhere")
+    assert unfinished_restore(tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["store", "site", "agent", "edge"])
+def test_no_link_of_the_servers_user_leads_a_restore_elsewhere(
+    source: Source, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    source.save()
+    elsewhere = source.scratch / "elsewhere"
+    elsewhere.mkdir()
+    with source.empty_machine() as settings:
+        link = used_home(settings) / name
+        link.symlink_to(elsewhere)
+        os.chown(link, SERVER, SERVER, follow_symlinks=False)
+        with pytest.raises(CliError, match=f"not empty: it holds {link}"):
+            source.restore(settings)
+        link.unlink()
+        with monkeypatch.context() as patch:
+            patch.setattr("utcloud.cli.backup.databases.load", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                source.restore(settings)
+        link = settings.home / "later"
+        link.symlink_to(elsewhere)
+        os.chown(link, SERVER, SERVER, follow_symlinks=False)
+        with pytest.raises(CliError, match=f"{link} was not made by the restore"):
+            source.restore(settings)
+    assert not list(elsewhere.iterdir())
+
+
+def test_no_link_in_a_store_of_the_servers_user_is_followed(source: Source) -> None:
+    source.save()
+    store, elsewhere = source.scratch / "store", source.scratch / "elsewhere"
+    store.mkdir()
+    os.chown(store, SERVER, SERVER)
+    elsewhere.mkdir()
+    (store / "blobs").symlink_to(elsewhere)
+    with source.empty_machine() as plain:
+        settings = Settings(home=plain.home, database_url=plain.database_url, store_url=str(store))
+        used_home(settings)
+        with pytest.raises(CliError, match="blobs is no folder"):
+            source.restore(settings, aside=True)
+        assert not list(elsewhere.iterdir())
+        (store / "blobs").unlink()
+        source.restore(settings)
+        assert {path.lstat().st_uid for path in store.rglob("*")} == {SERVER}, "the server reads them"
+
+
+def test_nobody_else_gets_into_a_home_meanwhile(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    source.save()
+    load, seen = databases.load, []
+    with source.empty_machine() as settings:
+        home = used_home(settings)
+
+        def looked(place: databases.Place, scratch: Path, chunks: Iterator[bytes]) -> None:
+            seen.append((stat.S_IMODE(home.stat().st_mode), scratch, stat.S_IMODE(scratch.stat().st_mode)))
+            load(place, scratch, chunks)
+
+        monkeypatch.setattr("utcloud.cli.backup.databases.load", looked)
+        source.restore(settings)
+        assert seen == [(0o700, home / "run" / "restoring", 0o700)]
+        assert stat.S_IMODE(home.stat().st_mode) == 0o711
 
 
 def test_a_home_is_put_aside_only_for_what_is_whole(source: Source) -> None:

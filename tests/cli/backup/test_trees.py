@@ -214,6 +214,28 @@ def test_a_second_name_of_a_file_elsewhere_is_refused(repository: Repository, tm
             writer.write(Entry("x", "h", 0o644, 0, 0, 0, target=target))
 
 
+@pytest.mark.parametrize("kind", ["f", "d", "l", "p", "h"])
+def test_a_folder_that_became_a_link_meanwhile_leads_nowhere(repository: Repository, tmp_path: Path, kind: str) -> None:
+    """Who owns a folder may write there while root does."""
+    root, outside = tmp_path / "made", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir(mode=0o700)
+    writer = Writer(root, repository, Progress())
+    writer.write(Entry("d", "d", 0o777, OWNER, OWNER, 0))
+    writer.write(Entry("file", "f", 0o644, OWNER, OWNER, 0))
+    (root / "d").rmdir()
+    (root / "d").symlink_to(outside)
+    with pytest.raises(OSError, match=r"d'$") as refused:
+        writer.write(Entry("d/x", kind, 0o4755, OWNER, OWNER, 0, target="file"))
+    assert refused.value.filename == str(root / "d")
+    with pytest.raises(OSError, match=r"d'$"):
+        writer.write(Entry("d", "d", 0o777, OWNER, OWNER, 0))
+    with pytest.raises(OSError, match=r"d'$"):
+        writer.finish()
+    facts = outside.stat()
+    assert (stat.S_IMODE(facts.st_mode), facts.st_uid, list(outside.iterdir())) == (0o700, os.geteuid(), [])
+
+
 def test_a_wrong_length_is_no_content(repository: Repository) -> None:
     pieces, size = put_all(repository, [b"abc"])
     for wrong in (size - 1, size + 1):

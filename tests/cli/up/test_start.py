@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from tests.support import certificates
 from utcloud.cli import processes
 from utcloud.cli.processes import refuse_unknown_settings
-from utcloud.cli.up import down, edge, network, start, status, up
+from utcloud.cli.up import down, edge, network, own, start, status, up
 from utcloud.cli.up.engine import Engine, own_url
 from utcloud.cli.up.instance import CannotRunError, Instance, from_environment
 from utcloud.common.settings import Settings
@@ -74,6 +75,20 @@ def test_down_and_status_of_what_never_ran(settings: Settings, capsys: pytest.Ca
 def test_a_home_too_long_for_sockets_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert up(Settings(home=home / ("x" * 100)), detach=True) == 1
     assert "too long" in capsys.readouterr().out
+
+
+def test_a_home_that_a_restore_closed_is_opened_for_the_servers_user(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.home.chmod(0o700)
+
+    def check(*_: object) -> None:
+        raise CannotRunError(oct(stat.S_IMODE(settings.home.stat().st_mode)))
+
+    monkeypatch.setattr(own, "check", check)
+    monkeypatch.setattr("utcloud.cli.up.engine.detect", lambda *_: None)
+    with pytest.raises(CannotRunError, match="0o711"):
+        start._launch(Instance(settings))
 
 
 def test_two_at_once_are_refused(settings: Settings) -> None:

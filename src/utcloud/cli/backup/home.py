@@ -13,14 +13,16 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from utcloud.cli.backup.databases import Place
-from utcloud.cli.up.instance import UNFINISHED_RESTORE
+from utcloud.cli.up.instance import UNFINISHED_BEFORE, UNFINISHED_RESTORE
 from utcloud.common.settings import Settings
 
 BEFORE = "before-restore-"
 """How the folder begins into which a restore puts what was there."""
+OF_THE_SERVER = ("store", "uploads", "edge", "prometheus")
+"""The folders of a home that belong to the server's user."""
 _MADE_ANEW = (
     "engine", "logs", "prometheus", "simulated-chips.json", "lost+found", "edge/locks",
-    UNFINISHED_RESTORE, f"{BEFORE}*",
+    UNFINISHED_RESTORE, UNFINISHED_BEFORE, f"{BEFORE}*",
     "site/cache", "site/contents", "site/images", "site/mounts", "site/volumes", "site/agent.lock",
     "run/*.pid", "run/lock", "run/backup*", "run/environment.json", "run/tables-before.json", "run/ports.json",
     "journal-heads", "journal-heads.1",

@@ -6,6 +6,7 @@ last, so that a home whose restore was interrupted cannot be mistaken for a whol
 
 import asyncio
 import contextlib
+import errno
 import grp
 import hashlib
 import json
@@ -17,18 +18,18 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 from utcloud.assets.store import ObjectStore, blob_key, open_store
 from utcloud.cli.backup import databases, volumes
-from utcloud.cli.backup.home import BEFORE, Home
+from utcloud.cli.backup.home import BEFORE, OF_THE_SERVER, Home
 from utcloud.cli.backup.progress import Progress
 from utcloud.cli.backup.repository import DamagedError, Repository
 from utcloud.cli.backup.save import entries
-from utcloud.cli.backup.trees import Entry, Writer, content
+from utcloud.cli.backup.trees import Entry, Writer, content, inside, new_file
 from utcloud.cli.errors import CliError
-from utcloud.cli.up.instance import UNFINISHED_RESTORE, CannotRunError, Instance
+from utcloud.cli.up.instance import UNFINISHED_RESTORE, CannotRunError, Instance, unfinished_restore
 from utcloud.common.settings import Settings
 from utcloud.site.disks import Disks
 from utcloud.site.errors import CannotRun
@@ -36,6 +37,7 @@ from utcloud.site.volumes import FILES
 
 SETTINGS = "settings-of-the-backup.json"
 _SHOWN = 20
+_ASIDE = "See what it is; then put what is there aside with --aside."
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -74,18 +76,22 @@ def restore(
     try:
         instance.make_folders()
         with instance.locked():
-            volumes.clear(settings.site_dir)
+            if not _foreign(settings.home):
+                volumes.clear(settings.site_dir)
             if instance.supervisor.running() or any(one.is_mount() for one in settings.site_dir.glob("mounts/*")):
                 raise CliError(f"utcloud runs in {settings.home}.", "Stop it first: utcloud down")
             run = _Run(Home(settings), repository, repository.find(name).name, body, incomplete)
             try:
-                return run.all(aside)
+                with _closed(settings.home):
+                    return run.all(aside)
             finally:
                 run.progress.end()
     except CannotRunError as error:
         raise CliError(str(error)) from error
     except OSError as error:
         where = error.filename or settings.home
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise CliError(f"{where} is no folder, and one must lie there.", _ASIDE) from error
         raise CliError(
             f"{where} cannot be written: {error.strerror or error}.",
             f"See whether the disk of {settings.home} is full; then run it again: it goes on where it was.",
@@ -114,11 +120,12 @@ class _Run:
         moved = self._move_aside() if must_move else None
         if database and self._home.place.file and not goes_on:
             databases.refuse_unless_free(self._home.place)
-        self._marker.parent.mkdir(mode=0o700, exist_ok=True)
+        self._marker.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._marker.write_text(self._name)
         trees: dict[str, dict[str, Any]] = self._body["trees"]
         self.progress.part("keys, certificates and other files of the home")
         self._files(trees["home"])
+        _take(self._home.settings.run_dir)  # whoever's it was: the mark lies there
         if "token" in trees:
             self._token(trees["token"])
         if "store" in trees:
@@ -148,16 +155,21 @@ class _Run:
 
     def _look_around(self, aside: bool) -> tuple[bool, bool]:
         """Whether what is there must be moved aside, and whether an interrupted restore goes on. Raises CliError."""
-        if self._marker.exists():
-            if self._marker.read_text() == self._name:
+        unfinished, foreign = unfinished_restore(self._home.path), _foreign(self._home.path)
+        earlier = _marked(unfinished) if unfinished else ""
+        if unfinished and earlier:
+            if earlier == self._name and not foreign:
+                self._marker = unfinished / self._marker.name
                 self.progress.say("An earlier restore was interrupted; this one goes on there.")
                 return False, True
+            if not aside and foreign:
+                raise CliError(f"{foreign} was not made by the restore that was interrupted.", _ASIDE)
             if not aside:
                 raise CliError(
-                    f"{self._home.path} holds a part of the backup {self._marker.read_text()}.",
-                    f"Finish that one (--snapshot {self._marker.read_text()}), or put it aside with --aside.",
+                    f"{self._home.path} holds a part of the backup {earlier}.",
+                    f"Finish that one (--snapshot {earlier}), or put it aside with --aside.",
                 )
-        elif not (found := _occupied(self._home)):
+        elif not (found := foreign or _occupied(self._home)):
             return False, False
         elif not aside:
             raise CliError(
@@ -223,25 +235,51 @@ class _Run:
     async def _store(self, tree: dict[str, Any]) -> None:
         store = open_store(self._home.settings.store)
         for entry in entries(self._repository, tree):
-            await self._blob(store, entry)
+            if "://" in self._home.settings.store:
+                await self._blob(store, entry)
+            else:
+                self._blob_file(Path(self._home.settings.store), entry)
+
+    def _blob_file(self, root: Path, entry: Entry) -> None:
+        """Into a folder, which may be the server's own: no link of its user leads elsewhere."""
+        key = PurePosixPath(blob_key(entry.path))
+        with inside(root, key.parent, make=True) as folder:
+            with contextlib.suppress(FileNotFoundError):
+                facts = os.stat(key.name, dir_fd=folder, follow_symlinks=False)
+                if stat.S_ISREG(facts.st_mode) and facts.st_size == entry.size:
+                    return
+            owner = root.stat()
+            try:
+                with new_file(key.name, folder) as file:
+                    self._write_blob(file, entry)
+                    file.flush()
+                    os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+                    os.fchmod(file.fileno(), 0o644)
+            except DamagedError as error:
+                self._lacks(f"store: {entry.path}: {error}")
+                return
+        self.progress.count(files=1)
+
+    def _write_blob(self, file: BinaryIO, entry: Entry) -> None:
+        digest = hashlib.sha256()
+        for hole, data in content(self._repository, entry.pieces, entry.size):
+            digest.update(data)
+            self.progress.count(size=len(data))
+            _ = file.seek(len(data), os.SEEK_CUR) if hole else file.write(data)
+        file.truncate(entry.size)
+        if digest.hexdigest() != entry.path:
+            raise DamagedError("it is not what its name says")
 
     async def _blob(self, store: ObjectStore, entry: Entry) -> None:
         found = await store.stat(blob_key(entry.path))
         if found and found.size == entry.size:
             return
-        draft, digest = self._marker.with_name("content"), hashlib.sha256()
+        draft = self._marker.with_name("content")
         try:
-            with draft.open("wb") as file:
-                for hole, data in content(self._repository, entry.pieces, entry.size):
-                    digest.update(data)
-                    self.progress.count(size=len(data))
-                    _ = file.seek(len(data), os.SEEK_CUR) if hole else file.write(data)
-                file.truncate(entry.size)
-            if digest.hexdigest() != entry.path:
-                raise DamagedError("it is not what its name says")
+            with inside(draft.parent, PurePosixPath()) as folder, new_file(draft.name, folder) as file:
+                self._write_blob(file, entry)
         except DamagedError as error:
             self._lacks(f"store: {entry.path}: {error}")
-            draft.unlink()
             return
         await store.put_file(blob_key(entry.path), draft)
         draft.unlink()
@@ -369,6 +407,53 @@ def _occupied(home: Home) -> str:
             if stat.S_ISREG(facts.st_mode) and keep(path, facts) and all(keep(one, _FOLDER) for one in above):
                 return path
     return ""
+
+
+def _foreign(home: Path) -> str:
+    """A link or folder in a home that the server's user, or another, put where root would write; empty for none."""
+    for entry in sorted(home.iterdir()):
+        facts = entry.lstat()
+        theirs = entry.name in OF_THE_SERVER or entry.name.startswith(BEFORE)
+        if facts.st_uid != os.geteuid() and (
+            stat.S_ISLNK(facts.st_mode) or (stat.S_ISDIR(facts.st_mode) and not theirs)
+        ):
+            return str(entry)
+    return ""
+
+
+@contextlib.contextmanager
+def _closed(home: Path) -> Iterator[None]:
+    """Nobody else gets into the home, or changes what lies in it, until all is written; `up` opens it again."""
+    place = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        before = os.fstat(place)
+        _take(home)
+        os.fchmod(place, 0o700)
+        try:
+            yield
+        except BaseException:
+            if not unfinished_restore(home):  # nothing was written
+                os.fchown(place, before.st_uid, before.st_gid)
+                os.fchmod(place, stat.S_IMODE(before.st_mode))
+            raise
+        os.fchmod(place, 0o711)
+    finally:
+        os.close(place)
+
+
+def _take(folder: Path) -> None:
+    """Make it ours, and writable for nobody else."""
+    facts = folder.stat()
+    os.chown(folder, os.geteuid(), -1)
+    folder.chmod(stat.S_IMODE(facts.st_mode) & ~0o022)
+
+
+def _marked(folder: Path) -> str:
+    """Which backup the restore was of that left the folder; empty when it wrote nothing yet."""
+    try:
+        return (folder / "snapshot").read_text()
+    except FileNotFoundError:
+        return ""
 
 
 _FOLDER = os.stat_result((stat.S_IFDIR, *(0,) * 9))

@@ -27,7 +27,7 @@ from utcloud.cli.backup.progress import Progress
 from utcloud.cli.backup.repository import CHUNK, DamagedError, Repository, SnapshotFile
 from utcloud.cli.backup.trees import Entry, Piece, Saver, content, parse, put_all
 from utcloud.cli.errors import CliError
-from utcloud.cli.up.instance import UNFINISHED_RESTORE
+from utcloud.cli.up.instance import unfinished_restore
 from utcloud.common.settings import Settings
 
 _ROUNDS = 3
@@ -265,7 +265,7 @@ def _check(home: Home, target: Path) -> None:
             f"There is no utcloud in {home.path}.",
             "Run it on the server's machine, as the user who runs the server, with its UTCLOUD_HOME.",
         )
-    if (home.path / UNFINISHED_RESTORE).exists():
+    if unfinished_restore(home.path):
         raise CliError(f"A restore into {home.path} was interrupted.", "Finish it first: run `utcloud restore` again.")
     if target.resolve().is_relative_to(home.path.resolve()):
         raise CliError(

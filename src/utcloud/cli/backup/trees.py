@@ -227,7 +227,11 @@ def parse(lines: Iterable[bytes]) -> Iterator[Entry]:
 
 
 class Writer:
-    """Makes entries anew below the folder ``root``, in which nobody else may write. Raises DamagedError or OSError."""
+    """Makes entries anew below the folder ``root``. Raises DamagedError or OSError.
+
+    Others may write there meanwhile: each entry is made in its folder's own descriptor, which no link leads to, and is
+    given its owner and mode by its own. They can spoil what is theirs, and lead nothing elsewhere.
+    """
 
     def __init__(
         self,
@@ -243,74 +247,140 @@ class Writer:
     def write(self, entry: Entry) -> None:
         """Make one entry. Folders come before what lies in them."""
         path = self._checked(entry)
+        with inside(self._root, path.parent) as parent:
+            self._make(entry, path.name, parent)
+
+    def _make(self, entry: Entry, name: str, parent: int) -> None:
         if entry.kind == "d":
-            path.mkdir(mode=0o700, exist_ok=True)
+            _folder(self._root / entry.path, name, parent)
             self._folders[entry.path] = entry
-            return
-        if entry.kind == "f":
-            self._file(entry, path)
+        elif entry.kind == "f":
+            self._file(entry, name, parent)
         elif entry.kind == "l":
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-            path.symlink_to(entry.target)
-            os.chown(path, *self._owners(entry.uid, entry.gid), follow_symlinks=False)
-            os.utime(path, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+            _unlink(name, parent)
+            os.symlink(entry.target, name, dir_fd=parent)
+            os.chown(name, *self._owners(entry.uid, entry.gid), dir_fd=parent, follow_symlinks=False)
+            os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
         elif entry.kind == "h":
             if entry.target not in self._files:
                 raise DamagedError(f"{entry.path} is a second name of {entry.target}, which is not there")
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-            path.hardlink_to(self._root / entry.target)
+            _unlink(name, parent)
+            first = PurePosixPath(entry.target)
+            with inside(self._root, first.parent) as other:
+                os.link(first.name, name, src_dir_fd=other, dst_dir_fd=parent, follow_symlinks=False)
         elif entry.kind == "p":
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-            os.mkfifo(path, 0o600)
-            self._settle(entry, path)
+            _unlink(name, parent)
+            os.mkfifo(name, 0o600, dir_fd=parent)
+            with _opened(name, parent, os.O_NONBLOCK) as pipe:
+                if not stat.S_ISFIFO(os.fstat(pipe).st_mode):
+                    raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(self._root / entry.path))
+                self._settle(entry, pipe)
         else:
             raise DamagedError(f"{entry.path} is of an unknown kind")
 
     def finish(self) -> None:
         """Give the folders their owners, modes and times, the innermost first."""
         for name in sorted(self._folders, key=lambda one: one.count("/"), reverse=True):
-            self._settle(self._folders[name], self._root / name)
+            with inside(self._root, PurePosixPath(name)) as folder:
+                self._settle(self._folders[name], folder)
 
-    def _file(self, entry: Entry, path: Path) -> None:
+    def _file(self, entry: Entry, name: str, parent: int) -> None:
         self._files.add(entry.path)
-        if _is_there(entry, path):  # since before an interruption
+        if self._is_there(entry, name, parent):  # since before an interruption
             return
-        draft = path.with_name(f".new-{os.urandom(8).hex()}")
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
-                for hole, data in content(self._repository, entry.pieces, entry.size):
-                    if hole:
-                        file.seek(len(data), os.SEEK_CUR)
-                    else:
-                        _write_sparse(file, data)
-                    self._progress.count(size=len(data))
-                file.truncate(entry.size)
-            self._settle(entry, draft)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        with new_file(name, parent) as file:
+            for hole, data in content(self._repository, entry.pieces, entry.size):
+                if hole:
+                    file.seek(len(data), os.SEEK_CUR)
+                else:
+                    _write_sparse(file, data)
+                self._progress.count(size=len(data))
+            file.truncate(entry.size)
+            file.flush()
+            self._settle(entry, file.fileno())
         self._progress.count(files=1)
 
-    def _settle(self, entry: Entry, path: Path) -> None:
-        os.chown(path, *self._owners(entry.uid, entry.gid), follow_symlinks=False)
+    def _is_there(self, entry: Entry, name: str, parent: int) -> bool:
+        try:
+            facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        same = (facts.st_size, facts.st_mtime_ns) == (entry.size, entry.mtime)
+        return same and stat.S_ISREG(facts.st_mode) and facts.st_uid == self._owners(entry.uid, entry.gid)[0]
+
+    def _settle(self, entry: Entry, file: int) -> None:
+        os.fchown(file, *self._owners(entry.uid, entry.gid))
         for name, value in entry.attributes.items():
             with contextlib.suppress(OSError):  # a file system that has none of that kind
-                os.setxattr(path, name, base64.b64decode(value), follow_symlinks=False)
-        path.chmod(entry.mode)
-        os.utime(path, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+                os.setxattr(file, name, base64.b64decode(value))
+        os.fchmod(file, entry.mode)
+        os.utime(file, ns=(entry.mtime, entry.mtime))
 
-    def _checked(self, entry: Entry) -> Path:
+    def _checked(self, entry: Entry) -> PurePosixPath:
         path = PurePosixPath(entry.path)
         parent = str(path.parent)
         if path.is_absolute() or ".." in path.parts or "\0" in entry.path or str(path) != entry.path or not path.name:
             raise DamagedError(f"{entry.path!r} is no path of a file")
         if parent != "." and parent not in self._folders:
             raise DamagedError(f"{entry.path!r} lies in no folder")
-        return self._root / path
+        return path
+
+
+@contextlib.contextmanager
+def inside(root: Path, path: PurePosixPath, *, make: bool = False) -> Iterator[int]:
+    """A descriptor of the folder ``path`` below ``root``, to which no link leads. Raises OSError.
+
+    ``make``: the folders on the way are made when missing, as those of who owns ``root``.
+    """
+    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        owner = os.fstat(here)
+        for depth, name in enumerate(path.parts, 1):
+            whole = root.joinpath(*path.parts[:depth])
+            made = make and _folder(whole, name, here)
+            inner = _open_folder(whole, name, here)
+            os.close(here)
+            here = inner
+            if made:
+                os.fchown(here, owner.st_uid, owner.st_gid)
+        yield here
+    finally:
+        os.close(here)
+
+
+@contextlib.contextmanager
+def new_file(name: str, parent: int) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of ``name`` in the open folder ``parent`` when the block ends well."""
+    draft = f".new-{os.urandom(8).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(draft, flags, 0o600, dir_fd=parent), "wb") as file:
+            yield file
+        os.replace(draft, name, src_dir_fd=parent, dst_dir_fd=parent)
+    finally:
+        _unlink(draft, parent)
+
+
+def _folder(whole: Path, name: str, parent: int) -> bool:
+    """Make a folder, or see that there is one, and no link; return whether it is new."""
+    try:
+        os.mkdir(name, 0o700, dir_fd=parent)
+    except FileExistsError:
+        os.close(_open_folder(whole, name, parent))
+        return False
+    return True
+
+
+def _open_folder(whole: Path, name: str, parent: int) -> int:
+    try:
+        return os.open(name, _OPEN | os.O_DIRECTORY, dir_fd=parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(whole)) from error
+
+
+def _unlink(name: str, parent: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=parent)
 
 
 def _write_sparse(file: BinaryIO, data: bytes) -> None:
@@ -324,14 +394,6 @@ def _write_sparse(file: BinaryIO, data: bytes) -> None:
             file.seek(len(block), os.SEEK_CUR)
         else:
             file.write(block)
-
-
-def _is_there(entry: Entry, path: Path) -> bool:
-    try:
-        facts = path.lstat()
-    except FileNotFoundError:
-        return False
-    return stat.S_ISREG(facts.st_mode) and (facts.st_size, facts.st_mtime_ns) == (entry.size, entry.mtime)
 
 
 def _scan(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,8 +18,10 @@ from utcloud.common.settings import Settings
 if TYPE_CHECKING:
     from utcloud.cli.up.own import Account
 
-UNFINISHED_RESTORE = "restoring"
-"""The folder that lies in a home as long as a restore of it has not ended."""
+UNFINISHED_RESTORE = "run/restoring"
+"""The folder that lies in a home as long as a restore of it has not ended: where the server's user can make none."""
+UNFINISHED_BEFORE = "restoring"
+"""The same of older versions, where that user can make one as well."""
 LONGEST_SOCKET_PATH = 107  # Linux: 108 bytes with the closing zero.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -128,6 +131,23 @@ class Instance:
             kept["UTCLOUD_ENGINE_URL"] = engines.own_url(self.own_engine)
         kept["UTCLOUD_HOME"] = str(self.home)  # it may have been moved
         return Instance(from_environment(kept))
+
+
+def unfinished_restore(home: Path) -> Path | None:
+    """The folder of a restore that has not ended. What others than root, or we, made or could change is none."""
+    for name in (UNFINISHED_RESTORE, UNFINISHED_BEFORE):
+        folder = home / name
+        if all(_is_ours_alone(one) for one in (folder, *folder.parents[: name.count("/")])):
+            return folder
+    return None
+
+
+def _is_ours_alone(folder: Path) -> bool:
+    try:
+        facts = folder.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid in (0, os.geteuid()) and not facts.st_mode & 0o022
 
 
 def _as_environment(settings: Settings) -> dict[str, str]:

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from utcloud.cli.up import access, chips, edge, engine, image, metrics, network, own, ports, unixhttp
-from utcloud.cli.up.instance import UNFINISHED_RESTORE, CannotRunError, Instance
+from utcloud.cli.up.instance import CannotRunError, Instance, unfinished_restore
 from utcloud.cli.up.progress import say, step
 from utcloud.cli.up.stop import take_down
 from utcloud.cli.up.supervise import BIN, TAIL_BYTES, NotUpError, Program, alive, end, marked
@@ -70,7 +71,7 @@ def _check_asked(settings: Settings) -> None:
             "utcloud must be root here, for firewall rules that keep containers away from this machine and for the "
             "chips' device files: sudo make up"
         )
-    if (settings.home / UNFINISHED_RESTORE).exists():
+    if unfinished_restore(settings.home):
         raise CannotRunError(f"A restore into {settings.home} was interrupted. Run it again: utcloud restore FOLDER")
 
 
@@ -108,6 +109,7 @@ def _launch(instance: Instance) -> engine.Engine:
     """Write every configuration and start supervisord, which starts nothing by itself. Return the engine to use."""
     settings = instance.settings
     found = engine.detect(settings.home, settings.engine_url or None)
+    settings.home.chmod(stat.S_IMODE(settings.home.stat().st_mode) | 0o011)  # a restore closes it to others
     own.check(settings, instance.account)
     own.adopt(settings, instance.account)
     if found.own:
