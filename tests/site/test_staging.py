@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import stat
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -126,8 +127,6 @@ async def test_a_filling_that_is_broken_off_leaves_no_volume(
     copy = staging._copy_one
 
     def slowly(*values: object) -> None:
-        import time
-
         time.sleep(0.02)
         copy(*values)  # type: ignore[arg-type]
 
@@ -180,6 +179,173 @@ async def test_a_full_disk_is_said_with_numbers(server: SmallServer, link: Link,
         await Volumes(site_dir, link).stage(
             mounted(replica, DesiredMount(target="/w", volume="v", manifest_id="av_1")), None, quiet
         )
+
+
+Swap = Callable[[Path, Path], None]
+"""What the server's user does to a store: given the blob that was verified and a file of root's that it wants."""
+
+
+def the_file_for_a_link(blob: Path, wanted: Path) -> None:
+    blob.unlink()
+    blob.symlink_to(wanted)
+
+
+def its_folder_for_a_link(blob: Path, wanted: Path) -> None:
+    other = wanted.parent / blob.parent.name
+    other.mkdir()
+    (other / blob.name).write_bytes(wanted.read_bytes())
+    blob.unlink()
+    blob.parent.rmdir()
+    blob.parent.symlink_to(other)
+
+
+def the_folder_of_all_for_a_link(blob: Path, wanted: Path) -> None:
+    other = wanted.parent / "blobs"
+    (other / blob.parent.name).mkdir(parents=True)
+    (other / blob.parent.name / blob.name).write_bytes(wanted.read_bytes())
+    blobs = blob.parent.parent
+    blobs.rename(blobs.with_name("away"))
+    blobs.symlink_to(other)
+
+
+def the_file_for_another(blob: Path, wanted: Path) -> None:
+    blob.unlink()
+    blob.write_bytes(wanted.read_bytes())
+
+
+def its_content(blob: Path, wanted: Path) -> None:
+    facts = blob.stat()
+    time.sleep(0.02)  # the clock of a file system ticks every few milliseconds
+    blob.write_bytes(wanted.read_bytes())
+    os.utime(blob, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+def the_file_for_a_pipe(blob: Path, _: Path) -> None:
+    blob.unlink()
+    os.mkfifo(blob)
+
+
+def the_file_for_one_without_end(blob: Path, wanted: Path) -> None:
+    with blob.open("ab") as file:
+        file.write(wanted.read_bytes() * 100)
+
+
+SWAPS = [
+    the_file_for_a_link,
+    its_folder_for_a_link,
+    the_folder_of_all_for_a_link,
+    the_file_for_another,
+    its_content,
+    the_file_for_a_pipe,
+    the_file_for_one_without_end,
+]
+
+
+def keep(store: Path, content: bytes) -> Path:
+    """A blob of a store."""
+    sha = hashlib.sha256(content).hexdigest()
+    blob = store / "blobs" / sha[:2] / sha
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    blob.write_bytes(content)
+    return blob
+
+
+@pytest.mark.parametrize("swap", SWAPS)
+async def test_what_is_swapped_after_it_was_verified_reaches_no_volume(
+    server: SmallServer,
+    link: Link,
+    site_dir: Path,
+    replica: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    swap: Swap,
+) -> None:
+    wanted, store = tmp_path / "root" / "shadow", tmp_path / "store"
+    wanted.parent.mkdir()
+    wanted.write_bytes(b"a secret")
+    manifest = server.add_files("av_1", {"first": b"harmless", "second": b"as it was"})
+    blobs = [keep(store, server.blobs[entry.sha256]) for entry in manifest.files]
+    copied: list[str] = []
+    copy_all = staging._copy_all
+
+    def swapped_before(root: Path, *rest: object) -> None:
+        if not copied:
+            swap(blobs[0], wanted)
+        copied.append(str(root))
+        copy_all(root, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(staging, "_copy_all", swapped_before)
+    volumes = Volumes(site_dir, link)
+    wish = mounted(replica, DesiredMount(target="/w", volume="v", manifest_id="av_1"))
+    with pytest.raises(CannotRun) as refused:
+        await asyncio.wait_for(volumes.stage(wish, store, quiet), 10)
+    assert refused.value.cause == "files"
+    assert [path for path in (site_dir / "volumes").iterdir() if not path.name.startswith(".unsynced")] == []
+    # The next attempt takes what the server sends instead.
+    await volumes.stage(wish, store, quiet)
+    assert (site_dir / "volumes/v/first").read_bytes() == b"harmless"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file of another's needs root")
+@pytest.mark.parametrize("others", [0, 4321])
+async def test_a_file_of_a_store_that_is_not_its_owners_is_not_read(
+    server: SmallServer, link: Link, site_dir: Path, replica: Make, tmp_path: Path, others: int
+) -> None:
+    manifest = server.add_files("av_1", {"a": b"hello"})
+    blob = keep(tmp_path / "store", b"hello")
+    for path in (tmp_path / "store", blob.parent.parent, blob.parent):
+        os.chown(path, 1234, 1234)
+    os.chown(blob, others, others)  # as a hard link to it is
+    wish = mounted(replica, DesiredMount(target="/w", volume="v", manifest_id="av_1"))
+    await Volumes(site_dir, link).stage(wish, tmp_path / "store", quiet)
+    assert server.blob_requests == [manifest.files[0].sha256]
+
+
+async def test_a_copy_is_readable_to_nobody_until_it_is_verified(
+    server: SmallServer,
+    link: Link,
+    site_dir: Path,
+    replica: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server.add_files("av_1", {"run.sh": b"#!"})
+    keep(tmp_path, b"#!")
+    modes: list[int] = []
+    copy = staging._copy_some
+
+    def looked_at(reading: int, writing: int) -> int:
+        modes.append(stat.S_IMODE(os.fstat(writing).st_mode))
+        return copy(reading, writing)
+
+    monkeypatch.setattr(staging, "_copy_some", looked_at)
+    await Volumes(site_dir, link).stage(
+        mounted(replica, DesiredMount(target="/w", volume="v", manifest_id="av_1")), tmp_path, quiet
+    )
+    assert set(modes) == {0o600}
+    assert stat.S_IMODE((site_dir / "volumes/v/run.sh").stat().st_mode) == 0o755
+
+
+async def test_what_was_verified_once_is_copied_without_being_read_again(
+    server: SmallServer,
+    link: Link,
+    site_dir: Path,
+    replica: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server.add_files("av_1", {"a": b"hello"})
+    keep(tmp_path, b"hello")
+    volumes = Volumes(site_dir, link)
+    await volumes.stage(mounted(replica, DesiredMount(target="/w", volume="v", manifest_id="av_1")), tmp_path, quiet)
+
+    def read_again(*_: object) -> None:
+        raise AssertionError("it was read again")
+
+    monkeypatch.setattr(staging, "_digest", read_again)
+    monkeypatch.setattr(hashlib, "file_digest", read_again)
+    await volumes.stage(mounted(replica, DesiredMount(target="/w", volume="w", manifest_id="av_1")), tmp_path, quiet)
+    assert (site_dir / "volumes/w/a").read_bytes() == b"hello" and server.blob_requests == []
 
 
 def test_progress_in_words() -> None:

@@ -18,10 +18,13 @@ from utcloud.site.errors import CannotRun, ServerAway, ServerRefused
 from utcloud.site.link import Link
 
 _CHUNK = 16 * 2**20
+_PIECE = 2**20
 _DOWNLOADS = 4
 _NO_FAST_COPY = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
 _MB = 10**6
 _MOST_READ = 100_000
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 log = structlog.get_logger()
 
 
@@ -47,6 +50,39 @@ class Content:
     folder: str = ""
 
 
+Mark = tuple[str, int, int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Blobs:
+    """A folder with ``blobs/<two digits>/<sha256>``. What is not ``ours`` may be changed by others at any time."""
+
+    folder: Path
+    ours: bool
+
+    def open(self, sha256: str) -> int:
+        """Open a file of it to read, and nothing else. Raises OSError.
+
+        Nothing below the folder may be a link, and the file is of the folder's owner: root reads for the server's user
+        what that user could read as well.
+        """
+        place = os.open(self.folder, _FOLDER)
+        try:
+            owner = os.fstat(place).st_uid
+            for name in ("blobs", sha256[:2]):
+                inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=place)
+                os.close(place)
+                place = inner
+            file = os.open(sha256, _FILE, dir_fd=place)
+        finally:
+            os.close(place)
+        facts = os.fstat(file)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_uid != owner:
+            os.close(file)
+            raise OSError(errno.EPERM, f"{sha256} is no file of the owner of {self.folder}")
+        return file
+
+
 class BlobCache:
     """Where a file's content is found on this machine: in the server's store, or downloaded and verified."""
 
@@ -55,44 +91,60 @@ class BlobCache:
         self._link = link
         self._slots = asyncio.Semaphore(_DOWNLOADS)
         self._locks: dict[str, asyncio.Lock] = {}
-        self._read: set[tuple[str, int, int, int, int]] = set()
+        self._read: set[Mark] = set()
         """Files of the store whose content is what it should be, as they were then."""
 
-    async def locate(self, entry: FileEntry, store: Path | None, progress: Progress) -> Path:
-        """Return a readable file with this content.
+    async def locate(self, entry: FileEntry, store: Path | None, progress: Progress) -> Blobs:
+        """Return a folder of blobs that has this content. The store's may have changed when it is opened.
 
         Raises CannotRun with cause ``files`` when what arrives is not what was promised, ServerAway when it must wait.
         """
-        relative = Path("blobs") / entry.sha256[:2] / entry.sha256
         if store:
-            kept = store / relative
+            kept = Blobs(store, ours=False)
             if await asyncio.to_thread(self._has, kept, entry):
                 return kept
-        cached = self._folder / relative
+        cached = self._folder / "blobs" / entry.sha256[:2] / entry.sha256
         async with self._locks.setdefault(entry.sha256, asyncio.Lock()), self._slots:
             if _size(cached) != entry.size:
                 await self._download(entry, cached, progress)
             os.utime(cached)
         self._locks.pop(entry.sha256, None)
-        return cached
+        return Blobs(self._folder, ours=True)
 
-    def _has(self, path: Path, entry: FileEntry) -> bool:
+    def is_known(self, mark: Mark) -> bool:
+        """Whether the content of a file that is open was read, and it has not changed since."""
+        return mark in self._read
+
+    def remember(self, mark: Mark) -> None:
+        """The file's content is what it should be."""
+        if len(self._read) >= _MOST_READ:
+            self._read.clear()
+        self._read.add(mark)
+
+    def _has(self, kept: Blobs, entry: FileEntry) -> bool:
         """Whether a file of the store has this content. What was read once is not read again until it changes."""
         try:
-            facts = path.stat()
-            if not stat.S_ISREG(facts.st_mode) or facts.st_size != entry.size:
-                return False
-            mark = (entry.sha256, facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns)
-            if mark not in self._read:
-                with path.open("rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
-                        log.error("a file of the store has another content than its name says", path=str(path))
-                        return False
-                if len(self._read) >= _MOST_READ:
-                    self._read.clear()
-                self._read.add(mark)
+            handle = kept.open(entry.sha256)
         except OSError:
             return False
+        try:
+            mark = _mark(handle, entry)
+            if os.fstat(handle).st_size != entry.size:
+                return False
+            if self.is_known(mark):
+                return True
+            with open(handle, "rb", buffering=0, closefd=False) as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != entry.sha256:
+                log.error("a file of the store has another content than its name says", sha256=entry.sha256)
+                return False
+            if _mark(handle, entry) != mark:
+                return False
+            self.remember(mark)
+        except OSError:
+            return False
+        finally:
+            os.close(handle)
         return True
 
     async def _download(self, entry: FileEntry, target: Path, progress: Progress) -> None:
@@ -158,7 +210,7 @@ async def fill(
     work = [(source, str(path), entry) for source, (path, entry) in zip(sources, plan, strict=True)]
     folders = [content.folder for content in contents if content.folder]
     fresh = target.with_name(f".new-{target.name}-{secrets.token_hex(4)}")
-    copy = asyncio.get_running_loop().run_in_executor(None, _copy_all, fresh, work, folders, progress, owner)
+    copy = asyncio.get_running_loop().run_in_executor(None, _copy_all, fresh, work, folders, progress, owner, cache)
     try:
         await asyncio.shield(copy)
         fresh.rename(target)
@@ -192,7 +244,12 @@ def _check(folder: str, path: str) -> bool:
 
 
 def _copy_all(
-    root: Path, work: list[tuple[Path, str, FileEntry]], folders: list[str], progress: Progress, owner: int
+    root: Path,
+    work: list[tuple[Blobs, str, FileEntry]],
+    folders: list[str],
+    progress: Progress,
+    owner: int,
+    cache: BlobCache,
 ) -> None:
     made: set[str] = set()
     base = str(root)
@@ -201,7 +258,7 @@ def _copy_all(
         _make_folders(base, folder, made, owner)
     for source, path, entry in work:
         _make_folders(base, path.rpartition("/")[0], made, owner)
-        _copy_one(str(source), f"{base}/{path}", entry, progress, owner)
+        _copy_one(source, f"{base}/{path}", entry, progress, owner, cache)
 
 
 def _make_folders(base: str, path: str, made: set[str], owner: int) -> None:
@@ -215,26 +272,45 @@ def _make_folders(base: str, path: str, made: set[str], owner: int) -> None:
     made.add(path)
 
 
-def _copy_one(source: str, target: str, entry: FileEntry, progress: Progress, owner: int) -> None:
-    mode = 0o755 if entry.executable else 0o644
-    reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+def _copy_one(source: Blobs, target: str, entry: FileEntry, progress: Progress, owner: int, cache: BlobCache) -> None:
+    """Copy what the open file has, which need not be what was located, and compare the copy before it is anybody's."""
+    reading = source.open(entry.sha256)
     try:
-        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        mark = _mark(reading, entry)
+        digest = None if source.ours or cache.is_known(mark) else hashlib.sha256()
+        writing = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             copied = 0
-            while (count := _copy_some(reading, writing)) > 0:
+            while copied <= entry.size and (count := _copy_some(reading, writing)) > 0:
                 if progress.cancelled.is_set():
                     raise OSError(errno.ECANCELED, "cancelled")
+                if digest:
+                    _digest(digest, writing, copied, count)
                 copied += count
                 progress.done += count
             if copied != entry.size:
                 raise OSError(errno.EIO, f"{entry.path} has {copied} bytes instead of {entry.size}")
+            if (digest and digest.hexdigest() != entry.sha256) or _mark(reading, entry) != mark:
+                raise OSError(errno.EIO, f"{entry.path} was changed in the store while it was copied")
+            if digest:
+                cache.remember(mark)
             os.fchown(writing, owner, owner)
-            os.fchmod(writing, mode)
+            os.fchmod(writing, 0o755 if entry.executable else 0o644)
         finally:
             os.close(writing)
     finally:
         os.close(reading)
+
+
+def _digest(digest: "hashlib._Hash", file: int, start: int, count: int) -> None:
+    """Read a piece of a file, which was just written and is in memory, into the digest."""
+    end = start + count
+    while start < end:
+        piece = os.pread(file, min(_PIECE, end - start), start)
+        if not piece:
+            raise OSError(errno.EIO, "a copy is shorter than what was written")
+        digest.update(piece)
+        start += len(piece)
 
 
 def _copy_some(reading: int, writing: int) -> int:
@@ -249,6 +325,12 @@ def _copy_some(reading: int, writing: int) -> int:
     while view:
         view = view[os.write(writing, view) :]
     return len(chunk)
+
+
+def _mark(handle: int, entry: FileEntry) -> Mark:
+    """What changes when an open file's content does."""
+    facts = os.fstat(handle)
+    return entry.sha256, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 def _size(path: Path) -> int | None:
