@@ -66,6 +66,9 @@ async def process(db: Database, clock: Clock, store: ObjectStore, settings: Sett
     except Refused as refused:
         await _finish(db, settings, version_id, [], str(refused))
     except (OSError, BaseError) as error:
+        async with db.read() as tx:
+            if await tx.get(AssetVersion, version_id) is None:  # deleted meanwhile, and its uploads' files with it
+                return
         if not (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
             log.error("publishing", version=version_id, error=str(error))
             await _tell(db, version_id, "The platform's storage does not answer; this is tried again.")
