@@ -57,8 +57,9 @@ async def process(db: Database, clock: Clock, store: ObjectStore, settings: Sett
     work = Work(settings.max_version_bytes, settings.max_version_files, room.left_bytes, room.left_files)
     try:
         found = await _watched(db, version_id, work, asyncio.to_thread(_gather, sources, work_dir, work))
-        await _keep(db, store, version_id, found)
-        await _finish(db, settings, version_id, found, "")
+        async with store.claims.claim(blob_key(file.sha256) for file in found):
+            await _keep(db, store, version_id, found)
+            await _finish(db, settings, version_id, found, "")
     except OverQuota as refused:
         log.info("publishing: over the storage quota", version=version_id)
         await _back_to_draft(db, clock.now(), settings, version_id, str(refused))
