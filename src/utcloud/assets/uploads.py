@@ -314,8 +314,7 @@ async def terminate(db: Database, now: datetime, actor: Actor, settings: Setting
 
 async def remove_files(settings: Settings, upload_ids: Iterable[str]) -> None:
     """Remove what came of uploads whose version is gone. Streams into them end with their next piece."""
-    paths = [folder(settings) / upload_id for upload_id in upload_ids]
-    await asyncio.to_thread(lambda: [path.unlink(missing_ok=True) for path in paths])
+    await asyncio.to_thread(_remove, [folder(settings) / upload_id for upload_id in upload_ids])
 
 
 async def settle(db: Database, settings: Settings, version_id: str) -> None:
@@ -354,6 +353,11 @@ def _files_older_than(root: Path, age_s: float) -> list[Path]:
     probe.touch()
     now = probe.stat().st_mtime
     return [path for path in root.glob("upl_*") if path.stat().st_mtime <= now - age_s]
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _size_of(path: Path) -> int:
