@@ -1,15 +1,18 @@
 """Assets, versions, sharing and images, over HTTP with real files."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
+import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from tests.assets.helpers import draft, make, publish_files, published, upload
 from tests.assets.test_unpack import make_tar, make_zip
@@ -230,16 +233,118 @@ async def test_garbage_is_collected_and_nothing_else(
     assert shared.content == b"shared"
 
 
-async def test_no_garbage_is_collected_while_something_is_published(
-    alice: Person, db: Database, store: FolderStore, clock: FakeClock, settings: Settings, tmp_path: Path
+async def _orphan(store: FolderStore, tmp_path: Path, content: bytes) -> str:
+    """A blob that nothing refers to, of yesterday; its key."""
+    (tmp_path / "orphan").write_bytes(content)
+    key = blob_key(hashlib.sha256(content).hexdigest())
+    await store.put_file(key, tmp_path / "orphan")
+    (tmp_path / "orphan").unlink()
+    yesterday = time.time() - 86400
+    os.utime(store.local_path(key) or "", (yesterday, yesterday))
+    return key
+
+
+async def test_garbage_is_collected_though_versions_wait_for_their_turn(
+    alice: Person, bob: Person, db: Database, clock: FakeClock, settings: Settings, tmp_path: Path
 ) -> None:
-    orphan = tmp_path / "file"
-    orphan.write_bytes(b"first")
-    await store.put_file(blob_key(hashlib.sha256(b"first").hexdigest()), orphan)
+    """The attacker's: a line of drafts published one after another kept everybody's garbage."""
+    store = FolderStore(tmp_path / "other")
+    lost = await _orphan(store, tmp_path, b"lost")
+    again = await _orphan(store, tmp_path, b"first")
     version_id = await _processing_version(alice, db)
-    assert await loops.collect_garbage_once(db, store, timedelta(0)) == 0
+    assert await loops.collect_garbage_once(db, store) == 2
+    assert await store.stat(lost) is None
     await publish.process(db, clock, store, settings, version_id)
-    assert await loops.collect_garbage_once(db, store, timedelta(0)) == 0
+    assert await store.stat(again) is not None, "publishing it later puts it there anew"
+
+
+async def test_what_is_being_published_is_no_garbage_however_long_it_takes(
+    alice: Person, db: Database, clock: FakeClock, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FolderStore(tmp_path / "other")
+    version_id = await _processing_version(alice, db)
+    lost = await _orphan(store, tmp_path, b"lost")
+    real, removed = publish._finish, []
+
+    async def finish(*arguments: Any) -> None:
+        yesterday = time.time() - 86400
+        async for blob in store.list("blobs"):
+            os.utime(store.local_path(blob.key) or "", (yesterday, yesterday))
+        removed.append(await loops.collect_garbage_once(db, store))
+        await real(*arguments)
+
+    monkeypatch.setattr(publish, "_finish", finish)
+    await publish.process(db, clock, store, settings, version_id)
+    assert removed == [1]
+    assert await store.stat(lost) is None
+    async with db.read() as tx:
+        files = list(await tx.scalars(select(VersionFile)))
+    assert len(files) == 3
+    for file in files:
+        assert await store.stat(blob_key(file.sha256)) is not None
+    async with db.write() as tx:
+        await tx.execute(delete(AssetVersion))
+    assert await loops.collect_garbage_once(db, store) == 3, "nothing is claimed any more"
+
+
+async def test_what_is_finished_while_the_collector_looks_is_no_garbage(
+    alice: Person, db: Database, clock: FakeClock, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It began before the collector asked what is used, and has ended when the collector comes to its blob."""
+    store = FolderStore(tmp_path / "other")
+    version_id = await _processing_version(alice, db)
+    real, go_on, task = publish._finish, asyncio.Event(), asyncio.Event()
+
+    async def finish(*arguments: Any) -> None:
+        yesterday = time.time() - 86400
+        async for blob in store.list("blobs"):
+            os.utime(store.local_path(blob.key) or "", (yesterday, yesterday))
+        task.set()
+        await go_on.wait()
+        await real(*arguments)
+
+    monkeypatch.setattr(publish, "_finish", finish)
+    publishing = asyncio.create_task(publish.process(db, clock, store, settings, version_id))
+    await task.wait()
+    removal = store.claims.removal
+
+    @contextlib.asynccontextmanager
+    async def late(key: str) -> AsyncIterator[bool]:
+        go_on.set()
+        await publishing
+        async with removal(key) as is_free:
+            yield is_free
+
+    monkeypatch.setattr(store.claims, "removal", late)
+    await _orphan(store, tmp_path, b"0, for the collector to stop at")
+    assert await loops.collect_garbage_once(db, store) == 1
+    assert publishing.done()
+    async with db.read() as tx:
+        for file in await tx.scalars(select(VersionFile)):
+            assert await store.stat(blob_key(file.sha256)) is not None
+
+
+async def test_what_is_removed_just_now_is_put_there_anew(
+    alice: Person, db: Database, clock: FakeClock, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The collector has looked at the blob's age and is about to remove it; the publishing must not believe in it."""
+    store = FolderStore(tmp_path / "other")
+    version_id = await _processing_version(alice, db)
+    key = await _orphan(store, tmp_path, b"first")
+    remove, publishings = store.delete, []
+
+    async def slowly(key: str) -> None:
+        publishings.append(asyncio.create_task(publish.process(db, clock, store, settings, version_id)))
+        await asyncio.sleep(0.5)
+        await remove(key)
+
+    monkeypatch.setattr(store, "delete", slowly)
+    assert await loops.collect_garbage_once(db, store) == 1
+    await asyncio.gather(*publishings)
+    assert len(publishings) == 1
+    async with db.read() as tx:
+        assert (await tx.get_one(AssetVersion, version_id)).status == "ready"
+    assert await store.stat(key) is not None
 
 
 async def test_a_lying_store_is_found_out_by_the_download(tmp_path: Path) -> None:

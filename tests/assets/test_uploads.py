@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 
@@ -223,6 +223,84 @@ async def test_a_forgotten_upload_expires(
     assert [path.name for path in uploads.folder(settings).glob("upl_*")] == [kept.rsplit("/", 1)[1]]
     async with db.read() as tx:
         assert await tx.scalar(select(func.count()).select_from(Upload)) == 1
+
+
+async def _delete(person: Person, version: dict[str, Any], whole_asset: bool) -> None:
+    asset = f"/algorithms/{(await person.client.get('/algorithms')).json()['items'][0]['id']}"
+    answer = await person.client.delete(asset if whole_asset else f"{asset}/versions/{version['number']}")
+    assert answer.status_code == 204, answer.text
+
+
+@pytest.mark.parametrize("whole_asset", [False, True])
+async def test_what_is_deleted_leaves_no_file(
+    alice: Person, version: dict[str, Any], settings: Settings, whole_asset: bool
+) -> None:
+    for path in ("a", "b"):
+        await _send(alice.client, await _begin(alice.client, version, 10, path), 0, b"123")
+    await _delete(alice, version, whole_asset)
+    assert list(uploads.folder(settings).glob("upl_*")) == []
+
+
+@pytest.mark.parametrize("whole_asset", [False, True])
+async def test_deleted_while_it_streams_it_is_gone_at_the_end(
+    alice: Person, version: dict[str, Any], settings: Settings, whole_asset: bool
+) -> None:
+    """The attacker's: the quota was free at once, and the bytes stayed."""
+    url = await _begin(alice.client, version, 1000)
+
+    async def chunks() -> Any:
+        yield b"x"
+        await _delete(alice, version, whole_asset)
+        yield b"y" * 999
+
+    problem(await _send(alice.client, url, 0, chunks()), 404)
+    assert list(uploads.folder(settings).glob("upl_*")) == []
+
+
+@pytest.mark.parametrize("has_file", [False, True])
+async def test_deleted_while_it_streams_it_takes_no_more(
+    alice: Person,
+    version: dict[str, Any],
+    settings: Settings,
+    db: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    has_file: bool,
+) -> None:
+    """With its file, whose end is seen with the next piece; and with the row alone, for which the database is asked."""
+    monkeypatch.setattr(uploads, "_BUFFER", 1000)
+    monkeypatch.setattr(uploads, "_LOOK_EVERY_S", 0.0 if has_file else 3600.0)
+    url = await _begin(alice.client, version, 10**6)
+    sent = 0
+
+    async def chunks() -> Any:
+        nonlocal sent
+        for number in range(1000):
+            if number == 3 and has_file:
+                async with db.write() as tx:
+                    await tx.execute(delete(Upload))
+            elif number == 3:
+                await _delete(alice, version, whole_asset=False)
+            sent += 1
+            yield b"x" * 1000
+
+    problem(await _send(alice.client, url, 0, chunks()), 404)
+    assert 3 <= sent < 300, "cut, but for 256 KiB that are thrown away after a refusal"
+    assert list(uploads.folder(settings).glob("upl_*")) == []
+
+
+async def test_an_upload_that_gave_way_to_its_second_try_is_gone(
+    alice: Person, version: dict[str, Any], settings: Settings
+) -> None:
+    """Its few bytes are not on the disk yet, so another of its path takes its place."""
+    url = await _begin(alice.client, version, 1000, "a")
+
+    async def chunks() -> Any:
+        yield b"x"
+        await _begin(alice.client, version, 1, "a")
+        yield b"y" * 999
+
+    problem(await _send(alice.client, url, 0, chunks()), 404)
+    assert [path.stat().st_size for path in uploads.folder(settings).glob("upl_*")] == [0]
 
 
 # --- a real client against a real server -----------------------------------------------------------------------------

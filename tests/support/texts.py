@@ -38,6 +38,9 @@ NOT_SHOWN = {
     "\\tset (within|sent*",
     "set %(name)s {*",
     "limit rate over *",
+    "*SELECT {hash}*",
+    "typeof(*",
+    "CASE *",
     "?ifname *",
     "mount: *",  # what the system said
     "umount: *",

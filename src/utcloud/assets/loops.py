@@ -100,13 +100,12 @@ async def collect_garbage(db: Database, _clock: Clock, store: ObjectStore, *, ev
 async def collect_garbage_once(db: Database, store: ObjectStore, grace: timedelta = timedelta(hours=1)) -> int:
     """Remove blobs that no version refers to and that were not put for ``grace``; return how many.
 
-    Publishing makes each blob it refers to as new as today before it writes the reference. While any version is being
-    published, nothing is removed. Ages are the store's, so the machine's clock is asked, not the app's.
+    Publishing claims each blob and makes it as new as today before it writes the reference, so it may go on meanwhile:
+    whoever publishes without end keeps no garbage. Ages are the store's, so the machine's clock is asked, not the
+    app's.
     """
     removed = 0
     batch: list[StoredObject] = []
-    if await _is_publishing(db):
-        return 0
     oldest_kept = datetime.now(UTC) - grace
     async for found in store.list("blobs"):
         if found.modified < oldest_kept:
@@ -121,22 +120,18 @@ async def _remove_unreferenced(
     db: Database, store: ObjectStore, batch: list[StoredObject], oldest_kept: datetime
 ) -> int:
     hashes = {found.key.rsplit("/", 1)[1]: found.key for found in batch}
-    if not hashes or await _is_publishing(db):
+    if not hashes:
         return 0
+    claimed = store.claims.held(hashes.values())  # before what is used is read: it may be written, and let go, since
     async with db.read() as tx:
         used = set(await tx.scalars(select(VersionFile.sha256).where(VersionFile.sha256.in_(hashes)).distinct()))
     removed = 0
     for sha256, key in hashes.items():
-        if sha256 in used:
+        if sha256 in used or key in claimed:
             continue
-        now = await store.stat(key)
-        if now is not None and now.modified < oldest_kept:
-            await store.delete(key)
-            removed += 1
+        async with store.claims.removal(key) as is_free:
+            now = await store.stat(key) if is_free else None  # one that was claimed since that look is new
+            if now is not None and now.modified < oldest_kept:
+                await store.delete(key)
+                removed += 1
     return removed
-
-
-async def _is_publishing(db: Database) -> bool:
-    async with db.read() as tx:
-        status = AssetVersion.status == VersionStatus.PROCESSING
-        return await tx.scalar(select(AssetVersion.id).where(status).limit(1)) is not None

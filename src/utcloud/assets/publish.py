@@ -57,8 +57,9 @@ async def process(db: Database, clock: Clock, store: ObjectStore, settings: Sett
     work = Work(settings.max_version_bytes, settings.max_version_files, room.left_bytes, room.left_files)
     try:
         found = await _watched(db, version_id, work, asyncio.to_thread(_gather, sources, work_dir, work))
-        await _keep(db, store, version_id, found)
-        await _finish(db, settings, version_id, found, "")
+        async with store.claims.claim(blob_key(file.sha256) for file in found):
+            await _keep(db, store, version_id, found)
+            await _finish(db, settings, version_id, found, "")
     except OverQuota as refused:
         log.info("publishing: over the storage quota", version=version_id)
         await _back_to_draft(db, clock.now(), settings, version_id, str(refused))
@@ -66,6 +67,9 @@ async def process(db: Database, clock: Clock, store: ObjectStore, settings: Sett
     except Refused as refused:
         await _finish(db, settings, version_id, [], str(refused))
     except (OSError, BaseError) as error:
+        async with db.read() as tx:
+            if await tx.get(AssetVersion, version_id) is None:  # deleted meanwhile, and its uploads' files with it
+                return
         if not (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
             log.error("publishing", version=version_id, error=str(error))
             await _tell(db, version_id, "The platform's storage does not answer; this is tried again.")

@@ -6,7 +6,8 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,11 +33,45 @@ class StoredObject:
     modified: datetime
 
 
+class Claims:
+    """Which objects of a store a publishing is about to refer to, so that none of them is removed as garbage.
+
+    Of this process. From others' publishing an object is safe by its age alone.
+    """
+
+    def __init__(self) -> None:
+        self._claimed: Counter[str] = Counter()
+        self._turn = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def claim(self, keys: Iterable[str]) -> AsyncIterator[None]:
+        """Inside, nobody removes ``keys``; put them there, and commit what refers to them. Waits for a removal."""
+        mine = Counter(keys)
+        async with self._turn:
+            self._claimed.update(mine)
+        try:
+            yield
+        finally:
+            self._claimed -= mine
+
+    def held(self, keys: Iterable[str]) -> set[str]:
+        """Those of ``keys`` that are claimed now."""
+        return {key for key in keys if key in self._claimed}
+
+    @contextlib.asynccontextmanager
+    async def removal(self, key: str) -> AsyncIterator[bool]:
+        """Whether ``key`` may be removed, for it is not claimed; inside, it is not claimed either."""
+        async with self._turn:
+            yield key not in self._claimed
+
+
 class ObjectStore(Protocol):
     """Where published files lie. Keys are relative, with ``/``; an object appears under its key only when it is whole.
 
     Errors are OSError or obstore's own; a caller may try again later.
     """
+
+    claims: Claims
 
     @property
     def local_root(self) -> str | None:
@@ -75,6 +110,7 @@ class RemoteStore:
 
     def __init__(self, store: S3Store | LocalStore) -> None:
         self._store = store
+        self.claims = Claims()
 
     async def put_file(self, key: str, path: Path) -> None:
         await obstore.put_async(self._store, key, path)

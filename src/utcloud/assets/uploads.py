@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 from base64 import b64decode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,6 +35,8 @@ _BUFFER = 4 * 2**20
 SILENCE_S = 60
 """So long a stream of bytes may pause."""
 _LOOK_EVERY = 64 * 2**20
+_LOOK_EVERY_S = 2.0
+"""Bytes, or seconds, after which a stream looks whether its upload is still there and the disk has room."""
 
 
 class Locked(Problem):
@@ -217,7 +219,7 @@ async def append(
     """Write what arrives at ``offset``; return the upload with its new offset and expiry.
 
     What arrived stays, however the stream ends. Raises Conflict for a wrong offset, TooLarge for more than was
-    announced, Locked when another request writes.
+    announced, Locked when another request writes, NotFound also when the upload is deleted meanwhile.
     """
     async with db.read() as tx:
         upload = await get(tx, now, actor, upload_id)
@@ -237,37 +239,52 @@ async def append(
         if content_length is not None and offset + content_length > upload.length:
             raise _too_much(upload)
         try:
-            size = await _write(settings, file, size, upload, chunks)
+            await _write(db, settings, file, size, upload, chunks)
         finally:
             size = os.fstat(file).st_size
             async with db.write() as tx:
-                await tx.execute(
-                    update(Upload).where(Upload.id == upload.id).values(offset=size, expires_at=now + LIFETIME)
-                )
+                changed = update(Upload).where(Upload.id == upload.id).values(offset=size, expires_at=now + LIFETIME)
+                kept = await tx.scalar(changed.returning(Upload.id)) is not None
+            if not kept:  # it was deleted while its bytes came
+                path.unlink(missing_ok=True)
+    if not kept:
+        raise NotFound.of("upload", upload.id)
     upload.offset, upload.expires_at = size, now + LIFETIME
     return upload
 
 
-async def _write(settings: Settings, file: int, size: int, upload: Upload, chunks: AsyncIterator[bytes]) -> int:
-    """Write in large pieces, in a thread, so that a slow disk holds up nobody else."""
+async def _write(
+    db: Database, settings: Settings, file: int, size: int, upload: Upload, chunks: AsyncIterator[bytes]
+) -> None:
+    """Write in large pieces, in a thread, so that a slow disk holds up nobody else.
+
+    Nothing counts the bytes of an upload that was deleted. Whoever deletes it takes its file away, and the next piece
+    is not written; the database is asked as well, for a server may have been killed between the two.
+    """
+    clock = asyncio.get_running_loop().time
     buffer = bytearray()
     source = aiter(chunks)
-    looked = size
+    looked, looked_at = size, clock()
     try:
         while True:
             async with asyncio.timeout(SILENCE_S):
                 chunk = await anext(source, None)
             if chunk is None:
-                return size
+                return
             if size + len(chunk) > upload.length:
                 raise _too_much(upload)
             size += len(chunk)
             buffer += chunk
+            if size - looked >= _LOOK_EVERY or clock() - looked_at >= _LOOK_EVERY_S:
+                looked, looked_at = size, clock()
+                async with db.read() as tx:
+                    if await tx.get(Upload, upload.id) is None:
+                        raise NotFound.of("upload", upload.id)
+                _require_disk(settings, 0)
             if len(buffer) >= _BUFFER:
                 full, buffer = buffer, bytearray()
-                if size - looked >= _LOOK_EVERY:
-                    looked = size
-                    _require_disk(settings, 0)
+                if os.fstat(file).st_nlink == 0:
+                    raise NotFound.of("upload", upload.id)
                 await asyncio.to_thread(_write_all, file, full)
     except TimeoutError:
         raise Problem("No bytes came for a minute.", cure="Resume the upload.", code="timeout") from None
@@ -293,6 +310,11 @@ async def terminate(db: Database, now: datetime, actor: Actor, settings: Setting
             await _own_draft(tx, actor, upload.version_id)
             await tx.execute(delete(Upload).where(Upload.id == upload.id))
         path.unlink(missing_ok=True)
+
+
+async def remove_files(settings: Settings, upload_ids: Iterable[str]) -> None:
+    """Remove what came of uploads whose version is gone. Streams into them end with their next piece."""
+    await asyncio.to_thread(_remove, [folder(settings) / upload_id for upload_id in upload_ids])
 
 
 async def settle(db: Database, settings: Settings, version_id: str) -> None:
@@ -331,6 +353,11 @@ def _files_older_than(root: Path, age_s: float) -> list[Path]:
     probe.touch()
     now = probe.stat().st_mtime
     return [path for path in root.glob("upl_*") if path.stat().st_mtime <= now - age_s]
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _size_of(path: Path) -> int:

@@ -86,10 +86,11 @@ def _router_for(kind: AssetKind) -> APIRouter:
             return await service.asset_out(tx, actor, await service.update_asset(tx, actor, kind, asset_id, body))
 
     @router.delete("/{asset_id}", status_code=204, name=f"delete_{kind}")
-    async def delete_asset(asset_id: IdPath, actor: CurrentActor, db: Db) -> None:
+    async def delete_asset(asset_id: IdPath, request: Request, actor: CurrentActor, db: Db) -> None:
         """Remove it with all its versions, when nothing uses them."""
         async with db.write() as tx:
-            await service.delete_asset(tx, actor, kind, asset_id)
+            gone = await service.delete_asset(tx, actor, kind, asset_id)
+        await uploads.remove_files(request.app.state.settings, gone)
 
     @router.post("/{asset_id}/versions", status_code=201, name=f"create_{kind}_version")
     async def create_version(
@@ -122,10 +123,11 @@ def _router_for(kind: AssetKind) -> APIRouter:
             return service.version_out(await service.publish_version(tx, settings, actor, kind, asset_id, number))
 
     @router.delete("/{asset_id}/versions/{number}", status_code=204, name=f"delete_{kind}_version")
-    async def delete_version(asset_id: IdPath, number: Number, actor: CurrentActor, db: Db) -> None:
+    async def delete_version(asset_id: IdPath, number: Number, request: Request, actor: CurrentActor, db: Db) -> None:
         """Remove a version that nothing uses, or give up a draft."""
         async with db.write() as tx:
-            await service.delete_version(tx, actor, kind, asset_id, number)
+            gone = await service.delete_version(tx, actor, kind, asset_id, number)
+        await uploads.remove_files(request.app.state.settings, gone)
 
     @router.get("/{asset_id}/versions/{number}/files", name=f"list_{kind}_files")
     async def list_files(

@@ -10,7 +10,7 @@ from utcloud.accounts import audit
 from utcloud.accounts import service as accounts
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import User
-from utcloud.assets.models import Asset, AssetVersion, Image
+from utcloud.assets.models import Asset, AssetVersion, Image, Upload
 from utcloud.assets.schemas import (
     AssetCreate,
     AssetDetail,
@@ -140,17 +140,26 @@ async def update_asset(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str, bod
     return asset
 
 
-async def delete_asset(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str) -> None:
-    """Remove an asset with all its versions; their content goes when the garbage is collected."""
+async def delete_asset(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str) -> list[str]:
+    """Remove an asset with all its versions; their content goes when the garbage is collected.
+
+    Returns the ids of the uploads into them, whose files are the caller's to remove once this is committed.
+    """
     asset = await own_asset(tx, actor, kind, asset_id)
     what = f"The {kind} {asset.name!r}"
     await refuse_in_use(tx, asset.id, what, asset_in_use_checks)
     await announce(tx, asset)
+    # Locked, so that no upload begins between the look and the end. In the order in which deleting locks them.
+    await tx.execute(select(Asset.id).where(Asset.id == asset.id).with_for_update())
+    versions = select(AssetVersion.id).where(AssetVersion.asset_id == asset.id).order_by(AssetVersion.id)
+    version_ids = list(await tx.scalars(versions.with_for_update()))
+    uploads = list(await tx.scalars(select(Upload.id).where(Upload.version_id.in_(version_ids))))
     try:
         await tx.execute(delete(Asset).where(Asset.id == asset.id))
     except IntegrityError:
         raise in_use(what) from None
     audit.record(tx, actor, f"{kind}.delete", kind, asset.id, asset.name)
+    return uploads
 
 
 async def _check_sharing(tx: Tx, actor: Actor, visibility: Visibility, group_id: str | None) -> str | None:

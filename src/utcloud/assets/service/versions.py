@@ -105,17 +105,20 @@ async def publish_version(
     return version
 
 
-async def delete_version(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str, number: int) -> None:
-    """Remove a version that nothing uses, with its uploads."""
+async def delete_version(tx: Tx, actor: Actor, kind: AssetKind, asset_id: str, number: int) -> list[str]:
+    """Remove a version that nothing uses, with its uploads; return their ids. Their files are the caller's to remove,
+    once this is committed."""
     asset, version = await own_version(tx, actor, kind, asset_id, number)
     what = f"Version {number} of the {kind} {asset.name!r}"
     await refuse_in_use(tx, version.id, what, version_in_use_checks)
+    uploads = list(await tx.scalars(select(Upload.id).where(Upload.version_id == version.id)))
     try:
         await tx.execute(delete(AssetVersion).where(AssetVersion.id == version.id))
     except IntegrityError:
         raise in_use(what) from None
     audit.record(tx, actor, f"{kind}.version.delete", kind, asset.id, asset.name, {"number": number})
     await announce(tx, asset)
+    return uploads
 
 
 async def list_files(
