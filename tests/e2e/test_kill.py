@@ -169,7 +169,7 @@ def test_killed_at_random_moments(stack: Stack, cloud: Cloud) -> None:
     _every_chip_is_free(stack, cloud)
     _billed_exactly_once(stack, cloud, witness)
     assert max(witness.most_at_once.values()) == 1, "a replica never ran twice at the same time"
-    assert len(witness.seen) >= 5, "the test did something"
+    assert len(witness.seen) >= ROUNDS // 4, "the test did something"
 
 
 def _quietly(person: Person) -> bool:
