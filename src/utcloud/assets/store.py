@@ -177,7 +177,7 @@ class FolderStore(RemoteStore):
                 os.link(path, draft)
             except OSError:
                 shutil.copyfile(path, draft)
-            draft.chmod(0o644)
+            draft.chmod(0o600)
             os.utime(draft)
             draft.replace(target)
         finally:
