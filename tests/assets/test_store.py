@@ -58,7 +58,7 @@ async def test_lists_and_deletes(store: ObjectStore, tmp_path: Path) -> None:
     assert [found async for found in store.list("blobs")] == []
 
 
-async def test_a_folder_keeps_by_link_readable_and_new(tmp_path: Path) -> None:
+async def test_a_folder_keeps_by_link_closed_and_new(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
     path = tmp_path / "file"
     path.touch(mode=0o600)
@@ -68,7 +68,7 @@ async def test_a_folder_keeps_by_link_readable_and_new(tmp_path: Path) -> None:
     kept = store.local_path(KEY)
     assert kept is not None
     assert kept.stat().st_ino == path.stat().st_ino
-    assert kept.stat().st_mode & 0o777 == 0o644
+    assert kept.stat().st_mode & 0o777 == 0o600
     assert kept.stat().st_mtime > 1000
     os.utime(kept, (0, 0))
     await store.put_file(KEY, path)
