@@ -327,7 +327,8 @@ def test_nothing_is_lost_and_nothing_doubled(
 
     def go(url: str, count: int) -> None:
         homes = [tmp_path / f"home-{number}" for number in range(count)]
-        settings = [Settings(home=home, database_url=url, log_level="error") for home in homes]
+        key = "servers of one database have the same"
+        settings = [Settings(home=home, database_url=url, log_level="error", secret_key=key) for home in homes]
         image = bootstrap.PresetImage("jupyter", "localhost/utcloud/jupyter:1", "JupyterLab")
         first = bootstrap.prepare(settings[0], [image])
         assert first.password

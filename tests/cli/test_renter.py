@@ -59,6 +59,8 @@ def _files(renter: Cli, served: Served, name: str, number: int) -> dict[str, int
 
 
 def test_a_folder_becomes_a_version(renter: Cli, served: Served, folder: Path) -> None:
+    notes = renter.home / "cli-uploads.json"
+    others = notes.read_text() if notes.exists() else "{}"
     assert "yolo version 1: 3 files, 10 MB" in renter.ok("algorithm", "upload", str(folder), "--note", "first")
     wanted = {"infer.py": 9, "run.sh": 10, "src/模型.bin": 10_240_000}
     assert _files(renter, served, "yolo", 1) == wanted
@@ -68,7 +70,7 @@ def test_a_folder_becomes_a_version(renter: Cli, served: Served, folder: Path) -
     shown = renter.ok("algorithm", "show", "yolo")
     assert "first" in shown
     assert "ready" in shown
-    assert (renter.home / "cli-uploads.json").read_text() == "{}"
+    assert notes.read_text() == others
 
 
 def test_an_archive_a_file_and_nothing(renter: Cli, served: Served, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a page does to the consoles and to other pages, from inside a real browser: its owner's own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -91,13 +92,14 @@ async def browser() -> AsyncIterator[BrowserContext]:
 async def arrive(page: Page, url: str) -> str:
     """Go to ``url``, or to the same page once more, and read what comes, if that is a page; "" if it is refused.
     Containers of others come and go on this machine, and whenever the network has changed Chromium gives up."""
-    for _ in range(10):
+    for _ in range(60):
         try:
             answer = await page.goto(url)
             return await answer.text() if answer is not None and answer.status == 200 else ""
         except PlaywrightError as error:
             if not any(word in str(error) for word in NETWORK_CHANGED):
                 raise
+            await asyncio.sleep(0.5)
     pytest.fail(f"the network does not come to rest: {url}")
 
 

@@ -264,7 +264,7 @@ def test_a_damaged_backup_is_not_restored_unless_told(source: Source) -> None:
         ruin()
         with pytest.raises(CliError, match="broken"):
             check(repository, None)
-        with source.empty_machine(f"new-{path.exists()}") as settings:
+        with source.empty_machine("new1" if path.exists() else "new0") as settings:
             with pytest.raises(CliError, match="broken") as refused:
                 source.restore(settings)
             assert refused.value.cure and "--incomplete" in refused.value.cure
