@@ -43,7 +43,7 @@ from tests.support.money import balances
 from tests.support.scenario import Scenario
 from utcloud.accounts.auth import Actor
 from utcloud.accounts.models import GroupMember
-from utcloud.billing import by_day, loops, service
+from utcloud.billing import by_day, loops, service, uptime
 from utcloud.billing.caps import EVER
 from utcloud.billing.funds import hold_for
 from utcloud.billing.models import Account, Meter, Order, Posting, Uptime
@@ -317,6 +317,11 @@ class MoneyMachine(RuleBasedStateMachine):
         spans = ((max(begin, since), min(end, until)) for begin, end in self.up)
         return sum((end - begin for begin, end in spans if end > begin), timedelta())
 
+    def _listening(self, since: datetime, now: datetime) -> timedelta:
+        """How long a server listened, by one that does so now: whoever did a few seconds ago has done so since."""
+        last = max((end for _, end in self.up if now - uptime.KEEPS <= end <= now), default=now)
+        return self._covered(since, now) + max(now - max(last, since), timedelta())
+
     def _hear(self, container: Container, written: datetime, ended: bool) -> None:
         """What a server makes of a word on a container, by the true clock."""
         now = self.true
@@ -325,7 +330,7 @@ class MoneyMachine(RuleBasedStateMachine):
         if container.first is None:
             since = min(max(container.began, self.arrived or container.began), now)
             if ended:  # its page never answered: what a server listened to is not billed
-                since += self._covered(since, now)
+                since += self._listening(since, now)
                 if since >= now:
                     container.done = True
                     return
