@@ -1,11 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
-import { App, Button, Card, Flex, Form, Input, InputNumber, Progress, Skeleton, Typography } from "antd";
+import { App, Button, Card, Flex, Form, Input, InputNumber, Skeleton, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
 import { formatBytes } from "../format";
 import { ErrorCard } from "../ui/ErrorCard";
 import { FormDialog } from "../ui/FormDialog";
+import { UsageBar } from "../ui/UsageBar";
 
 type Storage = Schemas["StorageOut"];
 type Values = Schemas["StorageUpdate"];
@@ -35,24 +36,8 @@ export function StorageBars({ storage }: { storage: Storage }) {
   ];
   return (
     <Flex vertical gap={4}>
-      {lines.map(({ label, words, full, more }) => (
-        <div key={label}>
-          <Flex justify="space-between" gap="small" wrap>
-            <span>{label}</span>
-            <Typography.Text type={full >= 100 ? "danger" : "secondary"} className="number">
-              {words}
-              {more}
-              {full >= 100 && ` · ${t("quota.full")}`}
-            </Typography.Text>
-          </Flex>
-          <Progress
-            percent={full}
-            size="small"
-            showInfo={false}
-            status={full >= 100 ? "exception" : "normal"}
-            aria-label={`${label}: ${words}`}
-          />
-        </div>
+      {lines.map((line) => (
+        <UsageBar key={line.label} {...line} />
       ))}
     </Flex>
   );

@@ -1,6 +1,6 @@
 import { DeleteOutlined } from "@ant-design/icons";
 import { useQuery } from "@tanstack/react-query";
-import { App, Button, Card, Flex, Form, Input, InputNumber, Progress, Skeleton, Typography } from "antd";
+import { App, Button, Card, Flex, Form, Input, InputNumber, Skeleton, Typography } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ok, type Schemas } from "../api/client";
@@ -9,6 +9,7 @@ import { useResourceName } from "../ui/bits";
 import { ErrorCard } from "../ui/ErrorCard";
 import { FormDialog } from "../ui/FormDialog";
 import { FormList } from "../ui/FormList";
+import { UsageBar } from "../ui/UsageBar";
 import { percent } from "./quantity";
 import { ResourceSelect } from "./ResourceSelect";
 
@@ -98,28 +99,9 @@ export function QuotaBars({ quota }: { quota: Quota }) {
     <Flex vertical gap="small">
       <Typography.Text type="secondary">{limited ? t("quota.about") : t("quota.none")}</Typography.Text>
       {lines.map(({ label, used, limit }) => {
-        const full = percent(used, limit);
+        const full = limit === null ? null : percent(used, limit);
         const words = limit === null ? t("quota.usedOnly", { used }) : t("quota.used", { used, limit: String(limit) });
-        return (
-          <div key={label}>
-            <Flex justify="space-between" gap="small" wrap>
-              <span>{label}</span>
-              <Typography.Text type={full >= 100 ? "danger" : "secondary"} className="number">
-                {words}
-                {full >= 100 && ` · ${t("quota.full")}`}
-              </Typography.Text>
-            </Flex>
-            {limit !== null && (
-              <Progress
-                percent={full}
-                size="small"
-                showInfo={false}
-                status={full >= 100 ? "exception" : "normal"}
-                aria-label={`${label}: ${words}`}
-              />
-            )}
-          </div>
-        );
+        return <UsageBar key={label} label={label} words={words} full={full} />;
       })}
     </Flex>
   );
