@@ -74,14 +74,12 @@ NOT_SHOWN = {
     "add *{*",
     "elements = *",
     "inet utcloud",
-    "list chain *",
     "no token at *",
     "*, cgroup v{*",
     "unknown ({0})",
     "{0} ({1})",
     "the audit trail is append-only",  # what the database says to who changes it by hand
     "these are not the facts of *",
-    "\nSELECT hash, seq *",
 }
 """Texts that no page shows: headers, what only a program or the log reads."""
 

@@ -118,6 +118,8 @@ def test_all_is_the_same_on_an_empty_machine(source: Source) -> None:
         for path, mode in (("agent/token", 0o600), ("access.json", 0o600), ("run/a-later-versions.key", 0o600)):
             assert stat.S_IMODE((settings.home / path).stat().st_mode) == mode
         assert stat.S_IMODE(settings.run_dir.stat().st_mode) == 0o700
+        blobs = [path for path in (settings.home / "store").rglob("*") if path.is_file()]
+        assert blobs and not [path for path in blobs if path.stat().st_mode & 0o077]
 
 
 @pytest.mark.postgres

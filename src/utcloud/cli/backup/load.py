@@ -30,6 +30,7 @@ from utcloud.cli.backup.save import entries
 from utcloud.cli.backup.trees import Entry, Writer, content, inside, new_file
 from utcloud.cli.errors import CliError
 from utcloud.cli.up.instance import UNFINISHED_RESTORE, CannotRunError, Instance, unfinished_restore
+from utcloud.common.seal import write_secret
 from utcloud.common.settings import Settings
 from utcloud.site.disks import Disks
 from utcloud.site.errors import CannotRun
@@ -132,7 +133,7 @@ class _Run:
             self.progress.part("the object store")
             asyncio.run(self._store(trees["store"]))
         self._volumes({tree[7:]: found for tree, found in trees.items() if tree.startswith("volume ")})
-        _write_secret(self._home.path / SETTINGS, json.dumps(self._body["settings"], indent=2) + "\n")
+        write_secret(self._home.path / SETTINGS, json.dumps(self._body["settings"], indent=2) + "\n")
         if "database" in trees:
             self.progress.part("the database")
             self._database(trees["database"])
@@ -230,7 +231,7 @@ class _Run:
         text = b"".join(data for _, data in content(self._repository, entry.pieces, entry.size)).decode()
         file = self._home.settings.token_file
         file.parent.mkdir(parents=True, exist_ok=True)
-        _write_secret(file, text)
+        write_secret(file, text)
 
     async def _store(self, tree: dict[str, Any]) -> None:
         store = open_store(self._home.settings.store)
@@ -254,7 +255,6 @@ class _Run:
                     self._write_blob(file, entry)
                     file.flush()
                     os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-                    os.fchmod(file.fileno(), 0o644)
             except DamagedError as error:
                 self._lacks(f"store: {entry.path}: {error}")
                 return
@@ -491,9 +491,3 @@ def _listed(what: str, damage: list[str]) -> str:
     shown = "\n".join(f"  {one}" for one in damage[:_SHOWN])
     more = f"\n  … and {len(damage) - _SHOWN} more" if len(damage) > _SHOWN else ""
     return f"{what}:\n{shown}{more}"
-
-
-def _write_secret(path: Path, text: str) -> None:
-    from utcloud.common.seal import write_secret
-
-    write_secret(path, text)

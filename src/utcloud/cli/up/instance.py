@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from utcloud.cli.up import engine as engines
 from utcloud.cli.up.supervise import MARK, Supervisor
+from utcloud.common.files import is_ours
 from utcloud.common.settings import Settings
 
 if TYPE_CHECKING:
@@ -143,11 +144,10 @@ def unfinished_restore(home: Path) -> Path | None:
 
 
 def _is_ours_alone(folder: Path) -> bool:
-    try:
-        facts = folder.lstat()
-    except (FileNotFoundError, NotADirectoryError):
+    if not is_ours(folder):
         return False
-    return stat.S_ISDIR(facts.st_mode) and facts.st_uid in (0, os.geteuid()) and not facts.st_mode & 0o022
+    mode = folder.lstat().st_mode
+    return stat.S_ISDIR(mode) and not mode & 0o022
 
 
 def _as_environment(settings: Settings) -> dict[str, str]:
